@@ -1,0 +1,1 @@
+"""wavelight: train, compare and extend wavelet generative models of images."""

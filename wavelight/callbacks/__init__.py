@@ -1,0 +1,14 @@
+"""Callbacks: averaging, checkpoints, pictures, evaluation, speed."""
+
+from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
+from wavelight.callbacks.ema import ExponentialMovingAverage
+from wavelight.callbacks.sample_grid import SampleGrid
+from wavelight.callbacks.throughput import Throughput
+
+__all__ = [
+    "BestCheckpoint",
+    "ExponentialMovingAverage",
+    "LastCheckpoint",
+    "SampleGrid",
+    "Throughput",
+]

@@ -1,0 +1,91 @@
+"""Pictures of how far a run has come."""
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.callbacks.ema import averaged_weights
+from wavelight.pictures import grid, to_uint8, write_png
+from wavelight.systems import ImageGenerator
+from wavelight.wavelets import DETAIL_BANDS, analysis
+
+FOLDER = "samples"
+
+
+class SampleGrid(L.Callback):
+    """Draws the same images again and again: in pixels on the left, their four sub-bands on the right.
+
+    The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures are PNG files in
+    ``samples`` of the run's folder, named by the images seen, and go to W&B where it logs.
+
+    Args:
+        images: How many images; a square number fills the grid.
+        every_n_epochs: Epochs from one picture to the next.
+        smallest_side: Images smaller than this are enlarged to it, in whole steps and without smoothing.
+    """
+
+    def __init__(self, images: int = 16, every_n_epochs: int = 1, smallest_side: int = 64) -> None:
+        if images < 1 or every_n_epochs < 1:
+            raise ValueError("images and every_n_epochs of a sample grid are at least 1")
+        self.images = images
+        self.every_n_epochs = every_n_epochs
+        self.smallest_side = smallest_side
+
+    @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        if pl_module.images_seen == 0:
+            self._draw(trainer, pl_module)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._draw(trainer, pl_module)
+
+    @rank_zero_only
+    def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        if trainer.fast_dev_run:
+            return
+        with averaged_weights(trainer, pl_module):
+            images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)
+        picture = self._picture(images)
+        path = Path(trainer.default_root_dir) / FOLDER / f"images_{pl_module.images_seen:010d}.png"
+        write_png(path, picture)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(
+                    "samples",
+                    [str(path)],
+                    step=trainer.fit_loop.epoch_loop._batches_that_stepped,
+                    caption=[f"{pl_module.images_seen} images seen"],
+                )
+
+    def _picture(self, images: Tensor) -> Tensor:
+        scale = max(1, self.smallest_side // images.shape[-1])
+        both = [grid(to_uint8(part), scale) for part in (images, band_mosaic(images))]
+        gap = torch.full((both[0].shape[0], both[0].shape[1], 8), 255, dtype=torch.uint8)
+        return torch.cat([both[0], gap, both[1]], dim=2)
+
+
+def band_mosaic(images: Tensor) -> Tensor:
+    """Return the Haar bands of images as pictures of the same size, LL top left, HL right of it, LH below.
+
+    LL is halved into the range of pixels; details are doubled, with grey for 0, to be seen.
+
+    Args:
+        images: ``(N, C, H, W)`` in [-1, 1].
+    """
+    if images.shape[1] not in (1, DETAIL_BANDS):
+        images = images[:, :1]
+    coarse, details = analysis(images)
+    low_high, high_low, diagonal = (2 * details).clamp(-1, 1).chunk(DETAIL_BANDS, dim=1)
+    top, bottom = torch.cat([coarse / 2, high_low], dim=3), torch.cat([low_high, diagonal], dim=3)
+    mosaic = torch.cat([top, bottom], dim=2)
+    return functional.interpolate(mosaic, size=images.shape[-2:])

@@ -1,0 +1,1 @@
+"""What players minimise, apart from any network."""

@@ -1,0 +1,22 @@
+"""What says how close drawn images are to real ones, and the networks that some of it looks through."""
+
+from wavelight.metrics.base import ImageMetric, to_uint8
+from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
+from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
+from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
+from wavelight.metrics.precision_recall import PrecisionRecall
+from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
+
+__all__ = [
+    "FeatureExtractor",
+    "FeatureMetrics",
+    "FrechetWaveletDistance",
+    "Gaussian",
+    "ImageMetric",
+    "InceptionFeatures",
+    "InceptionMetrics",
+    "PrecisionRecall",
+    "frechet_distance",
+    "gaussian_from_sums",
+    "to_uint8",
+]

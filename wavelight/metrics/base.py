@@ -1,0 +1,76 @@
+"""What every metric that compares drawn images with real ones can do, and the one way from floats to bytes."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class ImageMetric(ABC):
+    """Compares drawn images with real ones.
+
+    Real statistics are measured once, kept on disk, and loaded on every start. Images are bytes, ``(N, C, H, W)``
+    uint8, because that is what published numbers are measured on: :func:`to_uint8` makes them, the same for all.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Everything that the real statistics depend on but the images, as text: part of their file's name."""
+
+    def prepare(self) -> None:  # noqa: B027 (most metrics need nothing)
+        """Load what the metric looks through, before training starts.
+
+        Raises:
+            FileNotFoundError: If something is missing, with a sentence that says how to get it.
+        """
+
+    @abstractmethod
+    def update(self, images: Tensor, real: bool) -> None:
+        """Look at ``(N, C, H, W)`` uint8 images, real or drawn."""
+
+    @abstractmethod
+    def values(self) -> dict[str, Tensor]:
+        """Return what was measured, by the name in logs: float64 scalars, equal on all processes.
+
+        Collective: every process must call it, also one that has seen no image.
+
+        Raises:
+            ValueError: If there are too few images.
+        """
+
+    @abstractmethod
+    def forget_drawn(self) -> None:
+        """Forget the drawn images and keep the real ones."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all images."""
+
+    @abstractmethod
+    def real_statistics(self) -> dict[str, Tensor]:
+        """Return what is known of the real images of all processes together. Collective."""
+
+    @abstractmethod
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        """Take up what :meth:`real_statistics` returned; on one process only, for the processes are added up."""
+
+    @abstractmethod
+    def to(self, device: Any) -> Any:
+        """Move to a device."""
+
+
+def to_uint8(images: Tensor, value_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
+    """Round images to bytes, clamping what lies outside of the range.
+
+    Not torchmetrics' ``normalize=True``, which truncates, and wraps 1.01 round to 1.
+
+    Args:
+        images: Floats of ``value_range``, any shape and precision; bytes are returned as they are.
+        value_range: The values of black and of white.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    low, high = value_range
+    return images.float().sub(low).mul(255 / (high - low)).round().clamp(0, 255).byte()

@@ -1,0 +1,37 @@
+"""Sums over the processes of a distributed run, for metrics; with one process they do nothing."""
+
+import torch
+from torch import Tensor, distributed
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return distributed.get_rank() if _is_distributed() else 0
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return distributed.get_world_size() if _is_distributed() else 1
+
+
+def total(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes, which must hold equal shapes; collective."""
+    if not _is_distributed():
+        return tensor
+    # Not an in-place sum: the process goes on adding to its own part.
+    tensor = tensor.clone()
+    distributed.all_reduce(tensor)
+    return tensor
+
+
+def largest_shape(shape: torch.Size) -> torch.Size:
+    """Return the greatest of the processes' shapes: what to expect where a process saw nothing; collective."""
+    if not _is_distributed():
+        return shape
+    shapes: list[tuple[int, ...]] = [()] * world_size()
+    distributed.all_gather_object(shapes, tuple(shape))
+    return torch.Size(max(shapes, key=lambda one: (len(one), one)))
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

@@ -1,0 +1,189 @@
+"""The Fréchet wavelet distance: how close drawn images are to real ones, with no network to judge them."""
+
+import warnings
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from typing_extensions import override
+
+from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.collectives import largest_shape, rank, total, world_size
+from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
+from wavelight.wavelets import analysis
+
+WHITE = 255
+"""The distance is measured on bytes, and told for images of [0, 1]."""
+
+
+class FrechetWaveletDistance(Metric, ImageMetric):
+    """The mean, over the Haar packets of the images, of the Fréchet distance between the packets' Gaussians.
+
+    Veeramacheneni et al., 2025 (arXiv 2312.15289), with the conventions of their package ``pytorchfwd`` 1.0.1: images
+    of [0, 1], orthonormal Haar, covariances with divisor n - 1, the colours of a packet in one Gaussian, and a grey
+    image counted as three equal colours. It needs no weights and is not an FID; small is close, and 0 is equal.
+
+    As every Fréchet distance it falls with n, so only numbers of equal n compare; below as many images as a packet has
+    numbers (768 of a colour image) it warns.
+
+    A pixel is a byte, and a Haar coefficient of bytes a multiple of a power of 2: so the float64 sums of this metric
+    carry no rounding error at all (until they pass 2^53, far beyond 50,000 images of 256 pixels), and batches and
+    processes can be added up in any order. Memory is bounded by these sums whatever n is: real and drawn together,
+    38 MB at 32 pixels and 2.4 GB at 256 pixels, on the metric's device.
+
+    Args:
+        packet_side: The side of a packet, in pixels: images of ``packet_side`` * 2^L pixels are split L times, into 4^L
+            packets. 16 is the published choice (L = 4 at 256 pixels).
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    is_differentiable = False
+
+    count: Tensor
+    total: Tensor
+    outer: Tensor
+
+    def __init__(self, packet_side: int = 16) -> None:
+        # The processes are added up packet by packet in `compute`: torchmetrics would gather all sums on each of them.
+        super().__init__(sync_on_compute=False, compute_with_cache=False)
+        self.packet_side = packet_side
+        # Entry 0 is drawn and entry 1 real; the sums take their shapes from the first images.
+        self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("outer", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
+        self._warned = False
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"fwd of Haar packets of side {self.packet_side}, sums of bytes"
+
+    @override
+    def update(self, images: Tensor, real: bool) -> None:
+        """Add images to the sums.
+
+        Args:
+            images: ``(N, C, H, H)`` uint8.
+            real: Whether they are real, or drawn.
+
+        Raises:
+            ValueError: If images are not bytes, not square, of no fitting size, or of another size than before.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"the Fréchet wavelet distance takes uint8 images (see to_uint8), not {images.dtype}"
+            )
+        packets = haar_packets(images.double(), packet_level(images, self.packet_side))
+        self._allocate(torch.Size([2, *packets.shape[:1], *packets.shape[2:]]))
+        side = int(real)
+        self.count[side] += len(images)
+        self.total[side] += packets.sum(1)
+        self.outer[side].baddbmm_(packets.mT, packets)
+
+    @override
+    def compute(self) -> Tensor:
+        """Return the distance, a float64 scalar. Collective; each process does a part of the packets.
+
+        Raises:
+            ValueError: If there are fewer than two real or two drawn images.
+        """
+        self._allocate(largest_shape(self.total.shape))
+        count = total(self.count)
+        self._check(count)
+        packets = self.total.shape[1]
+        distance = torch.zeros_like(self.total[0, 0, 0])
+        for packet in range(packets):
+            drawn, real = self._gaussians(packet, count)
+            if packet % world_size() == rank():
+                distance += frechet_distance(real, drawn)
+        return total(distance) * self._scale() / packets
+
+    @override
+    def values(self) -> dict[str, Tensor]:
+        return {"fwd": self.compute()}
+
+    @override
+    def forget_drawn(self) -> None:
+        for state in (self.count, self.total, self.outer):
+            state[0].zero_()
+
+    @override
+    def real_statistics(self) -> dict[str, Tensor]:
+        self._allocate(largest_shape(self.total.shape))
+        return {name: total(getattr(self, name)[1]) for name in ("count", "total", "outer")}
+
+    @override
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        self._allocate(torch.Size([2, *statistics["total"].shape]))
+        for name, value in statistics.items():
+            getattr(self, name)[1] = value
+
+    def _allocate(self, shape: torch.Size) -> None:
+        """Give the sums the shape ``(2, packets, D)`` of their totals, or check that they have it."""
+        if len(shape) == 1 or self.total.shape == shape:
+            return
+        if self.total.ndim > 1:
+            raise ValueError(
+                f"images of {shape[1]} packets of {shape[2]} numbers do not compare with the earlier ones "
+                f"of {self.total.shape[1]} of {self.total.shape[2]}: all images must have one size"
+            )
+        self.total = self.total.new_zeros(shape)
+        self.outer = self.outer.new_zeros((*shape, shape[-1]))
+
+    def _check(self, count: Tensor) -> None:
+        drawn, real = count.tolist()
+        if min(drawn, real) < 2:
+            raise ValueError(
+                f"the Fréchet wavelet distance needs at least 2 real and 2 drawn images, not {real} and {drawn}"
+            )
+        dimension = self.total.shape[-1]
+        if min(drawn, real) <= dimension and not self._warned and rank() == 0:
+            self._warned = True
+            warnings.warn(
+                f"fwd of {drawn} drawn and {real} real images: with no more than {dimension} images, the numbers in a "
+                "packet, their covariance is singular and the distance far too large; compare it with equal n only",
+                stacklevel=3,
+            )
+
+    def _gaussians(self, packet: int, count: Tensor) -> tuple[Gaussian, Gaussian]:
+        both = gaussian_from_sums(count, total(self.total[:, packet]), total(self.outer[:, packet]))
+        drawn, real = (Gaussian(both.mean[side], both.covariance[side]) for side in (0, 1))
+        return drawn, real
+
+    def _scale(self) -> float:
+        channels = self.total.shape[-1] // self.packet_side**2
+        # Three equal colours have three times the distance of one; pytorchfwd reads every file as colours.
+        return (3 if channels == 1 else 1) / WHITE**2
+
+
+def haar_packets(images: Tensor, level: int) -> Tensor:
+    """Split images into their Haar wavelet packets: every band, not LL alone, is split again.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        level: How often, L.
+
+    Returns:
+        ``(4^L, N, C * H/2^L * W/2^L)``.
+    """
+    channels = images.shape[1]
+    for _ in range(level):
+        images = torch.cat(analysis(images), dim=1)
+    return images.unflatten(1, (-1, channels)).flatten(2).transpose(0, 1)
+
+
+def packet_level(images: Tensor, packet_side: int) -> int:
+    """Return how often images must be split for packets of a given side.
+
+    Raises:
+        ValueError: If images are not square, or their side is not ``packet_side`` times a power of 2.
+    """
+    height, width = images.shape[-2:]
+    level = (height // packet_side).bit_length() - 1
+    if height != width or level < 0 or height != packet_side << level:
+        raise ValueError(
+            f"images of {height}x{width} have no packets of {packet_side}x{packet_side}: "
+            f"the Fréchet wavelet distance wants squares of {packet_side} times a power of 2"
+        )
+    return level

@@ -1,0 +1,6 @@
+"""Models of one factor: their players, their losses, their sampler."""
+
+from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.models.denoising_gan import DenoisingGAN
+
+__all__ = ["DenoisingGAN", "GenerativeModel", "OptimizerFactory", "Player"]

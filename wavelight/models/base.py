@@ -1,0 +1,59 @@
+"""What a model of one factor is: players that learn in turn, and a way to sample."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from wavelight.factorizations import Factor, Shape
+from wavelight.noise import Noise
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+"""Makes an optimizer of parameters; in YAML a ``class_path`` with its ``init_args``."""
+
+
+class Player(NamedTuple):
+    """A network and the optimizer that trains it, in turn with the other players."""
+
+    network: nn.Module
+    optimizer: OptimizerFactory
+    samples: bool
+    """Whether drawing images needs the network, so that its weights are averaged and exported."""
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A model of p(target | condition): what each of its players minimises, and how to sample it."""
+
+    @abstractmethod
+    def players(self) -> Mapping[str, Player]:
+        """Return the players by name, in the order of their turns on a batch."""
+
+    @abstractmethod
+    def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
+        """Return the terms, by name, whose sum a player minimises on a batch.
+
+        Args:
+            player: The name of the player whose turn it is.
+            factor: Target ``(N, C, H, W)``, and the condition where there is one.
+            turn: The number of batches before this one, for terms that come only now and then.
+            noise: The randomness of the batch.
+        """
+
+    @abstractmethod
+    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+        """Draw a target for each image of ``noise``, ``(N, *shape)``.
+
+        Args:
+            shape: Channels, height and width of the target.
+            condition: ``(N, C, H, W)`` where the factor has one.
+            noise: The randomness of the images.
+        """
+
+    def check(self, shape: Shape, batch_size: int | None = None) -> None:
+        """Check that the networks go with a target of this shape and the batches that will come.
+
+        Raises:
+            ValueError: If they do not, in one sentence.
+        """

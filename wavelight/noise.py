@@ -1,0 +1,99 @@
+"""Random numbers that belong to an image: the same on any device, number of processes and batch size."""
+
+import math
+
+import torch
+from torch import Tensor
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+_WORD = 0xFFFFFFFF
+_WORDS_A_BLOCK = 4
+
+
+class Noise:
+    """Draws random numbers for each image of a batch from the image's own stream.
+
+    A number depends on the seed, the index of its image, the stream, and how many draws came before; not on the rank,
+    the batch or the device. So a run that is resumed, or that goes on with another number of processes, sees the noise
+    that it would have seen, and image ``i`` of a seed is one image for ever.
+
+    Args:
+        seed: The seed of the run, 0 to 2^32 - 1.
+        index: ``(N,)`` int64: the index of each image, from 0.
+        stream: Tells apart the uses of one image's noise (the turns of a batch's players, say), 0 to 2^16 - 1.
+    """
+
+    def __init__(self, seed: int, index: Tensor, stream: int = 0) -> None:
+        self.seed = seed
+        self.index = index
+        self.stream = stream
+        self._draws = 0
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw standard normal numbers, ``(N, *shape)`` float32 (Box and Muller, 1958)."""
+        words = self._words(math.prod(shape))
+        # The radius takes values of (0, 1], so that its logarithm exists; float32 keeps 24 bits of a word.
+        radius = (-2 * torch.log((_top_bits(words[:, 0::2]) + 1) / 2**24)).sqrt()
+        angle = 2 * math.pi * _top_bits(words[:, 1::2]) / 2**24
+        pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
+        return pairs[:, : math.prod(shape)].reshape(-1, *shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw uniform numbers of [0, 1), ``(N, *shape)`` float32."""
+        words = self._words(math.prod(shape))[:, : math.prod(shape)]
+        return (_top_bits(words) / 2**24).reshape(-1, *shape)
+
+    def integers(self, high: int) -> Tensor:
+        """Draw one integer of 0 to ``high`` - 1 for each image, ``(N,)`` int64."""
+        return self._words(1)[:, 0] * high >> 32
+
+    def part(self, start: int, stop: int) -> "Noise":
+        """Return the noise of the images ``start`` to ``stop`` - 1 of this batch, from its first draw."""
+        return Noise(self.seed, self.index[start:stop], self.stream)
+
+    def _words(self, count: int) -> Tensor:
+        """Return at least ``count`` random 32-bit words for each image, ``(N, ...)`` int64."""
+        blocks = -(-count // _WORDS_A_BLOCK)
+        block = torch.arange(blocks, device=self.index.device)
+        image = self.index[:, None]
+        # 64 bits of image index, 32 of block and 32 of (stream, draw) make the counter; the seed is the key.
+        draw = (self.stream << 16) + self._draws
+        self._draws += 1
+        counter = [
+            (image & _WORD).expand(-1, blocks),
+            (image >> 32 & _WORD).expand(-1, blocks),
+            block.expand(len(image), -1),
+            torch.full_like(block, draw).expand(len(image), -1),
+        ]
+        return torch.cat(philox(counter, (self.seed & _WORD, self.seed >> 32 & _WORD)), dim=1)
+
+
+def philox(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+    """Scramble counters into random words: Philox-4x32-10 (Salmon et al., 2011, section 3.3).
+
+    Args:
+        counter: Four int64 tensors of one shape, of 32-bit words.
+        key: Two 32-bit words.
+
+    Returns:
+        Four int64 tensors of that shape, of 32-bit words.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        # A product of two words can pass 2^63; int64 wraps, and the masks take the right bits all the same.
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            (p1 >> 32 & _WORD) ^ c1 ^ k0,
+            p1 & _WORD,
+            (p0 >> 32 & _WORD) ^ c3 ^ k1,
+            p0 & _WORD,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _WORD, (k1 + _WEYL[1]) & _WORD
+    return [c0, c1, c2, c3]
+
+
+def _top_bits(words: Tensor) -> Tensor:
+    return (words >> 8).float()

@@ -1,0 +1,6 @@
+"""Systems: LightningModules that train and sample whole images."""
+
+from wavelight.systems.base import ImageGenerator
+from wavelight.systems.wavediff import WaveDiff
+
+__all__ = ["ImageGenerator", "WaveDiff"]

@@ -1,0 +1,273 @@
+"""The LightningModule that trains and samples any factorization with any models."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, nn
+from typing_extensions import override
+
+from wavelight.factorizations import Factor, Factorization, Shape
+from wavelight.models import GenerativeModel, Player
+from wavelight.noise import Noise
+
+CONFIG_KEY = "wavelight_config"
+PROGRESS_KEY = "wavelight_progress"
+
+_SAMPLING_STREAM = 0
+_FIRST_TRAINING_STREAM = 1
+
+
+class ImageGenerator(L.LightningModule):
+    """Trains and samples p(image) = product of p(target | condition), one model per factor.
+
+    Optimization is manual, because several players take turns on one batch. ``trainer.global_step`` therefore counts
+    turns, not batches: everything here is scheduled by epoch or by images seen.
+
+    Args:
+        factorization: How an image is split into factors.
+        models: One model a factor, in the factorization's order.
+        image_size: Side of the images, in pixels; on the command line it follows the data's.
+        seed: Seed of all noise; on the command line it follows ``seed_everything``.
+        channels: Channels of the images.
+        scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps the rates.
+        train: Indices of the factors that learn; none means all.
+        accumulate: Into how many parts each device's share of a batch is cut to save memory; gradients are summed.
+        clip_gradients: Largest norm of a player's gradient; none does not clip.
+        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
+
+    Raises:
+        ValueError: If the parts do not go together, in one sentence that says which.
+    """
+
+    def __init__(
+        self,
+        factorization: Factorization,
+        models: list[GenerativeModel],
+        image_size: int,
+        seed: int,
+        channels: int = 3,
+        scheduler: LRSchedulerCallable | None = None,
+        train: list[int] | None = None,
+        accumulate: int = 1,
+        clip_gradients: float | None = None,
+        bounded: bool = True,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.factorization = factorization
+        self.models = nn.ModuleList(models)
+        self.image_size = image_size
+        self.seed = seed
+        self.channels = channels
+        self.scheduler = scheduler
+        self.train_factors = list(range(len(models))) if train is None else train
+        self.accumulate = accumulate
+        self.clip_norm = clip_gradients
+        self.bounded = bounded
+        self.images_seen = 0
+        self.batches_seen = 0
+        self.config_text = ""
+        self.target_shapes = self._check_parts()
+
+    def _check_parts(self) -> list[Shape]:
+        shapes = self.factorization.target_shapes((self.channels, self.image_size, self.image_size))
+        if len(shapes) != len(self.models):
+            raise ValueError(
+                f"{type(self.factorization).__name__} makes {len(shapes)} factors, but there are "
+                f"{len(self.models)} models"
+            )
+        if not set(self.train_factors) <= set(range(len(shapes))) or not self.train_factors:
+            raise ValueError(f"train names the factors {self.train_factors}, but there are only 0 to {len(shapes) - 1}")
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate is a number of parts and at least 1, not {self.accumulate}")
+        for model, shape in zip(self._models(), shapes, strict=True):
+            model.check(shape)
+        return shapes
+
+    # --- training ---
+
+    @override
+    def setup(self, stage: str) -> None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
+            # Each turn leaves the other players' parameters unused, which DDP must be told before it wraps us.
+            strategy._ddp_kwargs["find_unused_parameters"] = True
+
+    @override
+    def on_fit_start(self) -> None:
+        # A checkpoint brings its own statistics; measuring again must not move a model under its weights.
+        if self.factorization.needs_statistics() and self.images_seen == 0:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            wavelet, levels = self.factorization.wavelet, self.factorization.levels
+            self.factorization.fit(data.band_statistics(wavelet, levels))
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizers = [player.optimizer(player.network.parameters()) for *_, player in self._learners()]
+        if self.scheduler is None:
+            return optimizers
+        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+
+    @override
+    def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        with torch.autocast(self.device.type, enabled=False), torch.no_grad():
+            factors = self.factorization.encode(batch["image"])
+        learners, optimizers = self._learners(), _as_list(self.optimizers())
+        for i, ((index, name, _), optimizer) in enumerate(zip(learners, optimizers, strict=True)):
+            noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
+            terms = self._take_turn(index, name, factors[index], noise, optimizer)
+            prefix = f"train/{name}" if len(self.models) == 1 else f"train/{index}/{name}"
+            self.log_dict({f"{prefix}/{term}": value for term, value in terms.items()})
+        self.batches_seen += 1
+        self.images_seen += len(batch["index"]) * self.trainer.world_size
+
+    def _take_turn(
+        self, index: int, player: str, factor: Factor, noise: Noise, optimizer: LightningOptimizer
+    ) -> dict[str, Tensor]:
+        """Let one player learn from a batch, and return the terms of its loss."""
+        total: dict[str, Tensor] = {}
+        parts = self._parts(len(factor.target))
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            for start, stop in parts:
+                share = (stop - start) / len(factor.target)
+                with nullcontext() if stop == len(factor.target) else self._unsynchronised():
+                    terms = self._model(index).losses(
+                        player, _part(factor, start, stop), self.batches_seen, noise.part(start, stop)
+                    )
+                    self.manual_backward(sum(terms.values()) * share)
+                for term, value in terms.items():
+                    total[term] = total.get(term, 0) + value.detach() * share
+            if self.clip_norm is not None:
+                self.clip_gradients(optimizer, self.clip_norm, gradient_clip_algorithm="norm")
+            optimizer.step()
+        return total
+
+    def _parts(self, size: int) -> list[tuple[int, int]]:
+        if size % self.accumulate:
+            raise ValueError(f"a device's {size} images of a batch do not divide into accumulate = {self.accumulate} parts")
+        part = size // self.accumulate
+        return [(start, start + part) for start in range(0, size, part)]
+
+    def _unsynchronised(self) -> Any:
+        """Return a context in which a backward pass leaves the gradients of other processes alone."""
+        wrapped = self.trainer.strategy.model
+        no_sync = getattr(wrapped, "no_sync", None)
+        return nullcontext() if no_sync is None else no_sync()
+
+    @override
+    def on_train_epoch_end(self) -> None:
+        for scheduler in _as_list(self.lr_schedulers()):
+            scheduler.step()
+
+    # --- drawing ---
+
+    def draw(self, index: Tensor, seed: int) -> Tensor:
+        """Draw the images of these numbers.
+
+        Image ``i`` of a seed is one image, on any number of processes and at any batch size, up to the rounding of
+        the networks' arithmetic.
+
+        Args:
+            index: ``(N,)`` int64, from 0.
+            seed: The seed of the set of images.
+
+        Returns:
+            ``(N, C, H, W)``, in [-1, 1] where the range is bounded, float32.
+        """
+        index = index.to(self.device)
+
+        def draw_target(factor: int, condition: Tensor | None) -> Tensor:
+            noise = Noise(seed, index, stream=_SAMPLING_STREAM + (factor << 8))
+            return self._model(factor).sample(self.target_shapes[factor], condition, noise).float()
+
+        with torch.no_grad():
+            image = self.factorization.decode(draw_target)
+        return image.clamp(-1, 1) if self.bounded else image
+
+    def sample(self, n: int, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
+        """Draw images in batches, outside any Trainer.
+
+        Args:
+            n: How many.
+            seed: The seed of the set of images.
+            start: The number of the first.
+            batch_size: How many at once; it bounds memory and changes nothing else.
+
+        Returns:
+            ``(n, C, H, W)``, in [-1, 1] where the range is bounded, on the CPU.
+        """
+        if n < 1 or batch_size < 1:
+            raise ValueError(f"n and batch_size are at least 1, not {n} and {batch_size}")
+        was_training = self.training
+        self.eval()
+        batches = torch.arange(start, start + n).split(batch_size)
+        images = torch.cat([self.draw(batch, seed).cpu() for batch in batches])
+        self.train(was_training)
+        return images
+
+    @override
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        return {"image": self.draw(batch["index"], self.seed), "index": batch["index"]}
+
+    test_step = validation_step
+    predict_step = validation_step
+
+    # --- networks and checkpoints ---
+
+    def sampling_networks(self) -> dict[str, nn.Module]:
+        """Return the networks that drawing needs, by the names their parameters have in a state dict."""
+        return {
+            f"models.{index}.{name}": player.network
+            for index, model in enumerate(self._models())
+            for name, player in model.players().items()
+            if player.samples
+        }
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CONFIG_KEY] = self.config_text
+        checkpoint[PROGRESS_KEY] = {
+            "images_seen": self.images_seen,
+            "batches_seen": self.batches_seen,
+        }
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        progress = checkpoint.get(PROGRESS_KEY, {})
+        self.images_seen = progress.get("images_seen", 0)
+        self.batches_seen = progress.get("batches_seen", 0)
+
+    def _learners(self) -> list[tuple[int, str, Player]]:
+        """Return the players that learn, with their factor's index and their name, in the order of their turns."""
+        return [
+            (index, name, player)
+            for index in self.train_factors
+            for name, player in self._model(index).players().items()
+        ]
+
+    def _models(self) -> list[GenerativeModel]:
+        return [self._model(index) for index in range(len(self.models))]
+
+    def _model(self, index: int) -> GenerativeModel:
+        model = self.models[index]
+        assert isinstance(model, GenerativeModel)
+        return model
+
+
+def _part(factor: Factor, start: int, stop: int) -> Factor:
+    condition = None if factor.condition is None else factor.condition[start:stop]
+    return Factor(factor.target[start:stop], condition)
+
+
+def _as_list(value: Any) -> list[Any]:
+    # Lightning hands out a bare object where there is one, None where there is none.
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]

@@ -1,0 +1,73 @@
+"""WaveDiff: a denoising diffusion GAN on the sub-bands of one wavelet level."""
+
+from lightning.pytorch.cli import LRSchedulerCallable
+from torch import nn
+
+from wavelight.diffusion import FewStepDiffusion
+from wavelight.factorizations import Subbands
+from wavelight.models import DenoisingGAN, OptimizerFactory
+from wavelight.systems.base import ImageGenerator
+from wavelight.wavelets import BandOrder
+
+
+class WaveDiff(ImageGenerator):
+    """Wavelet diffusion models (Phung, Dao and Tran, 2023): few-step diffusion of sub-bands with an adversarial loss.
+
+    Args:
+        generator: Predicts clean sub-bands; sees ``4 * channels`` of them at half the image's side.
+        discriminator: Judges pairs of neighbouring diffusion steps; sees ``8 * channels``.
+        generator_optimizer: Makes the generator's optimizer.
+        discriminator_optimizer: Makes the discriminator's optimizer.
+        image_size: Side of the images, in pixels; on the command line it follows the data's.
+        seed: Seed of all noise; on the command line it follows ``seed_everything``.
+        steps: Diffusion steps, and so generator evaluations an image takes.
+        r1_gamma: Weight of the gradient penalty on real pairs; it multiplies half the squared norm.
+        r1_every: Batches from one penalty to the next (lazy regularisation).
+        reconstruction_weight: Weight of the mean absolute error of the predicted sub-bands; 1 as published.
+        wavelet: The wavelet of the sub-bands, by PyWavelets' name.
+        band_order: The order of the detail bands; it matters only to weights that were trained with it.
+        channels: Channels of the images.
+        scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the rates.
+        accumulate: Into how many parts each device's share of a batch is cut to save memory.
+        clip_gradients: Largest norm of a player's gradient; none does not clip, as published.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        image_size: int,
+        seed: int,
+        steps: int,
+        r1_gamma: float,
+        r1_every: int,
+        reconstruction_weight: float = 1.0,
+        wavelet: str = "haar",
+        band_order: BandOrder = BandOrder.PYTORCH_WAVELETS,
+        channels: int = 3,
+        scheduler: LRSchedulerCallable | None = None,
+        accumulate: int = 1,
+        clip_gradients: float | None = None,
+    ) -> None:
+        model = DenoisingGAN(
+            generator=generator,
+            discriminator=discriminator,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            diffusion=FewStepDiffusion(steps),
+            r1_gamma=r1_gamma,
+            r1_every=r1_every,
+            reconstruction_weight=reconstruction_weight,
+        )
+        super().__init__(
+            factorization=Subbands(wavelet, band_order, channels=channels),
+            models=[model],
+            image_size=image_size,
+            seed=seed,
+            channels=channels,
+            scheduler=scheduler,
+            accumulate=accumulate,
+            clip_gradients=clip_gradients,
+        )

@@ -1,0 +1,188 @@
+"""Orthonormal wavelet transforms of images: a fast Haar path, and pytorch-wavelets for every other wavelet."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from functools import cache
+from importlib import import_module, resources
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+DETAIL_BANDS = 3
+
+
+class BandOrder(Enum):
+    """The order of the detail bands of one level, as the libraries that the published models used have it.
+
+    A value lists, for each position, the band of :func:`analysis` that stands there. The two orders differ in which of
+    the mixed bands comes first; signs are equal, and LL is always first and HH always last.
+    """
+
+    PYTORCH_WAVELETS = (0, 1, 2)
+    """LH (high along the height) before HL, as pytorch-wavelets, PyWavelets and :func:`analysis` have them."""
+
+    WAVECNET = (1, 0, 2)
+    """HL (high along the width) before LH, as the transform of WaveCNet has them."""
+
+    def arrange(self, details: Tensor) -> Tensor:
+        """Put details from the order of :func:`analysis` into this one; each order is its own inverse.
+
+        Args:
+            details: ``(N, 3C, H, W)``.
+        """
+        if self is BandOrder.PYTORCH_WAVELETS:
+            return details
+        bands = details.chunk(DETAIL_BANDS, dim=1)
+        return torch.cat([bands[band] for band in self.value], dim=1)
+
+
+class BandStatistics(NamedTuple):
+    """What a data set's bands look like, one entry a channel: the numbers that band scalings are made of."""
+
+    mean: Tensor
+    std: Tensor
+    peak: Tensor
+    """The largest magnitude that was seen."""
+
+
+class LevelStatistics(NamedTuple):
+    """Statistics of the coarse band ``(C,)`` and of the detail bands ``(3C,)`` of one level of a pyramid."""
+
+    coarse: BandStatistics
+    details: BandStatistics
+
+
+def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
+    """Split images into a coarse band and detail bands at half the resolution, orthonormally.
+
+    For a block ``(a b; c d)`` the Haar bands are LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL = (a-b+c-d)/2 and
+    HH = (a-b-c+d)/2. Other wavelets continue the image periodically, which keeps the transform orthonormal (for an
+    orthogonal wavelet) and the bands at exactly half the resolution; they run in float32.
+
+    Args:
+        image: ``(N, C, H, W)``, even ``H`` and ``W``.
+        wavelet: A name that PyWavelets knows: ``haar``, ``db4``, ``sym5``, ``bior4.4``, ...
+
+    Returns:
+        LL ``(N, C, H/2, W/2)``, and LH, HL, HH concatenated on channels, ``(N, 3C, H/2, W/2)``.
+
+    Raises:
+        ValueError: If a side is odd, or shorter than the wavelet's filter.
+    """
+    height, width = image.shape[-2:]
+    if height % 2 or width % 2:
+        raise ValueError(f"an image of {height}x{width} has an odd side, which no wavelet level can halve")
+    if wavelet == "haar":
+        return _haar_analysis(image)
+    _check_side(min(height, width), wavelet)
+    transform = _analysis_module(wavelet, image.device)
+    with torch.autocast(image.device.type, enabled=False):
+        coarse, (details,) = transform(image.float())
+    return coarse, details.transpose(1, 2).flatten(1, 2)
+
+
+def synthesis(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
+    """Build images from the bands of :func:`analysis`; its inverse, and for an orthogonal wavelet its transpose.
+
+    Args:
+        coarse: LL, ``(N, C, H, W)``.
+        details: LH, HL, HH concatenated on channels, ``(N, 3C, H, W)``.
+        wavelet: The wavelet of the analysis.
+
+    Returns:
+        ``(N, C, 2H, 2W)``.
+
+    Raises:
+        ValueError: If the shapes do not belong together, or a side is shorter than the wavelet's filter.
+    """
+    batch, channels, height, width = coarse.shape
+    if details.shape != (batch, DETAIL_BANDS * channels, height, width):
+        raise ValueError(
+            f"details of shape {tuple(details.shape)} do not go with a coarse band of {tuple(coarse.shape)}"
+        )
+    if wavelet == "haar":
+        return _haar_synthesis(coarse, details)
+    _check_side(2 * min(height, width), wavelet)
+    transform = _synthesis_module(wavelet, coarse.device)
+    with torch.autocast(coarse.device.type, enabled=False):
+        bands = details.float().unflatten(1, (DETAIL_BANDS, channels)).transpose(1, 2)
+        return transform((coarse.float(), [bands]))
+
+
+def filter_length(wavelet: str) -> int:
+    """Return the number of taps of a wavelet's longest filter.
+
+    Raises:
+        ValueError: If PyWavelets knows no discrete wavelet of this name.
+    """
+    if wavelet == "haar":
+        return 2
+    import pywt
+
+    if wavelet not in pywt.wavelist(kind="discrete"):
+        raise ValueError(f"no wavelet is called {wavelet!r}; the families are haar, db, sym, coif, bior, rbio, dmey")
+    return pywt.Wavelet(wavelet).dec_len
+
+
+def _haar_analysis(image: Tensor) -> tuple[Tensor, Tensor]:
+    top_left, top_right = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
+    bottom_left, bottom_right = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
+    top, top_edge = top_left + top_right, top_left - top_right
+    bottom, bottom_edge = bottom_left + bottom_right, bottom_left - bottom_right
+    details = torch.cat([top - bottom, top_edge + bottom_edge, top_edge - bottom_edge], dim=1)
+    return (top + bottom) / 2, details / 2
+
+
+def _haar_synthesis(coarse: Tensor, details: Tensor) -> Tensor:
+    high_rows, high_columns, diagonal = details.chunk(DETAIL_BANDS, dim=1)
+    top, bottom = coarse + high_rows, coarse - high_rows
+    top_edge, bottom_edge = high_columns + diagonal, high_columns - diagonal
+    rows = [torch.stack([left + edge, left - edge], -1) for left, edge in ((top, top_edge), (bottom, bottom_edge))]
+    return torch.stack(rows, -3).flatten(-4, -3).flatten(-2) / 2
+
+
+def _check_side(side: int, wavelet: str) -> None:
+    # pytorch-wavelets returns wrong values in its periodic mode when the filter is longer than the signal.
+    taps = filter_length(wavelet)
+    if side < taps:
+        raise ValueError(f"wavelet {wavelet!r} has {taps} taps and needs an image side of at least that, not {side}")
+
+
+@cache
+def _analysis_module(wavelet: str, device: torch.device) -> nn.Module:
+    return _pytorch_wavelets().DWTForward(J=1, wave=wavelet, mode="periodization").to(device)
+
+
+@cache
+def _synthesis_module(wavelet: str, device: torch.device) -> nn.Module:
+    return _pytorch_wavelets().DWTInverse(wave=wavelet, mode="periodization").to(device)
+
+
+@cache
+def _pytorch_wavelets() -> ModuleType:
+    with _pkg_resources_stand_in():
+        return import_module("pytorch_wavelets")
+
+
+@contextmanager
+def _pkg_resources_stand_in() -> Iterator[None]:
+    """Give pytorch-wavelets 1.3.0 the one function of ``pkg_resources`` it uses, while it is imported.
+
+    setuptools 82 dropped ``pkg_resources`` (pytorch_wavelets pull request 67 is open).
+    """
+    name = "pkg_resources"
+    before = sys.modules.get(name)
+    stand_in = ModuleType(name)
+    stand_in.resource_stream = lambda package, path: resources.files(package).joinpath(path).open("rb")  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
