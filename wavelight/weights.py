@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from wavelight.networks.published import load_published
 
 TRAINING_KEY = "wavelight_training_weights"
 """Where a checkpoint keeps the weights that go on learning, beside the averaged ones of its ``state_dict``."""
@@ -43,6 +45,81 @@ def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, 
         raise ValueError("this file is no checkpoint of wavelight: it has no state_dict")
     state = dict(checkpoint["state_dict"])
     return state if averaged else state | checkpoint.get(TRAINING_KEY, {})
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read weights, and the texts of the header, from a safetensors file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read as safetensors; it is damaged or something else") from error
+
+
+class HasSamplingNetworks(Protocol):
+    """A module that tells which of its networks draw images."""
+
+    def sampling_networks(self) -> dict[str, nn.Module]:
+        """Return the networks by the names that their parameters have in a state dict."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
+        """Load weights by name."""
+
+
+def load_weights(system: HasSamplingNetworks, path: Path, averaged: bool = True) -> list[str]:
+    """Load weights from a file into a system.
+
+    Args:
+        system: The system.
+        path: A checkpoint of wavelight, an exported ``.safetensors`` file, or a published generator.
+        averaged: Whether the averaged weights are taken where a file has both.
+
+    Returns:
+        The names of the parameters that the file does not have, such as a discriminator's; they are as they were.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the weights are not those of the system's networks.
+    """
+    networks = system.sampling_networks()
+    if path.suffix == ".safetensors":
+        state, _ = read_safetensors(path)
+        if len(networks) == 1:
+            state = {f"{next(iter(networks))}.{name}": tensor for name, tensor in state.items()}
+        return _load_named(system, state, path)
+    checkpoint = read_checkpoint(path)
+    if "state_dict" in checkpoint:
+        return _load_named(system, state_of(checkpoint, averaged), path)
+    if len(networks) > 1:
+        raise ValueError(f"{path} holds one network, but the system draws with {len(networks)}")
+    (network,) = networks.values()
+    load_published(network, checkpoint)
+    return []
+
+
+def _load_named(system: HasSamplingNetworks, state: Mapping[str, Tensor], path: Path) -> list[str]:
+    try:
+        result = system.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f"the weights of {path} have other shapes than the model: {_first(error)}") from error
+    needed = tuple(f"{name}." for name in system.sampling_networks())
+    wrong = [*result.unexpected_keys, *(name for name in result.missing_keys if name.startswith(needed))]
+    if wrong:
+        raise ValueError(f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there")
+    return list(result.missing_keys)
+
+
+def _first(error: RuntimeError) -> str:
+    return str(error).splitlines()[1].strip()
 
 
 def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

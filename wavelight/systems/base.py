@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,12 +10,14 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.factorizations import Factor, Factorization, Shape
 from wavelight.models import GenerativeModel, Player
 from wavelight.noise import Noise
+from wavelight.weights import load_weights
 
 CONFIG_KEY = "wavelight_config"
 PROGRESS_KEY = "wavelight_progress"
@@ -40,6 +43,7 @@ class ImageGenerator(L.LightningModule):
         accumulate: Into how many parts each device's share of a batch is cut to save memory; gradients are summed.
         clip_gradients: Largest norm of a player's gradient; none does not clip.
         bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
+        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a published generator.
 
     Raises:
         ValueError: If the parts do not go together, in one sentence that says which.
@@ -57,6 +61,7 @@ class ImageGenerator(L.LightningModule):
         accumulate: int = 1,
         clip_gradients: float | None = None,
         bounded: bool = True,
+        start_from: Path | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -70,9 +75,11 @@ class ImageGenerator(L.LightningModule):
         self.accumulate = accumulate
         self.clip_norm = clip_gradients
         self.bounded = bounded
+        self.start_from = start_from
         self.images_seen = 0
         self.batches_seen = 0
         self.config_text = ""
+        self.has_begun = False
         self.target_shapes = self._check_parts()
 
     def _check_parts(self) -> list[Shape]:
@@ -101,6 +108,10 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def on_fit_start(self) -> None:
+        if self.start_from is not None and self.images_seen == 0:
+            missing = load_weights(self, Path(self.start_from))
+            rest = f"; {len(missing)} tensors that it lacks start afresh" if missing else ""
+            rank_zero_info(f"Starting from the weights of {self.start_from}{rest}.")
         # A checkpoint brings its own statistics; measuring again must not move a model under its weights.
         if self.factorization.needs_statistics() and self.images_seen == 0:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -118,6 +129,7 @@ class ImageGenerator(L.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             factors = self.factorization.encode(batch["image"])
+        self.has_begun = True
         learners, optimizers = self._learners(), _as_list(self.optimizers())
         for i, ((index, name, _), optimizer) in enumerate(zip(learners, optimizers, strict=True)):
             noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
@@ -214,6 +226,7 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        self.has_begun = True
         return {"image": self.draw(batch["index"], self.seed), "index": batch["index"]}
 
     test_step = validation_step

@@ -1,5 +1,7 @@
 """WaveDiff: a denoising diffusion GAN on the sub-bands of one wavelet level."""
 
+from pathlib import Path
+
 from lightning.pytorch.cli import LRSchedulerCallable
 from torch import nn
 
@@ -30,6 +32,7 @@ class WaveDiff(ImageGenerator):
         scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the rates.
         accumulate: Into how many parts each device's share of a batch is cut to save memory.
         clip_gradients: Largest norm of a player's gradient; none does not clip, as published.
+        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a published generator.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class WaveDiff(ImageGenerator):
         scheduler: LRSchedulerCallable | None = None,
         accumulate: int = 1,
         clip_gradients: float | None = None,
+        start_from: Path | None = None,
     ) -> None:
         model = DenoisingGAN(
             generator=generator,
@@ -70,4 +74,5 @@ class WaveDiff(ImageGenerator):
             scheduler=scheduler,
             accumulate=accumulate,
             clip_gradients=clip_gradients,
+            start_from=start_from,
         )

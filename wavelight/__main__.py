@@ -1,0 +1,73 @@
+"""The command line, ``python -m wavelight COMMAND``; each command is imported only when it is called."""
+
+import sys
+from importlib import import_module
+
+_TRAINER_COMMANDS = {
+    "fit": "train a system, from the start or from a checkpoint",
+    "validate": "measure a checkpoint as training does",
+    "test": "measure a checkpoint as papers do",
+    "predict": "draw images from a checkpoint into a folder, on all devices",
+}
+
+# Commands that are no method of the trainer are plain functions, whose docstrings are their help.
+_FUNCTIONS = {
+    "sample": ("wavelight.drawing", "sample", "draw images from a checkpoint; needs no configuration"),
+    "export": ("wavelight.checkpoints", "export", "write a checkpoint's generator as safetensors"),
+    "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
+    "benchmark": ("wavelight.benchmark", "benchmark", "measure the speed of networks and training"),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that the first word names.
+
+    Args:
+        arguments: The words of the command line; none takes those of the process.
+    """
+    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in ("-h", "--help"):
+        sys.stdout.write(_help())
+    elif command in _TRAINER_COMMANDS:
+        import_module("wavelight.cli").run(command, rest)
+    elif command in _FUNCTIONS:
+        _call(command, rest)
+    else:
+        sys.stderr.write(f"wavelight: there is no command {command!r}; `wavelight --help` lists them\n")
+        sys.exit(2)
+
+
+def _call(command: str, arguments: list[str]) -> None:
+    from jsonargparse import ArgumentParser
+
+    from wavelight.errors import fail
+
+    class Parser(ArgumentParser):
+        def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+            fail(message)
+
+    module, name, _ = _FUNCTIONS[command]
+    function = getattr(import_module(module), name)
+    parser = Parser(prog=f"wavelight {command}", description=(function.__doc__ or "").partition("\n\n")[0])
+    parser.add_function_arguments(function, as_positional=True)
+    options = parser.instantiate_classes(parser.parse_args(arguments))
+    try:
+        function(**options.as_dict())
+    except (ValueError, OSError) as error:
+        fail(str(error), error)
+
+
+def _help() -> str:
+    rows = {**_TRAINER_COMMANDS, **{name: row[2] for name, row in _FUNCTIONS.items()}}
+    lines = "\n".join(f"  {name:<10} {text}" for name, text in rows.items())
+    return (
+        "usage: wavelight COMMAND [options]\n\n"
+        "Train, compare and extend wavelet generative models of images.\n\n"
+        f"commands:\n{lines}\n\n"
+        "`wavelight COMMAND --help` lists a command's options. The first thing to try:\n"
+        "  wavelight fit --config experiments/demo.yaml\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

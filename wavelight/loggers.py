@@ -1,0 +1,93 @@
+"""Where the numbers of a run go: a CSV file always, and W&B where it can be reached."""
+
+import os
+import socket
+from typing import Any
+from urllib.parse import urlparse
+
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+_CONNECT_SECONDS = 3.0
+
+
+class CSVLogger(loggers.CSVLogger):
+    """Writes every logged number into ``metrics.csv`` of the run's folder; a continued run appends to it.
+
+    Args:
+        save_dir: The folder; none is the run's own, ``trainer.default_root_dir``.
+    """
+
+    def __init__(self, save_dir: str | None = None) -> None:
+        super().__init__(save_dir or ".", name="", version="")
+
+
+class WandbLogger(loggers.WandbLogger):
+    """Logs to Weights & Biases; without a key or a network it writes offline, with one line of notice.
+
+    Args:
+        project: The project at W&B.
+        name: The run's name; none lets W&B invent one.
+        group: The group of runs to compare this one with.
+        tags: Words to find the run by.
+        entity: The team or user that owns the project; none is the key's own.
+        save_dir: The folder for W&B's files; none is the run's own, ``trainer.default_root_dir``.
+        offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the files later.
+        id: The run's id, to append to a run that exists.
+    """
+
+    def __init__(
+        self,
+        project: str = "wavelight",
+        name: str | None = None,
+        group: str | None = None,
+        tags: list[str] | None = None,
+        entity: str | None = None,
+        save_dir: str | None = None,
+        offline: bool = False,
+        id: str | None = None,  # noqa: A002, the name that W&B gives it
+    ) -> None:
+        reason = None if offline or rank_zero_only.rank != 0 else _why_offline()
+        if reason:
+            rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
+        super().__init__(
+            name=name,
+            save_dir=save_dir or ".",
+            offline=offline or reason is not None,
+            id=id,
+            project=project,
+            group=group,
+            tags=tags,
+            entity=entity,
+            resume="allow" if id else None,
+        )
+
+    @property
+    @loggers.logger.rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run, with ``images_seen`` as the x-axis of all its plots."""
+        first = self._experiment is None
+        run = super().experiment
+        if first:
+            run.define_metric("images_seen")
+            run.define_metric("*", step_metric="images_seen")
+        return run
+
+
+def _why_offline() -> str | None:
+    """Return why W&B cannot be reached, or None if it can, or if ``WANDB_MODE`` has decided already."""
+    import wandb
+
+    if os.environ.get("WANDB_MODE"):
+        return None
+    settings = wandb.setup().settings
+    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
+        return "there is no API key (`wandb login` makes one)"
+    url = urlparse(settings.base_url)
+    try:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        socket.create_connection((url.hostname, port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return f"{url.hostname} cannot be reached"
+    return None

@@ -1,0 +1,143 @@
+"""The trainer of the command line: Lightning's, with methods whose arguments read well as options."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch.utils.data import DataLoader
+from typing_extensions import override
+
+from wavelight.drawing import ImageFolder, digest
+from wavelight.systems import ImageGenerator
+
+
+class Trainer(L.Trainer):
+    """Customizes every part of a run: devices, length, logging, callbacks. See Lightning's Trainer."""
+
+    def fit(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train a model, from the start or from a checkpoint.
+
+        Args:
+            model: The system.
+            train_dataloaders: Batches, where there is no data module.
+            val_dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there is one.
+        """
+        super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True)
+
+    def validate(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Measure a checkpoint as training does: the metrics of the evaluation callback on ``val_images`` images.
+
+        Args:
+            model: The system.
+            dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+        """
+        return super().validate(
+            model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
+        )
+
+    def test(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Measure a checkpoint as papers do: the metrics of the evaluation callback on ``test_images`` images.
+
+        Args:
+            model: The system.
+            dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+        """
+        return super().test(
+            model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
+        )
+
+    def predict(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+        images: int = 64,
+        out: Path = Path("drawn"),
+        seed: int = 0,
+        batch_size: int = 64,
+        npz: bool = False,
+    ) -> None:
+        """Draw images from a checkpoint into a folder, on all devices.
+
+        Args:
+            model: The system.
+            dataloaders: Numbers of images, where others than the first are wanted.
+            datamodule: Not needed: drawing reads no data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+            images: How many images.
+            out: The folder. Images that an interrupted run has finished are not drawn again.
+            seed: The seed of the set of images; image i of a seed is the same however many are drawn.
+            batch_size: How many images each device draws at once.
+            npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an image.
+        """
+        folder = ImageFolder(out, images, seed)
+        numbers = folder.missing()
+        self.callbacks.append(_Writer(folder))  # type: ignore[attr-defined]
+        if numbers:
+            # Each sample is a dictionary, as the batches of validation are.
+            loader = DataLoader([{"index": number} for number in numbers], batch_size=batch_size)  # type: ignore[arg-type]
+            model.seed = seed
+            super().predict(
+                model,
+                dataloaders or loader,
+                return_predictions=False,
+                ckpt_path=ckpt_path,
+                weights_only=True,
+            )
+        if npz and self.is_global_zero:
+            folder.pack()
+
+
+class _Writer(BasePredictionWriter):
+    """Writes drawn images as they come."""
+
+    def __init__(self, folder: ImageFolder) -> None:
+        super().__init__("batch")
+        self.folder = folder
+
+    @override
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        self.folder.claim(digest(pl_module), first=trainer.is_global_zero)
+
+    @override
+    def write_on_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        prediction: Any,
+        batch_indices: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        images: torch.Tensor = prediction["image"]
+        self.folder.write(prediction["index"].tolist(), images)
