@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from wavelight.pictures import to_uint8, write_png
+from wavelight.metrics.base import to_uint8
+from wavelight.pictures import write_png
 from wavelight.systems import ImageGenerator
 
 _RECORD = "drawn.json"

@@ -1,15 +1,10 @@
-"""Images as bytes, grids and PNG files."""
+"""Grids of images, and PNG files."""
 
 import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Round images in [-1, 1] to bytes; what lies outside is clamped."""
-    return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def grid(images: Tensor, scale: int = 1, columns: int | None = None, gap: int = 2) -> Tensor:

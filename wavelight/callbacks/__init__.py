@@ -2,11 +2,13 @@
 
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from wavelight.callbacks.ema import ExponentialMovingAverage
+from wavelight.callbacks.evaluation import Evaluation
 from wavelight.callbacks.sample_grid import SampleGrid
 from wavelight.callbacks.throughput import Throughput
 
 __all__ = [
     "BestCheckpoint",
+    "Evaluation",
     "ExponentialMovingAverage",
     "LastCheckpoint",
     "SampleGrid",

@@ -1,4 +1,4 @@
-"""Evaluation: how close the drawn images are to the real ones, at every validation and test."""
+"""How close the drawn images are to the real ones, at every validation and test."""
 
 import hashlib
 import itertools
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, cast
 
 import lightning as L
 import torch
@@ -21,26 +21,63 @@ FAST_DEV_RUN_IMAGES = 64
 STAGES = {"fit": "val", "validate": "val", "test": "test"}
 
 
+class ReferenceData(Protocol):
+    """What Evaluation asks of the data module; ``WaveletDataModule`` has it."""
+
+    fingerprint: str
+    cache_dir: Path
+    value_range: tuple[float, float] | None
+    held_out: int
+    val_images: int
+    test_images: int
+
+    def reference_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
+        """Return this process's share of the real images, each exactly once over all processes."""
+
+    def held_out_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
+        """Return this process's share of the real images that no training sees."""
+
+    def val_dataloader(self) -> Iterable[dict[str, Tensor]]:
+        """Return the numbers of the images to draw."""
+
+
+class Measured(NamedTuple):
+    """Values by metric, and the number of drawn images that they were measured on."""
+
+    values: dict[str, float]
+    images: int
+
+    def named(self, stage: str, ending: str = "") -> dict[str, float]:
+        """Return the values by their names in logs, like ``val/fwd2k``."""
+        count = short_count(self.images)
+        return {f"{stage}/{name}{count}{ending}": value for name, value in self.values.items()}
+
+
 class Evaluation(L.Callback):
     """Measures the images that validation and test steps draw against the real ones.
 
-    Each number is logged with the number of drawn images in its name, ``val/fwd2k`` or ``test/fid50k``, because it
-    depends on it; and under its plain name, ``val/fwd``, which no logger sees, for ``monitor`` of ModelCheckpoint: so
-    a monitor stays right when ``val_images`` changes. All processes log the same value.
+    Each number is logged with the number of drawn images in its name, ``val/fwd2k`` or
+    ``test/fid50k``, because it depends on it. ModelCheckpoint also finds it under its plain name,
+    ``val/fwd``, which no logger sees: so a ``monitor`` stays right when ``val_images`` changes. All
+    processes log the same value.
 
-    Real images are measured before training starts, exactly once over all processes, and kept in the data module's
-    cache. If it holds images out, they are measured as if they had been drawn, as many of them: the floor that a
-    perfect model would reach, logged once as ``val/fwd2k_held_out`` and kept in :attr:`held_out`.
+    Real images are measured before training starts, exactly once over all processes, and kept in
+    the data module's cache. If it holds images out, they are measured as if they had been drawn, as
+    many of them: the floor that a perfect model would reach, logged once as ``val/fwd2k_held_out``
+    and kept in ``held_out``.
 
-    The step of the LightningModule returns ``{"image": (N, C, H, W)}``; the data module is a WaveletDataModule.
+    The steps of the LightningModule return ``{"image": drawn images}``; the data module is a
+    WaveletDataModule.
 
     Args:
         metrics: What to measure.
         reference_images: How many real images to measure; all of the training part by default.
-        at_start: Whether to measure the untrained network too, before its first batch. Resumed runs do not.
+        at_start: Whether to measure the untrained network too, before its first batch. Resumed runs
+            do not.
 
     Attributes:
-        history: What was measured, as (images seen, {name: value}), oldest first; kept in checkpoints.
+        history: What was measured, as (images seen, {name: value}), oldest first; kept in
+            checkpoints.
         held_out: What was measured on held-out real images, by name.
     """
 
@@ -53,7 +90,7 @@ class Evaluation(L.Callback):
         self.history: list[tuple[int, dict[str, float]]] = []
         self.held_out: dict[str, float] = {}
         self._reference_of = ""
-        self._seen = 0
+        self._looked_at = 0
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -63,46 +100,59 @@ class Evaluation(L.Callback):
             FileNotFoundError: If a metric's weights are missing.
             ValueError: If there is no data module, or its images have no range of brightness.
         """
-        if stage not in STAGES:
+        if stage not in STAGES or (stage == "fit" and not _validates(trainer)):
             return
-        self._check(trainer)
+        data = _reference_data(trainer)
         self._prepare_metrics(trainer)
         with _undisturbed(trainer):
-            self._prepare_reference(trainer)
+            if self._reference_of != data.fingerprint:
+                self._prepare_reference(trainer)
+                self._reference_of = data.fingerprint
             self._measure_held_out(trainer, stage)
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.at_start or pl_module.images_seen > 0:
+        if not self.at_start or not _validates(trainer) or _images_seen(pl_module) > 0:
             return
-        trainer.print("evaluating the untrained network")
+        trainer.print("measuring the untrained network")
         with _undisturbed(trainer), _evaluating(trainer, pl_module):
             for index, batch in enumerate(_validation_batches(trainer)):
                 self._look(trainer, pl_module.validation_step(batch, index))
-        # `self.log` would keep the numbers until the end of the epoch.
-        self._log_now(trainer, self._finish(trainer, pl_module, "val"))
+        # `self.log` would keep the numbers until the epoch ends.
+        measured = self._finish(trainer, pl_module, "val")
+        _log_at_start(trainer, measured.named("val"))
 
     @override
     def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *args: Any, **kwargs: Any
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         if not trainer.sanity_checking:
             self._look(trainer, outputs)
 
     @override
     def on_test_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *args: Any, **kwargs: Any
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         self._look(trainer, outputs)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            _log(pl_module, self._finish(trainer, pl_module, "val"))
+            _log(pl_module, self._finish(trainer, pl_module, "val"), "val")
 
     @override
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        _log(pl_module, self._finish(trainer, pl_module, "test"))
+        _log(pl_module, self._finish(trainer, pl_module, "test"), "test")
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -111,12 +161,6 @@ class Evaluation(L.Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = [(seen, dict(values)) for seen, values in state_dict["history"]]
-
-    def _check(self, trainer: L.Trainer) -> None:
-        if trainer.datamodule is None:
-            raise ValueError("Evaluation measures against the real images of a data module: give the Trainer one")
-        if trainer.datamodule.value_range is None:
-            raise ValueError("Evaluation compares pictures, and this data set declares no range of brightness: drop it")
 
     def _prepare_metrics(self, trainer: L.Trainer) -> None:
         # One process of a machine comes first, so that weights are downloaded once.
@@ -130,88 +174,201 @@ class Evaluation(L.Callback):
 
     def _prepare_reference(self, trainer: L.Trainer) -> None:
         """Give each metric its real statistics, from the cache or else from the real images."""
-        images = FAST_DEV_RUN_IMAGES if trainer.fast_dev_run else self.reference_images
-        if self._reference_of == trainer.datamodule.fingerprint:
-            return
-        paths = [_cache_file(trainer.datamodule, metric, images) for metric in self.metrics]
+        images = _few_if_dev_run(trainer, self.reference_images)
+        files = [_cache_file(_reference_data(trainer), metric, images) for metric in self.metrics]
         # Process 0 decides: the others may have another disk.
-        known = trainer.strategy.broadcast([path.is_file() for path in paths])
-        missing = [(metric, path) for metric, path, found in zip(self.metrics, paths, known, strict=True) if not found]
+        known = trainer.strategy.broadcast([file.is_file() for file in files])
+        missing = [
+            pair
+            for pair, found in zip(zip(self.metrics, files, strict=True), known, strict=True)
+            if not found
+        ]
         if missing:
             self._measure_reference(trainer, missing, images)
-        for metric, path in zip(self.metrics, paths, strict=True):
+        for metric, file in zip(self.metrics, files, strict=True):
             metric.reset()
-            # The processes' statistics are added up, so that only one may hold them.
+            # The processes are added up, so that only one may hold the statistics of all.
             if trainer.is_global_zero:
-                metric.load_real_statistics(torch.load(path, map_location="cpu", weights_only=True))
-        self._reference_of = trainer.datamodule.fingerprint
+                metric.load_real_statistics(torch.load(file, map_location="cpu", weights_only=True))
 
     def _measure_reference(
         self, trainer: L.Trainer, missing: list[tuple[ImageMetric, Path]], images: int | None
     ) -> None:
-        loader = trainer.datamodule.reference_dataloader(images)
+        for metric, _ in missing:
+            metric.reset()
+        loader = _reference_data(trainer).reference_dataloader(images)
         for batch in _with_progress(loader, "measuring real images", trainer):
             for metric, _ in missing:
-                metric.update(self._bytes(trainer, batch["image"]), real=True)
-        for metric, path in missing:
+                metric.update(_bytes(trainer, batch["image"]), real=True)
+        for metric, file in missing:
             statistics = metric.real_statistics()
             if trainer.is_global_zero:
-                _save_atomically(statistics, path)
-                print(f"real statistics of {type(metric).__name__} are kept in {path}", flush=True)
-        trainer.strategy.barrier("reference")
+                _save_atomically(statistics, file)
+            trainer.print(f"real statistics of {type(metric).__name__} are kept in {file}")
 
     def _measure_held_out(self, trainer: L.Trainer, stage: str) -> None:
-        """Measure held-out real images as if they were drawn, as many as will be drawn."""
-        data = trainer.datamodule
-        images = data.test_images if stage == "test" else data.val_images
-        images = min(images, FAST_DEV_RUN_IMAGES) if trainer.fast_dev_run else images
+        """Measure held-out real images as if they had been drawn, as many as will be."""
+        data = _reference_data(trainer)
+        planned = data.test_images if stage == "test" else data.val_images
+        images = _few_if_dev_run(trainer, planned)
         if not data.held_out or not images:
             return
-        for batch in _with_progress(data.held_out_dataloader(images), "measuring held-out images", trainer):
+        for batch in _with_progress(
+            data.held_out_dataloader(images), "measuring held-out images", trainer
+        ):
             self._look(trainer, batch)
-        values, drawn = self._values(trainer)
-        self.held_out.update(values)
-        names = {f"{STAGES[stage]}/{name}{short_count(drawn)}_held_out": value for name, value in values.items()}
-        self._log_now(trainer, names)
-        if trainer.is_global_zero:
-            print(f"held-out real images: {_line(names)}", flush=True)
+        measured = self._measure(trainer)
+        self.held_out = measured.values
+        named = measured.named(STAGES[stage], "_held_out")
+        _log_at_start(trainer, named)
+        trainer.print(f"held-out real images: {_line(named)}")
 
     def _look(self, trainer: L.Trainer, outputs: Any) -> None:
         if not isinstance(outputs, dict) or "image" not in outputs:
-            raise ValueError('Evaluation needs a validation_step and test_step that return {"image": drawn images}')
-        images = self._bytes(trainer, outputs["image"])
-        self._seen += len(images)
-        for metric in self.metrics:
-            metric.update(images, real=False)
+            raise ValueError(
+                "Evaluation needs a validation_step and a test_step that return a dictionary with "
+                "the drawn images as `image`"
+            )
+        images = _bytes(trainer, outputs["image"])
+        self._looked_at += len(images)
+        # A batch may be empty, so that no process goes without; few networks take that.
+        if len(images):
+            for metric in self.metrics:
+                metric.update(images, real=False)
 
-    def _bytes(self, trainer: L.Trainer, images: Tensor) -> Tensor:
-        return to_uint8(images.detach().to(trainer.strategy.root_device), trainer.datamodule.value_range)
-
-    def _finish(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> dict[str, float]:
-        """Return what the drawn images come to, by name with and without their number, and note it down."""
-        values, drawn = self._values(trainer)
-        if not drawn:
-            return {}
-        named = {f"{stage}/{name}{short_count(drawn)}": value for name, value in values.items()}
-        self.history.append((int(module.images_seen), named))
-        trainer.print(f"after {module.images_seen:,} images: {_line(named)}{self._floor()}")
-        return named | {f"{stage}/{name}": value for name, value in values.items()}
-
-    def _values(self, trainer: L.Trainer) -> tuple[dict[str, float], int]:
-        """Return what was measured and on how many images, over all processes; and forget these images."""
-        drawn = int(total(torch.tensor(self._seen, device=trainer.strategy.root_device)))
+    def _measure(self, trainer: L.Trainer) -> Measured:
+        """Return what the images of all processes come to, and forget them; collective."""
+        images = int(total(torch.tensor(self._looked_at, device=trainer.strategy.root_device)))
         values: dict[str, float] = {}
-        if drawn:
-            values = {name: float(value) for metric in self.metrics for name, value in metric.values().items()}
+        if images:
+            values = {
+                name: float(value)
+                for metric in self.metrics
+                for name, value in metric.values().items()
+            }
         for metric in self.metrics:
             metric.forget_drawn()
-        self._seen = 0
-        return values, drawn
+        self._looked_at = 0
+        return Measured(values, images)
 
-    def _log_now(self, trainer: L.Trainer, values: dict[str, float]) -> None:
-        counted = {name: value for name, value in values.items() if not _is_plain(name, values)}
-        for logger in trainer.loggers:
-            logger.log_metrics(counted | {"images_seen": 0.0}, step=0)
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> Measured:
+        """Return what the drawn images come to, note it down, and tell it."""
+        measured = self._measure(trainer)
+        if measured.images:
+            seen, named = _images_seen(pl_module), measured.named(stage)
+            self.history.append((seen, named))
+            floor = f"   (held-out real images: {_line(self.held_out)})" if self.held_out else ""
+            trainer.print(f"after {seen:,} images: {_line(named)}{floor}")
+        return measured
 
-    def _floor(self) -> str:
-        return f"   (held-out real images: {_line(self.held_out)})" if self.held_out else ""
+
+def short_count(images: int) -> str:
+    """Return a number of images as names carry it.
+
+    >>> [short_count(images) for images in (512, 2048, 2500, 50000)]
+    ['512', '2k', '2500', '50k']
+    """
+    for thousand in (1000, 1024):
+        if images >= thousand and images % thousand == 0:
+            return f"{images // thousand}k"
+    return str(images)
+
+
+def _reference_data(trainer: L.Trainer) -> ReferenceData:
+    data = cast(ReferenceData | None, trainer.datamodule)  # type: ignore[attr-defined]
+    if data is None:
+        raise ValueError(
+            "Evaluation measures against the real images of a data module: give the Trainer one"
+        )
+    if data.value_range is None:
+        raise ValueError(
+            "Evaluation compares pictures, and this data set declares no range of brightness: "
+            "remove Evaluation from trainer.callbacks"
+        )
+    return data
+
+
+def _validates(trainer: L.Trainer) -> bool:
+    return trainer.limit_val_batches != 0
+
+
+def _few_if_dev_run(trainer: L.Trainer, images: int | None) -> int | None:
+    if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return images
+    return FAST_DEV_RUN_IMAGES if images is None else min(images, FAST_DEV_RUN_IMAGES)
+
+
+def _images_seen(pl_module: L.LightningModule) -> int:
+    return int(cast(Any, pl_module).images_seen)
+
+
+def _bytes(trainer: L.Trainer, images: Tensor) -> Tensor:
+    value_range = _reference_data(trainer).value_range
+    assert value_range is not None
+    return to_uint8(images.detach().to(trainer.strategy.root_device), value_range)
+
+
+def _cache_file(data: ReferenceData, metric: ImageMetric, images: int | None) -> Path:
+    key = "\n".join([data.fingerprint, metric.identity, "all" if images is None else str(images)])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return Path(data.cache_dir) / f"real-{type(metric).__name__}-{digest}.pt"
+
+
+def _save_atomically(statistics: dict[str, Tensor], path: Path) -> None:
+    # A run that is killed while it writes must not leave half a file to the next.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    torch.save({name: value.cpu() for name, value in statistics.items()}, draft)
+    draft.replace(path)
+
+
+def _with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:
+    from rich.progress import track
+
+    return track(
+        loader, description=description, transient=True, disable=not trainer.is_global_zero
+    )
+
+
+@contextmanager
+def _undisturbed(trainer: L.Trainer) -> Iterator[None]:
+    """Keep the global random state: a run must not depend on whether statistics were cached."""
+    with isolate_rng(include_cuda=trainer.strategy.root_device.type == "cuda"):
+        yield
+
+
+@contextmanager
+def _evaluating(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[None]:
+    """Do as the validation loop does: evaluation mode, no gradients, the run's precision."""
+    training = [module for module in pl_module.modules() if module.training]
+    pl_module.eval()
+    try:
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _validation_batches(trainer: L.Trainer) -> Iterator[Any]:
+    limit = trainer.limit_val_batches
+    loader = _reference_data(trainer).val_dataloader()
+    for batch in itertools.islice(loader, limit if isinstance(limit, int) else None):
+        yield trainer.strategy.batch_to_device(batch)
+
+
+def _log(pl_module: L.LightningModule, measured: Measured, stage: str) -> None:
+    # All processes have equal values already; without `sync_dist` Lightning warns of each one.
+    for name, value in measured.named(stage).items():
+        pl_module.log(name, value, sync_dist=True)
+    for name, value in measured.values.items():
+        pl_module.log(f"{stage}/{name}", value, logger=False, sync_dist=True)
+
+
+def _log_at_start(trainer: L.Trainer, values: dict[str, float]) -> None:
+    for logger in trainer.loggers if values else ():
+        logger.log_metrics({**values, "images_seen": 0.0}, step=0)
+
+
+def _line(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

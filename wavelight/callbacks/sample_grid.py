@@ -11,7 +11,8 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.callbacks.ema import averaged_weights
-from wavelight.pictures import grid, to_uint8, write_png
+from wavelight.metrics.base import to_uint8
+from wavelight.pictures import grid, write_png
 from wavelight.systems import ImageGenerator
 from wavelight.wavelets import DETAIL_BANDS, analysis
 

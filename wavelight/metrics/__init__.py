@@ -1,4 +1,4 @@
-"""What says how close drawn images are to real ones, and the networks that some of it looks through."""
+"""How close drawn images are to real ones, and the networks that some metrics look through."""
 
 from wavelight.metrics.base import ImageMetric, to_uint8
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics

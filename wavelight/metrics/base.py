@@ -1,4 +1,4 @@
-"""What every metric that compares drawn images with real ones can do, and the one way from floats to bytes."""
+"""What every metric of drawn images can do, and the one way from floats to bytes."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -10,14 +10,15 @@ from torch import Tensor
 class ImageMetric(ABC):
     """Compares drawn images with real ones.
 
-    Real statistics are measured once, kept on disk, and loaded on every start. Images are bytes, ``(N, C, H, W)``
-    uint8, because that is what published numbers are measured on: :func:`to_uint8` makes them, the same for all.
+    Real statistics are measured once, kept on disk, and loaded on every start. Images are bytes,
+    ``(N, C, H, W)`` uint8, because that is what published numbers are measured on: :func:`to_uint8`
+    makes them, the same for all.
     """
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Everything that the real statistics depend on but the images, as text: part of their file's name."""
+        """All that the real statistics depend on but the images: part of their file's name."""
 
     def prepare(self) -> None:  # noqa: B027 (most metrics need nothing)
         """Load what the metric looks through, before training starts.
@@ -54,7 +55,10 @@ class ImageMetric(ABC):
 
     @abstractmethod
     def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
-        """Take up what :meth:`real_statistics` returned; on one process only, for the processes are added up."""
+        """Take up what :meth:`real_statistics` returned.
+
+        On one process only, because the processes are added up.
+        """
 
     @abstractmethod
     def to(self, device: Any) -> Any:

@@ -1,5 +1,7 @@
 """Sums over the processes of a distributed run, for metrics; with one process they do nothing."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
 
@@ -25,12 +27,13 @@ def total(tensor: Tensor) -> Tensor:
 
 
 def largest_shape(shape: torch.Size) -> torch.Size:
-    """Return the greatest of the processes' shapes: what to expect where a process saw nothing; collective."""
+    """Return the processes' shape with most dimensions, for one that saw nothing; collective."""
     if not _is_distributed():
         return shape
-    shapes: list[tuple[int, ...]] = [()] * world_size()
+    shapes: list[Any] = [None] * world_size()
     distributed.all_gather_object(shapes, tuple(shape))
-    return torch.Size(max(shapes, key=lambda one: (len(one), one)))
+    largest: tuple[int, ...] = max(shapes, key=len)
+    return torch.Size(largest)
 
 
 def _is_distributed() -> bool:

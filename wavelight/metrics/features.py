@@ -1,4 +1,4 @@
-"""Metrics that look at images through a network: a Fréchet distance, and precision and recall, of its features."""
+"""A Fréchet distance, and precision and recall, of what a network sees in images."""
 
 from abc import ABC, abstractmethod
 
@@ -21,7 +21,7 @@ class FeatureExtractor(nn.Module, ABC):
     def identity(self) -> str:
         """Which network with which weights, as text; asked for after :meth:`prepare`."""
 
-    def prepare(self) -> None:  # noqa: B027 (a network of its own needs nothing)
+    def prepare(self) -> None:
         """Load the weights.
 
         Raises:
@@ -34,12 +34,13 @@ class FeatureExtractor(nn.Module, ABC):
 
 
 class FeatureMetrics(nn.Module, ImageMetric):
-    """The Fréchet distance, and improved precision and recall, of the features of one network, which runs once.
+    """The Fréchet distance, and improved precision and recall, of one network's features.
 
     Args:
         features: The network to look through.
         distance: What the Fréchet distance is called in logs; ``fid`` belongs to Inception alone.
-        precision_recall: Whether to measure improved precision and recall too; they keep the features of all images.
+        precision_recall: Whether to measure improved precision and recall too; they keep the
+            features of all images.
         neighbours: k of precision and recall.
     """
 
@@ -58,7 +59,8 @@ class FeatureMetrics(nn.Module, ImageMetric):
             reset_real_features=False,
             compute_with_cache=False,
         )
-        # torchmetrics sets it in `update` and fails without it on a process that saw no image (fid.py, 1.9.0).
+        # torchmetrics sets it in `update` and fails without it on a process that saw no image
+        # (fid.py, 1.9.0).
         self.distance.orig_dtype = torch.float64
         self.precision_recall = (
             PrecisionRecall(features.num_features, neighbours) if precision_recall else None

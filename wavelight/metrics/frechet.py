@@ -16,8 +16,8 @@ class Gaussian(NamedTuple):
 def gaussian_from_sums(count: Tensor, total: Tensor, outer: Tensor) -> Gaussian:
     """Make Gaussians of sums over samples, which add up over batches and processes.
 
-    The covariance is the unbiased one (divisor n - 1). It is the difference of two large numbers where means are far
-    from 0, so the sums want float64.
+    The covariance is the unbiased one (divisor n - 1). It is the difference of two large numbers
+    where means are far from 0, so the sums want float64.
 
     Args:
         count: ``(...)``, the number n of samples, at least 2.
@@ -31,11 +31,11 @@ def gaussian_from_sums(count: Tensor, total: Tensor, outer: Tensor) -> Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
-    """Return the squared Fréchet distance of two Gaussians (Dowson and Landau, 1982, equation 16), ``(...)``.
+    """Return the squared Fréchet distance of two Gaussians, ``(...)`` (Dowson and Landau, 1982).
 
-    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). With S1 = F F^T the matrices S1 S2 and F^T S2 F have equal
-    eigenvalues, and the second is symmetric: two symmetric eigenvalue problems replace the square root of a matrix.
-    Singular covariances are no special case.
+    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). With S1 = F F^T the matrices S1 S2 and F^T S2 F
+    have equal eigenvalues, and the second is symmetric: two symmetric eigenvalue problems replace
+    the square root of a matrix. Singular covariances are no special case.
 
     Args:
         first: ``(..., D)`` and ``(..., D, D)``, float64.

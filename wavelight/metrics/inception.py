@@ -11,14 +11,15 @@ from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
 
 
 class InceptionFeatures(FeatureExtractor):
-    """The last pooling layer of the Inception of FID, in torch-fidelity's translation of the TensorFlow weights.
+    """The last pooling layer of FID's Inception, with torch-fidelity's copy of the weights.
 
-    The resize in front of it is TensorFlow 1's, that of the literature (torchmetrics' ``antialias=False``), not
-    pytorch-fid's: at 32 pixels the two differ by 18 grey levels, and the FIDs differ too.
+    The resize in front of it is TensorFlow 1's, that of the literature (torchmetrics'
+    ``antialias=False``), not pytorch-fid's: at 32 pixels the two differ by 18 grey levels, and the
+    FIDs differ too.
 
     Args:
-        weights: torch-fidelity's file of weights. Without it, the file is looked for where torch-fidelity keeps it, and
-            else downloaded there.
+        weights: torch-fidelity's file of weights. Without it, the file is looked for where
+            torch-fidelity keeps it, and else downloaded there.
     """
 
     num_features = 2048
@@ -44,7 +45,7 @@ class InceptionFeatures(FeatureExtractor):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        """Return features, ``(N, 2048)`` float32, of ``(N, C, H, W)`` uint8 images with one colour or three.
+        """Return features, ``(N, 2048)`` float32, of ``(N, 1 or 3, H, W)`` uint8 images.
 
         Raises:
             ValueError: If images have another number of channels.
@@ -57,12 +58,14 @@ class InceptionFeatures(FeatureExtractor):
 
 
 class InceptionMetrics(FeatureMetrics):
-    """FID (Heusel et al., 2017), and improved precision and recall, through the same Inception features.
+    """FID (Heusel et al., 2017), and improved precision and recall, through one Inception.
 
     Args:
-        weights: torch-fidelity's file of weights (weights-inception-2015-12-05-6726825d.pth). Without it, the file is
-            looked for where torch-fidelity keeps it, and else downloaded there.
-        precision_recall: Whether to measure improved precision and recall too; they keep the features of all images.
+        weights: torch-fidelity's file of weights (weights-inception-2015-12-05-6726825d.pth).
+            Without it, the file is looked for where torch-fidelity keeps it, and else downloaded
+            there.
+        precision_recall: Whether to measure improved precision and recall too; they keep the
+            features of all images.
         neighbours: k of precision and recall.
     """
 
@@ -73,7 +76,7 @@ class InceptionMetrics(FeatureMetrics):
 
 
 def find_weights(path: Path | None = None) -> Path:
-    """Return the file of torch-fidelity's Inception weights: the given one, torch-fidelity's own, or a download.
+    """Return the file of Inception's weights: the given one, torch-fidelity's, or a download.
 
     Raises:
         FileNotFoundError: If there is none, and none can be downloaded.
@@ -83,7 +86,8 @@ def find_weights(path: Path | None = None) -> Path:
     if path is not None:
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f"no Inception weights at {path}: fetch {URL_INCEPTION_V3} and give the path of that file as `weights`"
+                f"no Inception weights at {path}: fetch {URL_INCEPTION_V3} and give the path of "
+                "that file as `weights`"
             )
         return Path(path)
     kept = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[-1]
@@ -98,10 +102,10 @@ def _download(url: str, path: Path) -> None:
         torch.hub.download_url_to_file(url, str(path), hash_prefix="6726825d", progress=False)
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
-            f"FID needs torch-fidelity's Inception weights, which are not at {path} and could not be downloaded "
-            f"({error}): fetch {url} where there is a network, and put it there (TORCH_HOME moves the folder), or "
-            "give its path as `weights` of InceptionMetrics; or drop InceptionMetrics from the metrics, for fwd needs "
-            "no weights"
+            f"FID needs torch-fidelity's Inception weights, which are not at {path} and could not "
+            f"be downloaded ({error}): fetch {url} where there is a network, and put it there "
+            "(TORCH_HOME moves the folder) or give its path as `weights` of InceptionMetrics; "
+            "or do without InceptionMetrics, for fwd needs no weights"
         ) from error
 
 
@@ -112,5 +116,6 @@ def _inception(weights: Path) -> nn.Module:
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights), antialias=False)
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         raise ValueError(
-            f"{weights} does not hold torch-fidelity's Inception weights ({str(error).splitlines()[0]})"
+            f"{weights} does not hold torch-fidelity's Inception weights "
+            f"({str(error).splitlines()[0]})"
         ) from error

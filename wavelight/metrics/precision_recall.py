@@ -1,26 +1,28 @@
-"""Improved precision and recall: how many drawn images look real, and how many real ones the model can draw."""
+"""How many drawn images look real, and how many real ones could have been drawn."""
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-BLOCK = 4096
-"""Distances are computed between so many features at a time: 17 million numbers, 67 MB."""
+BLOCK = 1024
+"""Distances of so many features to all others are held at a time: 205 MB for 50,000."""
 
 
 class PrecisionRecall(Metric):
-    """Improved precision and recall of drawn features against real ones (Kynkäänniemi et al., 2019).
+    """Improved precision and recall of drawn features (Kynkäänniemi et al., 2019).
 
-    Precision is the share of drawn features that lie in the manifold of the real ones, recall the share of real ones
-    in the manifold of the drawn. A manifold is the union of balls round its features, each as wide as the distance to
-    the k-th nearest neighbour.
+    Precision is the share of drawn features that lie in the manifold of the real ones, recall the
+    share of real ones in the manifold of the drawn. A manifold is the union of balls round its
+    features, each as wide as the distance to the k-th nearest neighbour.
 
-    Numbers depend on the features and on both counts. Published ones mostly are StyleGAN2-ADA's ``pr50k3_full``: the
-    second fully connected layer of VGG16, 50,000 drawn against up to 200,000 real images. Those of the Inception that
-    FID looks through, as here by default, rank models alike but are different numbers: compare like with like.
+    Numbers depend on the features and on both counts. Published ones mostly are StyleGAN2-ADA's
+    ``pr50k3_full``: the second fully connected layer of VGG16, 50,000 drawn against up to 200,000
+    real images. Those of FID's Inception, which InceptionMetrics measures, are other numbers:
+    compare like with like.
 
-    Features of all images are kept, and gathered on every process: 410 MB for 50,000 of 2048 numbers.
+    Features of all images are kept, and gathered on every process: 410 MB for 50,000 of 2048
+    numbers.
 
     Args:
         num_features: The size D of a feature.
@@ -57,8 +59,8 @@ class PrecisionRecall(Metric):
         real, drawn = _joined(self.real), _joined(self.drawn)
         if min(len(real), len(drawn)) <= self.neighbours:
             raise ValueError(
-                f"precision and recall with k = {self.neighbours} need at least {self.neighbours + 1} real and drawn "
-                f"images, not {len(real)} and {len(drawn)}"
+                f"precision and recall with k = {self.neighbours} need at least "
+                f"{self.neighbours + 1} real and drawn images, not {len(real)} and {len(drawn)}"
             )
         return precision_recall(drawn, real, self.neighbours)
 
@@ -79,7 +81,7 @@ class PrecisionRecall(Metric):
 
 
 def precision_recall(drawn: Tensor, real: Tensor, neighbours: int) -> dict[str, Tensor]:
-    """Return improved ``precision`` and ``recall`` (Kynkäänniemi et al., 2019, equation 2), float64 scalars.
+    """Return ``precision`` and ``recall``, float64 (Kynkäänniemi et al., 2019, equation 2).
 
     Args:
         drawn: ``(N, D)`` float32.

@@ -1,4 +1,4 @@
-"""The Fréchet wavelet distance: how close drawn images are to real ones, with no network to judge them."""
+"""The Fréchet wavelet distance: drawn images against real ones, with no network to judge."""
 
 import warnings
 
@@ -17,23 +17,25 @@ WHITE = 255
 
 
 class FrechetWaveletDistance(Metric, ImageMetric):
-    """The mean, over the Haar packets of the images, of the Fréchet distance between the packets' Gaussians.
+    """The mean, over the Haar packets of images, of the Fréchet distance of their Gaussians.
 
-    Veeramacheneni et al., 2025 (arXiv 2312.15289), with the conventions of their package ``pytorchfwd`` 1.0.1: images
-    of [0, 1], orthonormal Haar, covariances with divisor n - 1, the colours of a packet in one Gaussian, and a grey
-    image counted as three equal colours. It needs no weights and is not an FID; small is close, and 0 is equal.
+    Veeramacheneni et al., 2025 (arXiv 2312.15289), with the conventions of their package
+    ``pytorchfwd`` 1.0.1: images of [0, 1], orthonormal Haar, covariances with divisor n - 1, the
+    colours of a packet in one Gaussian, and a grey image counted as three equal colours. It needs
+    no weights and is not an FID; small is close, and 0 is equal.
 
-    As every Fréchet distance it falls with n, so only numbers of equal n compare; below as many images as a packet has
-    numbers (768 of a colour image) it warns.
+    As every Fréchet distance it falls with n, so only numbers of equal n compare; below as many
+    images as a packet has numbers (768 of a colour image) it warns.
 
-    A pixel is a byte, and a Haar coefficient of bytes a multiple of a power of 2: so the float64 sums of this metric
-    carry no rounding error at all (until they pass 2^53, far beyond 50,000 images of 256 pixels), and batches and
-    processes can be added up in any order. Memory is bounded by these sums whatever n is: real and drawn together,
-    38 MB at 32 pixels and 2.4 GB at 256 pixels, on the metric's device.
+    A pixel is a byte, and a Haar coefficient of bytes a multiple of a power of 2: so the float64
+    sums of this metric carry no rounding error at all (until they pass 2^53, far beyond 50,000
+    images of 256 pixels), and batches and processes can be added up in any order. Memory is bounded
+    by these sums whatever n is: real and drawn together, 38 MB at 32 pixels and 2.4 GB at 256
+    pixels, on the metric's device.
 
     Args:
-        packet_side: The side of a packet, in pixels: images of ``packet_side`` * 2^L pixels are split L times, into 4^L
-            packets. 16 is the published choice (L = 4 at 256 pixels).
+        packet_side: The side of a packet, in pixels: images of ``packet_side`` * 2^L pixels are
+            split L times, into 4^L packets. 16 is the published choice (L = 4 at 256 pixels).
     """
 
     full_state_update = False
@@ -45,7 +47,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
     outer: Tensor
 
     def __init__(self, packet_side: int = 16) -> None:
-        # The processes are added up packet by packet in `compute`: torchmetrics would gather all sums on each of them.
+        # The processes are added up packet by packet in `compute`: torchmetrics would gather all
+        # sums on each of them.
         super().__init__(sync_on_compute=False, compute_with_cache=False)
         self.packet_side = packet_side
         # Entry 0 is drawn and entry 1 real; the sums take their shapes from the first images.
@@ -68,11 +71,12 @@ class FrechetWaveletDistance(Metric, ImageMetric):
             real: Whether they are real, or drawn.
 
         Raises:
-            ValueError: If images are not bytes, not square, of no fitting size, or of another size than before.
+            ValueError: If images are not bytes, not square, of no fitting size, or of another size
+                than before.
         """
         if images.dtype != torch.uint8:
             raise ValueError(
-                f"the Fréchet wavelet distance takes uint8 images (see to_uint8), not {images.dtype}"
+                f"the Fréchet wavelet distance takes uint8 images (to_uint8), not {images.dtype}"
             )
         packets = haar_packets(images.double(), packet_level(images, self.packet_side))
         self._allocate(torch.Size([2, *packets.shape[:1], *packets.shape[2:]]))
@@ -83,7 +87,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
 
     @override
     def compute(self) -> Tensor:
-        """Return the distance, a float64 scalar. Collective; each process does a part of the packets.
+        """Return the distance, a float64 scalar; collective, each process does a part of it.
 
         Raises:
             ValueError: If there are fewer than two real or two drawn images.
@@ -120,13 +124,14 @@ class FrechetWaveletDistance(Metric, ImageMetric):
             getattr(self, name)[1] = value
 
     def _allocate(self, shape: torch.Size) -> None:
-        """Give the sums the shape ``(2, packets, D)`` of their totals, or check that they have it."""
+        """Shape the sums for totals of ``(2, packets, D)``, or check that they are so shaped."""
         if len(shape) == 1 or self.total.shape == shape:
             return
         if self.total.ndim > 1:
             raise ValueError(
-                f"images of {shape[1]} packets of {shape[2]} numbers do not compare with the earlier ones "
-                f"of {self.total.shape[1]} of {self.total.shape[2]}: all images must have one size"
+                f"images of {shape[1]} packets of {shape[2]} numbers do not compare with "
+                f"earlier ones of {self.total.shape[1]} of {self.total.shape[2]}: all images must "
+                "have one size"
             )
         self.total = self.total.new_zeros(shape)
         self.outer = self.outer.new_zeros((*shape, shape[-1]))
@@ -135,14 +140,16 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         drawn, real = count.tolist()
         if min(drawn, real) < 2:
             raise ValueError(
-                f"the Fréchet wavelet distance needs at least 2 real and 2 drawn images, not {real} and {drawn}"
+                "the Fréchet wavelet distance needs at least 2 real and 2 drawn images, "
+                f"not {real} and {drawn}"
             )
         dimension = self.total.shape[-1]
         if min(drawn, real) <= dimension and not self._warned and rank() == 0:
             self._warned = True
             warnings.warn(
-                f"fwd of {drawn} drawn and {real} real images: with no more than {dimension} images, the numbers in a "
-                "packet, their covariance is singular and the distance far too large; compare it with equal n only",
+                f"fwd of {drawn} drawn and {real} real images: with no more than {dimension} "
+                "images, the numbers in a packet, covariances are singular and the distance is far "
+                "too large; compare it with numbers of equal n only",
                 stacklevel=3,
             )
 
@@ -153,7 +160,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
 
     def _scale(self) -> float:
         channels = self.total.shape[-1] // self.packet_side**2
-        # Three equal colours have three times the distance of one; pytorchfwd reads every file as colours.
+        # Three equal colours have three times the distance of one; pytorchfwd reads every file as
+        # colours.
         return (3 if channels == 1 else 1) / WHITE**2
 
 
@@ -177,7 +185,8 @@ def packet_level(images: Tensor, packet_side: int) -> int:
     """Return how often images must be split for packets of a given side.
 
     Raises:
-        ValueError: If images are not square, or their side is not ``packet_side`` times a power of 2.
+        ValueError: If images are not square, or their side is not ``packet_side`` times a power of
+            2.
     """
     height, width = images.shape[-2:]
     level = (height // packet_side).bit_length() - 1

@@ -1,0 +1,54 @@
+# `make help` lists what there is to do. Everything happens in .venv; nothing else is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format benchmark wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+demo: $(VENV)/.installed  ## train a small WaveDiff on drawn scenes (8 minutes on two cores), and show what it draws
+	$(BIN)/python -m wavelight fit --config experiments/demo.yaml --ckpt_path last
+	$(BIN)/python -m wavelight sample runs/demo/checkpoints/last.ckpt runs/demo/drawn --images 64 --seed 1 --grid
+
+test: $(VENV)/.developing  ## run the tests that take minutes in all
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu"
+
+test-all: $(VENV)/.developing  ## run every test that this machine can run
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS)
+
+lint: $(VENV)/.developing  ## check style, types and who imports whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.developing  ## format the code, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.installed  ## measure the speed of networks and of training
+	$(BIN)/python -m wavelight benchmark
+
+wheel: $(VENV)/.developing  ## build the wheel into dist
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove what was built, but no run
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+
+# Constraints are the versions that the project was last tested with; pyproject.toml says which others may do.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wavelight needs Python 3.11 or newer; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+# pytorchfwd, a reference in tests, asks for one old scipy; it runs with today's.
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps pytorchfwd==1.0.1 ptwt==0.1.8
+	touch $@

@@ -1,0 +1,203 @@
+"""Batches of a source: of its endless training stream, and of one pass over its images."""
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from data_modules.errors import DataError, UnusableImageError
+from data_modules.order import Numbers, Permutation, hash_numbers
+from data_modules.source import Sample, Source
+
+Batch: TypeAlias = dict[str, Tensor]
+"""``image`` ``(N, C, H, W)``, ``index`` ``(N,)`` int64, ``label`` ``(N,)`` int64."""
+
+_FLIP_KEY = 0xF11B
+_REFERENCE_KEY = 0x4EF5
+
+_log = logging.getLogger(__name__)
+
+
+class Fetched(NamedTuple):
+    """A batch as it leaves a worker, and the images that it had to leave out: their names and what was wrong."""
+
+    batch: Batch
+    unusable: dict[str, str]
+
+
+class UnusableImages:
+    """Counts and reports the images that could not be used, up to a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.found: dict[str, str] = {}
+        """What was wrong with each, by its name."""
+
+    def receive(self, fetched: Fetched | DataError) -> Batch:
+        """Return the batch that a worker fetched.
+
+        Raises:
+            DataError: If the worker met one, or more images than the limit are unusable.
+        """
+        if isinstance(fetched, DataError):
+            raise fetched
+        for name, reason in fetched.unusable.items():
+            self._note(name, reason)
+        return fetched.batch
+
+    def _note(self, name: str, reason: str) -> None:
+        if name in self.found:
+            return
+        self.found[name] = reason
+        check_count(len(self.found), self.limit, reason)
+        _log.warning("left out image %d of at most %d: %s", len(self.found), self.limit, reason)
+
+
+class GlobalBatches(Sampler[range]):
+    """The positions of one rank's slice of each global batch, from ``start`` of the training stream on, without end."""
+
+    def __init__(self, batch_size: int, rank: int, ranks: int) -> None:
+        self.batch_size = batch_size
+        self.start = 0
+        self._slice = range(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
+
+    def __iter__(self) -> Iterator[range]:
+        position = self.start
+        while True:
+            yield range(position + self._slice.start, position + self._slice.stop)
+            position += self.batch_size
+
+
+class TrainingStream(Dataset[Fetched | DataError]):
+    """The endless stream of training images: order and flips are a function of seed and position alone."""
+
+    def __init__(self, source: Source, size: int, seed: int, flip: bool, max_unreadable: int) -> None:
+        self._source = source
+        self._size = size
+        self._seed = seed
+        self._flip = flip
+        self._max_unreadable = max_unreadable
+
+    def __getitem__(self, positions: range) -> Fetched | DataError:
+        """Read the images at some positions; what is wrong is returned, since workers garble what they raise."""
+        places = np.asarray(positions, dtype=np.int64)
+        unusable: dict[str, str] = {}
+        try:
+            samples = self._read(self._numbers(places), unusable)
+        except DataError as error:
+            return error
+        return Fetched(collate(samples, places, self._flips(places)), unusable)
+
+    def _numbers(self, positions: Numbers) -> Numbers:
+        epochs, places = np.divmod(positions, len(self._source))
+        numbers = np.empty_like(positions)
+        for epoch in np.unique(epochs):
+            inside = epochs == epoch
+            numbers[inside] = self._source.shuffle(places[inside], self._seed, int(epoch))
+        return numbers
+
+    def _flips(self, positions: Numbers) -> list[bool]:
+        if not self._flip:
+            return [False] * len(positions)
+        return [bool(bits & 1) for bits in hash_numbers(positions, self._seed, _FLIP_KEY).tolist()]
+
+    def _read(self, numbers: Numbers, unusable: dict[str, str]) -> list[Sample]:
+        samples = []
+        source, inner_numbers = self._source.resolve(numbers)
+        for number, inner in zip(numbers.tolist(), inner_numbers.tolist(), strict=True):
+            try:
+                samples.append(source.read(inner, self._size))
+            except UnusableImageError as error:
+                self._note(number, error, unusable)
+                samples.append(self._replace(number, unusable))
+        return samples
+
+    def _replace(self, number: int, unusable: dict[str, str]) -> Sample:
+        """Read the next image that is usable, which is the same one in whatever process."""
+        while True:
+            number = (number + 1) % len(self._source)
+            try:
+                return self._source.read(number, self._size)
+            except UnusableImageError as error:
+                self._note(number, error, unusable)
+
+    def _note(self, number: int, error: UnusableImageError, unusable: dict[str, str]) -> None:
+        unusable[self._source.name(number)] = str(error)
+        check_count(len(unusable), self._max_unreadable, str(error))
+
+
+class OnePass(Dataset[Fetched | DataError]):
+    """Images of a source, each once: all of them in the source's order, or the first few of one random order."""
+
+    def __init__(self, source: Source, size: int, images: int | None) -> None:
+        self._source = source
+        self._size = size
+        self._random = images is not None
+        self.images = len(source) if images is None else min(images, len(source))
+
+    def __getitem__(self, places: range) -> Fetched | DataError:
+        """Read the images at some places, leaving out what is unusable."""
+        samples: list[Sample] = []
+        kept: list[int] = []
+        unusable: dict[str, str] = {}
+        source, numbers = self._source.resolve(self._numbers(places))
+        for place, number in zip(places, numbers.tolist(), strict=True):
+            try:
+                samples.append(source.read(number, self._size))
+                kept.append(place)
+            except UnusableImageError as error:
+                unusable[source.name(number)] = str(error)
+            except DataError as error:
+                return error
+        return Fetched(collate(samples, np.array(kept, dtype=np.int64)), unusable)
+
+    def _numbers(self, places: range) -> Numbers:
+        if not self._random:
+            return np.asarray(places, dtype=np.int64)
+        return Permutation(len(self._source), _REFERENCE_KEY)(places)
+
+
+def share(count: int, rank: int, ranks: int) -> range:
+    """Return this rank's share of ``range(count)``: one piece, of the same length on all ranks to within one.
+
+    >>> [list(share(5, rank, 2)) for rank in range(2)]
+    [[0, 1], [2, 3, 4]]
+    """
+    return range(rank * count // ranks, (rank + 1) * count // ranks)
+
+
+def cut(numbers: range, batch_size: int) -> list[range]:
+    """Cut a range into batches, the last of which may be smaller."""
+    return [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
+
+
+def collate(samples: list[Sample], index: Numbers, flips: list[bool] | None = None) -> Batch:
+    """Put images into one tensor of their own type, mirrored where ``flips`` says so."""
+    if not samples:
+        return {"index": torch.from_numpy(index)}
+    images = torch.empty((len(samples), *samples[0].image.shape), dtype=samples[0].image.dtype)
+    for row, sample in enumerate(samples):
+        images[row] = sample.image.flip(-1) if flips and flips[row] else sample.image
+    labels = torch.tensor([sample.label for sample in samples])
+    return {"image": images, "index": torch.from_numpy(index), "label": labels}
+
+
+def to_float(batch: Batch) -> Batch:
+    """Bring 8-bit images from [0, 255] to float32 in [-1, 1]; others stay as they are."""
+    image = batch.get("image")
+    if image is None or image.dtype != torch.uint8:
+        return batch
+    return {**batch, "image": image.float().div_(127.5).sub_(1)}
+
+
+def check_count(unusable: int, limit: int, reason: str) -> None:
+    """Raise if more images are unusable than allowed, with the reason for the last of them."""
+    if unusable <= limit:
+        return
+    if limit == 0:
+        raise DataError(f"{reason} (max_unreadable allows to leave such images out)")
+    raise DataError(f"more than max_unreadable = {limit} images cannot be used; the last one: {reason}")

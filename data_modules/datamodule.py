@@ -1,0 +1,292 @@
+"""The data module that serves every system."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812
+import torch
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
+
+from data_modules import statistics
+from data_modules.batches import (
+    Batch,
+    GlobalBatches,
+    OnePass,
+    TrainingStream,
+    UnusableImages,
+    cut,
+    share,
+    to_float,
+)
+from data_modules.errors import DataError
+from data_modules.loaders import EndlessLoader, NumberLoader, PassLoader, receive_all, receive_stream
+from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
+from data_modules.source import Source
+from wavelight.wavelets import LevelStatistics
+
+_CACHE_NAME = ".wavelight"
+
+
+class WaveletDataModule(L.LightningDataModule):
+    """Images for training, evaluation and band statistics, from any source.
+
+    Which images a batch holds, in which order, and which of them are mirrored, depends on the seed and on the number of
+    images seen alone: not on the number of processes or workers, and not on whether the run was interrupted. The
+    training data has no end, so the trainer needs ``limit_train_batches``.
+
+    Args:
+        source: Where images come from.
+        image_size: Height and width in pixels; pictures are resized by their shorter side, and their middle is cut out.
+        batch_size: Images in a training batch, over all processes together.
+        seed: Decides the order of images and which are mirrored.
+        num_workers: Processes that read images, for each training process; 0 reads in the training process itself.
+        flip: Mirror every second image, by chance, from left to right.
+        held_out: Images to set aside from training, always the same ones. Shards bring the part that was set aside when
+            they were prepared, of which this is the number to use; 0 uses all of it.
+        max_unreadable: How many images may be unreadable or too small and are then reported and replaced by the next.
+        val_images: Images to draw in each validation; 0 for no validation.
+        test_images: Images to draw in a test.
+        predict_images: Images to draw in a prediction.
+        eval_batch_size: Images that one process draws or reads at a time outside training.
+        cache_dir: Where statistics are kept; beside the data (or in the user's cache folder) when left out.
+        start_method: How worker processes start: fork, forkserver or spawn; Python's default when left out.
+    """
+
+    def __init__(
+        self,
+        source: Source | ShardStream,
+        image_size: int,
+        batch_size: int,
+        seed: int = 0,
+        num_workers: int = 2,
+        flip: bool = True,
+        held_out: int = 0,
+        max_unreadable: int = 0,
+        val_images: int = 0,
+        test_images: int = 50_000,
+        predict_images: int = 64,
+        eval_batch_size: int = 64,
+        cache_dir: Path | None = None,
+        start_method: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_positive(image_size=image_size, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        self.source = source
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.flip = flip
+        self.held_out = held_out
+        self.val_images = val_images
+        self.test_images = test_images
+        self.predict_images = predict_images
+        self.eval_batch_size = eval_batch_size
+        self.unusable = UnusableImages(max_unreadable)
+        self._cache_dir = cache_dir
+        self._start_method = start_method
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return self.source.channels
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The range of the images in a batch; None where it is unbounded."""
+        return self.source.value_range
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes in the order of their labels; empty where there are none."""
+        return self.source.class_names if isinstance(self.source, Source) else []
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name for these images at this size and split, under which what is computed from them is kept."""
+        training, held_out = self._parts
+        parts = [part.description for part in (training, held_out) if part is not None]
+        return hashlib.sha256(repr((parts, self.image_size)).encode()).hexdigest()[:16]
+
+    @cached_property
+    def cache_dir(self) -> Path:
+        """A folder that can be written, for what is computed from the data."""
+        if self._cache_dir is not None:
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            return self._cache_dir
+        beside = self.source.folder
+        if beside is not None and os.access(beside, os.W_OK):
+            folder = beside / _CACHE_NAME
+        else:
+            folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wavelight"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @override
+    def prepare_data(self) -> None:
+        if isinstance(self.source, Source):
+            self.source.fetch()
+
+    @override
+    def setup(self, stage: str | None = None) -> None:
+        self._local_batch_size()
+        _ = self._parts
+
+    @override
+    def train_dataloader(self) -> EndlessLoader:
+        begin = self._begin_stream if isinstance(self.source, ShardStream) else self._begin
+        self._local_batch_size()
+        return EndlessLoader(begin, self.batch_size, self._images_seen)
+
+    @override
+    def val_dataloader(self) -> NumberLoader | list[Any]:
+        return self._numbers(self.val_images)
+
+    @override
+    def test_dataloader(self) -> NumberLoader | list[Any]:
+        return self._numbers(self.test_images)
+
+    @override
+    def predict_dataloader(self) -> NumberLoader | list[Any]:
+        return self._numbers(self.predict_images)
+
+    def reference_dataloader(self, images: int | None = None) -> PassLoader:
+        """Return this process's share of the training images, each once and not mirrored.
+
+        Args:
+            images: Take this many, the first of one random order that is the same in every run; all when left out.
+        """
+        return self._pass(self._parts[0], images)
+
+    def held_out_dataloader(self, images: int | None = None) -> PassLoader:
+        """Return this process's share of the images that are kept from training, each once and not mirrored.
+
+        Args:
+            images: Take this many, the first of one random order that is the same in every run; all when left out.
+
+        Raises:
+            DataError: If no images are held out.
+        """
+        part = self._parts[1]
+        if part is None:
+            raise DataError("no images are held out; set held_out, or prepare the shards with a held-out part")
+        return self._pass(part, images)
+
+    def band_statistics(self, wavelet: str, levels: int) -> list[LevelStatistics]:
+        """Measure the wavelet bands of the training images, or read what was measured before.
+
+        In a distributed run all processes must call this, since they share the work.
+
+        Args:
+            wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
+            levels: How often LL is split.
+
+        Returns:
+            For each level from 0, the pixels (which have no details), to ``levels``: statistics of LL and of the details.
+        """
+        path = self.cache_dir / f"bands-{self.fingerprint}-{wavelet}-{levels}.safetensors"
+        found = statistics.load(path)
+        if found is None:
+            images = (batch["image"] for batch in self.reference_dataloader())
+            found = statistics.measure(images, self.channels, wavelet, levels)
+            statistics.save(path, found)
+        return found
+
+    @override
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        # Images travel as bytes, a quarter of the traffic, and become numbers on the device.
+        return to_float(batch)
+
+    @cached_property
+    def _parts(self) -> tuple[Source | ShardStream, Source | None]:
+        if isinstance(self.source, ShardStream):
+            if self.held_out:
+                raise DataError("held_out must be 0 for a stream of shards, from which no images can be set aside")
+            return self.source, None
+        self.source.check(self.image_size)
+        return self.source.split(self.held_out)
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _ranks(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def _images_seen(self) -> int:
+        module = self.trainer.lightning_module if self.trainer else None
+        return int(getattr(module, "images_seen", 0))
+
+    def _local_batch_size(self) -> int:
+        if self.batch_size % self._ranks:
+            raise DataError(
+                f"the global batch_size {self.batch_size} cannot be divided among {self._ranks} processes; "
+                f"make it a multiple of {self._ranks}"
+            )
+        return self.batch_size // self._ranks
+
+    @cached_property
+    def _positions(self) -> GlobalBatches:
+        return GlobalBatches(self.batch_size, self._rank, self._ranks)
+
+    @cached_property
+    def _training_loader(self) -> DataLoader:
+        source = self._parts[0]
+        assert isinstance(source, Source)
+        stream = TrainingStream(source, self.image_size, self.seed, self.flip, self.unusable.limit)
+        return self._loader(stream, sampler=self._positions, persistent_workers=self.num_workers > 0)
+
+    def _begin(self, position: int) -> Iterator[Batch]:
+        self._positions.start = position
+        return receive_all(self._training_loader, self.unusable)
+
+    def _begin_stream(self, position: int) -> Iterator[Batch]:
+        assert isinstance(self.source, ShardStream)
+        shards = self.source.shards_of(self._rank, self._ranks, self.num_workers)
+        key = (self.seed, position, self._rank)
+        local = self._local_batch_size()
+        draws = StreamDraws(self.source, shards, self.image_size, local, self.flip, key)
+        first = position + self._rank * local
+        return receive_stream(self._loader(draws), self.unusable, count(first, self.batch_size))
+
+    def _pass(self, part: Source | ShardStream, images: int | None) -> PassLoader:
+        if isinstance(part, ShardStream):
+            if images is not None:
+                raise DataError("a stream of shards cannot give a random choice of images; leave out their number")
+            shards = part.shards()[self._rank :: self._ranks]
+            return PassLoader(self._loader(StreamPass(part, shards, self.image_size, self.eval_batch_size)), self.unusable)
+        one_pass = OnePass(part, self.image_size, images)
+        batches = cut(share(one_pass.images, self._rank, self._ranks), self.eval_batch_size)
+        return PassLoader(self._loader(one_pass, sampler=batches), self.unusable)
+
+    def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context=self._start_method if self.num_workers else None,
+            **options,
+        )
+
+    def _numbers(self, images: int) -> NumberLoader | list[Any]:
+        # Lightning takes an empty list for "no validation".
+        return NumberLoader(cut(share(images, self._rank, self._ranks), self.eval_batch_size)) if images else []
+
+
+def _as_it_is(fetched: Any) -> Any:
+    return fetched
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise DataError(f"{name} = {size} must be at least 1")

@@ -1,0 +1,109 @@
+"""What ``prepare`` notes about a folder of shards, and ``Shards`` reads."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.errors import DataError
+
+NAME = "index.json"
+FORMAT = 1
+IMAGE_FORMAT = "webp"
+"""How images are stored, losslessly: the suffix in the tar, and what Pillow calls it."""
+
+Table = NDArray[np.int64]
+"""Where the images of a shard lie in its tar: rows of offset in bytes, length in bytes, label."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar file of images; its :data:`Table` lies beside it, so that the index stays small with any number of images."""
+
+    file: str
+    images: int
+    bytes: int
+    held_out: bool
+
+    @property
+    def table(self) -> str:
+        """The name of the file that holds the shard's table."""
+        return table_name(self.file)
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What a folder of shards holds."""
+
+    image_size: int
+    class_names: list[str]
+    shards: list[Shard]
+    unreadable: int
+    """How many images were left out."""
+    settings: dict[str, Any]
+    """The call of ``prepare`` that made it."""
+
+    def images(self, held_out: bool) -> int:
+        """Count the images of a part."""
+        return sum(shard.images for shard in self.shards if shard.held_out == held_out)
+
+    def write(self, folder: Path) -> None:
+        """Write the index, all of it or nothing."""
+        write_json(folder / NAME, {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> "ShardIndex":
+        """Read the index of a folder.
+
+        Raises:
+            DataError: If there is none, it is of another format, or a shard has not the size that it had.
+        """
+        content = read_json(folder / NAME)
+        if content.pop("format", None) != FORMAT:
+            raise DataError(f"{folder / NAME} has another format than this version reads; run prepare into a new folder")
+        content["shards"] = [Shard(**shard) for shard in content["shards"]]
+        index = cls(**content)
+        for shard in index.shards:
+            _check_size(folder / shard.file, shard.bytes)
+        return index
+
+
+def table_name(shard: str) -> str:
+    """Return the name of the file that holds the table of a shard.
+
+    >>> table_name("train-000000.tar")
+    'train-000000.npy'
+    """
+    return f"{Path(shard).stem}.npy"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, all of it or nothing."""
+    temporary = path.with_name(f"{path.name}.temporary")
+    temporary.write_text(json.dumps(content, indent=1))
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that ``prepare`` wrote.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {path}; run prepare to make shards, or let an interrupted one finish") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged, so run prepare again: {error}") from error
+
+
+def _check_size(path: Path, expected: int) -> None:
+    if not path.exists():
+        raise DataError(f"the shard {path} is missing; copy it again, or run prepare again into a new folder")
+    found = path.stat().st_size
+    if found != expected:
+        raise DataError(f"the shard {path} has {found:,} bytes where {expected:,} were written, so copy or prepare it again")

@@ -1,0 +1,153 @@
+"""The statistics of the wavelet bands of a data set, in one streaming pass."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wavelight.wavelets import DETAIL_BANDS, BandStatistics, LevelStatistics, analysis
+
+
+class Moments:
+    """Count, mean, sum of squared deviations and peak of each channel, in float64, merged batch by batch.
+
+    Chan, Golub and LeVeque 1979, «Updating formulae and a pairwise algorithm for computing sample variances»: no large
+    sums are subtracted from each other, so that a small deviation beside a large mean keeps its digits.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.mean = torch.zeros(channels, dtype=torch.float64)
+        self.deviation = torch.zeros(channels, dtype=torch.float64)
+        self.peak = torch.zeros(channels, dtype=torch.float64)
+
+    @classmethod
+    def of(cls, band: Tensor) -> "Moments":
+        """Measure a batch ``(N, C, H, W)``."""
+        values = band.transpose(0, 1).flatten(1).double()
+        moments = cls(len(values))
+        moments.count = values.shape[1]
+        moments.mean = values.mean(1)
+        moments.deviation = (values - moments.mean[:, None]).square_().sum(1)
+        moments.peak = values.abs().amax(1)
+        return moments
+
+    def merge(self, other: "Moments") -> None:
+        """Take in what others measured."""
+        if other.count == 0:
+            return
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        self.deviation += other.deviation + shift.square() * (self.count * other.count / count)
+        self.mean += shift * (other.count / count)
+        self.peak = torch.maximum(self.peak, other.peak)
+        self.count = count
+
+    def statistics(self) -> BandStatistics:
+        """Return mean, standard deviation (of the population) and peak as float32."""
+        std = (self.deviation / max(1, self.count)).sqrt()
+        return BandStatistics(self.mean.float(), std.float(), self.peak.float())
+
+
+class BandMoments:
+    """The moments of every band of a pyramid, from the pixels (level 0) to the coarsest level."""
+
+    def __init__(self, channels: int, wavelet: str, levels: int) -> None:
+        self._wavelet = wavelet
+        self.coarse = [Moments(channels) for _ in range(levels + 1)]
+        self.details = [Moments(DETAIL_BANDS * channels if level else 0) for level in range(levels + 1)]
+
+    def update(self, image: Tensor) -> None:
+        """Take in images ``(N, C, H, W)``."""
+        coarse = image
+        self.coarse[0].merge(Moments.of(coarse))
+        for coarse_moments, details_moments in zip(self.coarse[1:], self.details[1:], strict=True):
+            coarse, details = analysis(coarse, self._wavelet)
+            coarse_moments.merge(Moments.of(coarse))
+            details_moments.merge(Moments.of(details))
+
+    def merge(self, other: "BandMoments") -> None:
+        """Take in what another process measured."""
+        for mine, theirs in zip(self.coarse + self.details, other.coarse + other.details, strict=True):
+            mine.merge(theirs)
+
+    def statistics(self) -> list[LevelStatistics]:
+        """Return the statistics of each level; at level 0 there are no details, so theirs are empty."""
+        return [
+            LevelStatistics(coarse.statistics(), details.statistics())
+            for coarse, details in zip(self.coarse, self.details, strict=True)
+        ]
+
+
+def measure(images: Iterable[Tensor], channels: int, wavelet: str, levels: int) -> list[LevelStatistics]:
+    """Measure the bands of images, over all processes of a distributed run together; all of them must call this.
+
+    Args:
+        images: Batches ``(N, C, H, W)``, this process's share.
+        channels: The number of channels C.
+        wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
+        levels: How often LL is split.
+    """
+    moments = BandMoments(channels, wavelet, levels)
+    for image in images:
+        moments.update(image)
+    if not _distributed():
+        return moments.statistics()
+    gathered: list[BandMoments] = [moments] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, moments)
+    total = BandMoments(channels, wavelet, levels)
+    for part in gathered:
+        total.merge(part)
+    return total.statistics()
+
+
+def load(path: Path) -> list[LevelStatistics] | None:
+    """Read statistics, or None where there are none; of a distributed run, rank 0 reads for all."""
+    box = [_read(path) if _rank() == 0 else None]
+    if _distributed():
+        torch.distributed.broadcast_object_list(box)
+    return box[0]
+
+
+def save(path: Path, statistics: list[LevelStatistics]) -> None:
+    """Write statistics, all or nothing; of a distributed run, rank 0 writes for all."""
+    from safetensors.torch import save_file
+
+    if _rank() != 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".temporary")
+    save_file({name: tensor.contiguous() for name, tensor in _named(statistics)}, temporary)
+    temporary.replace(path)
+
+
+def _named(statistics: list[LevelStatistics]) -> list[tuple[str, Tensor]]:
+    return [
+        (f"{level}.{band}.{name}", tensor)
+        for level, bands in enumerate(statistics)
+        for band, values in bands._asdict().items()
+        for name, tensor in values._asdict().items()
+    ]
+
+
+def _read(path: Path) -> list[LevelStatistics] | None:
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        return None
+    tensors = load_file(path)
+
+    def band(level: int, name: str) -> BandStatistics:
+        return BandStatistics(*(tensors[f"{level}.{name}.{field}"] for field in BandStatistics._fields))
+
+    levels = 1 + max(int(name.split(".")[0]) for name in tensors)
+    return [LevelStatistics(*(band(level, name) for name in LevelStatistics._fields)) for level in range(levels)]
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if _distributed() else 0

@@ -1,0 +1,66 @@
+"""Two processes agree with one, however the images are shared out."""
+
+import pytest
+import torch
+from torch import distributed, multiprocessing
+
+from tests.wavelight.metrics.toy import ToyFeatures, blotches
+from wavelight.metrics import FeatureMetrics, FrechetWaveletDistance, ImageMetric
+
+REAL, DRAWN = 70, 61
+
+
+def metrics() -> list[ImageMetric]:
+    both = [FrechetWaveletDistance(4), FeatureMetrics(ToyFeatures(), "toy_distance")]
+    for metric in both:
+        metric.prepare()
+    return both
+
+
+def measure(real, drawn) -> dict[str, float]:
+    """Return all values; real images go through their statistics, which one process loads."""
+    values = {}
+    for metric in metrics():
+        for part in real.split(9):
+            metric.update(part, real=True)
+        statistics = metric.real_statistics()
+        metric.reset()
+        if not distributed.is_initialized() or distributed.get_rank() == 0:
+            metric.load_real_statistics(statistics)
+        # Twice: statistics must not grow with each look.
+        for _ in range(2):
+            metric.forget_drawn()
+            for part in drawn.split(8):
+                metric.update(part, real=False)
+            values |= {name: float(value) for name, value in metric.values().items()}
+    return values
+
+
+def measure_share(rank, folder):
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
+    torch.set_num_threads(1)
+    real, drawn = blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50)
+    # Rank 1 gets less than half, then nothing of the drawn, then nothing at all.
+    cases = {"uneven": (30, 50), "undrawn": (30, DRAWN), "empty": (REAL, DRAWN)}
+    found = {}
+    for name, (reals, drawns) in cases.items():
+        share = [real[:reals], drawn[:drawns]] if rank == 0 else [real[reals:], drawn[drawns:]]
+        found[name] = measure(*share)
+    torch.save(found, f"{folder}/rank{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.ddp
+def test_two_processes_agree_with_one(tmp_path):
+    multiprocessing.spawn(measure_share, (str(tmp_path),), nprocs=2)
+    alone = measure(blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50))
+    assert list(alone) == ["fwd", "toy_distance", "precision", "recall"]
+    assert 0 < alone["precision"] < 1
+    assert 0 < alone["recall"] < 1
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
+    assert first == second
+    for found in first.values():
+        assert found["fwd"] == pytest.approx(alone["fwd"], rel=1e-12)
+        assert found == pytest.approx(alone, rel=1e-6)

@@ -1,0 +1,180 @@
+"""Discriminators of diffusion steps (Xiao et al. 2022): does a pair of a cleaner and a noisier image look real?"""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wavelight.networks.embeddings import Sinusoids
+from wavelight.networks.initialization import NEARLY_ZERO, fan_out
+from wavelight.networks.resampling import FilteredDown
+
+EMBEDDING = 256
+"""Length of the embedding of the diffusion step."""
+
+SLOPE = 0.2
+"""Slope of the leaky rectifiers below zero."""
+
+GROUP = 4
+"""Number of images over which a batch's spread is taken."""
+
+
+class StepEmbedding(nn.Module):
+    """Embeds a diffusion step for a discriminator."""
+
+    published_names = {"hidden": "main.0", "out": "main.2"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sinusoids = Sinusoids(EMBEDDING)
+        self.hidden = fan_out(nn.Linear(EMBEDDING, EMBEDDING))
+        self.out = fan_out(nn.Linear(EMBEDDING, EMBEDDING))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Embed steps ``t`` ``(N,)`` as ``(N, EMBEDDING)``, activated."""
+        hidden = F.leaky_relu(self.hidden(self.sinusoids(t)), SLOPE)
+        return F.leaky_relu(self.out(hidden), SLOPE)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two 3x3 convolutions of activated features, told the diffusion step between them, beside a shortcut.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        halve: Whether the resolution is halved, between the convolutions and before the shortcut.
+    """
+
+    published_names = {"conv_in": "conv1.0", "conv_out": "conv2.0", "step": "dense_t1", "shortcut": "skip.0"}
+
+    def __init__(self, inputs: int, outputs: int, halve: bool) -> None:
+        super().__init__()
+        self.conv_in = fan_out(nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.conv_out = fan_out(nn.Conv2d(outputs, outputs, 3, padding=1), NEARLY_ZERO)
+        self.step = fan_out(nn.Linear(EMBEDDING, outputs))
+        self.shortcut = fan_out(nn.Conv2d(inputs, outputs, 1, bias=False))
+        self.resample = FilteredDown() if halve else nn.Identity()
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, given the embedding ``step`` ``(N, EMBEDDING)``."""
+        h = self.conv_in(F.leaky_relu(x, SLOPE)) + self.step(step)[:, :, None, None]
+        h = self.conv_out(self.resample(F.leaky_relu(h, SLOPE)))
+        return (h + self.shortcut(self.resample(x))) / sqrt(2)
+
+
+class BlockPlan(NamedTuple):
+    """The channels that a block of a discriminator puts out, and whether it halves the resolution."""
+
+    outputs: int
+    halve: bool
+
+
+class Discriminator(nn.Module):
+    """Judges whether the cleaner image of a pair is a real one, one diffusion step before the noisier.
+
+    Args:
+        channels: Channels of one image.
+        stem: Channels that the pair is first mapped to.
+        plan: The blocks, the first first.
+        judge_scale: Scale of the initial variance of the last convolution.
+    """
+
+    def __init__(self, channels: int, stem: int, plan: Sequence[BlockPlan], judge_scale: float) -> None:
+        super().__init__()
+        self.step_embedding = StepEmbedding()
+        self.stem = fan_out(nn.Conv2d(2 * channels, stem, 1))
+        inputs = [stem, *(block.outputs for block in plan)]
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(before, *block) for before, block in zip(inputs, plan, strict=False)
+        )
+        self.judge = fan_out(nn.Conv2d(inputs[-1] + 1, inputs[-1], 3, padding=1), judge_scale)
+        self.score = fan_out(nn.Linear(inputs[-1], 1))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x_t: Tensor, t: Tensor, x_next: Tensor) -> Tensor:
+        """Judge pairs of images.
+
+        Args:
+            x_t: The cleaner images ``(N, channels, H, W)``, real or drawn.
+            t: Their diffusion steps ``(N,)``, integers from 0.
+            x_next: The noisier images, at step ``t + 1``, ``(N, channels, H, W)``.
+
+        Returns:
+            Logits ``(N, 1)``, large for a real pair.
+
+        Raises:
+            ValueError: If ``N`` is more than 4 and not a multiple of it.
+        """
+        step = self.step_embedding(t)
+        h = self.stem(torch.cat([x_t, x_next], dim=1).contiguous(memory_format=torch.channels_last))
+        for block in self.blocks:
+            h = block(h, step)
+        h = F.leaky_relu(self.judge(torch.cat([h, batch_spread(h)], dim=1)), SLOPE)
+        return self.score(h.sum(dim=(2, 3)))
+
+    @property
+    def published_names(self) -> dict[str, str]:
+        """Names of the parts in published state dicts."""
+        blocks = {f"blocks.{i}": f"conv{i + 1}" for i in range(len(self.blocks))}
+        return blocks | {
+            "step_embedding": "t_embed",
+            "stem": "start_conv",
+            "judge": "final_conv",
+            "score": "end_linear",
+        }
+
+
+class SmallDiscriminator(Discriminator):
+    """The discriminator of small images, whose first block keeps the resolution.
+
+    Args:
+        channels: Channels of one image.
+        width: Half the channels that a pair is first mapped to.
+        blocks: Number of blocks, 3 or more; all but the first halve the resolution.
+    """
+
+    def __init__(self, channels: int, width: int, blocks: int) -> None:
+        multiples = [2, 4, 8, *[8] * (blocks - 3)]
+        plan = [BlockPlan(width * multiple, halve=i > 0) for i, multiple in enumerate(multiples)]
+        super().__init__(channels, 2 * width, plan, judge_scale=NEARLY_ZERO)
+
+
+class LargeDiscriminator(Discriminator):
+    """The discriminator of large images, whose every block halves the resolution.
+
+    Args:
+        channels: Channels of one image.
+        width: Half the channels that a pair is first mapped to.
+        blocks: Number of blocks, 2 or more.
+    """
+
+    def __init__(self, channels: int, width: int, blocks: int) -> None:
+        multiples = [4, 8, *[8] * (blocks - 2)]
+        plan = [BlockPlan(width * multiple, halve=True) for multiple in multiples]
+        super().__init__(channels, 2 * width, plan, judge_scale=1)
+
+
+def batch_spread(h: Tensor) -> Tensor:
+    """Return the spread of features over groups of a batch, as one more channel (Karras et al. 2018, section 3).
+
+    A group takes every (N / 4)-th image; smaller batches are one group.
+
+    Args:
+        h: ``(N, C, H, W)``.
+
+    Returns:
+        ``(N, 1, H, W)``: the standard deviation over an image's group, averaged over channels and pixels.
+
+    Raises:
+        ValueError: If ``N`` is more than 4 and not a multiple of it.
+    """
+    batch, _, height, width = h.shape
+    group = min(batch, GROUP)
+    if batch % group:
+        raise ValueError(f"the discriminator compares images in groups of {group}, which {batch} images do not fill")
+    grouped = h.unflatten(0, (group, batch // group))
+    spread = (grouped.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    return spread.repeat(group)[:, None, None, None].expand(batch, 1, height, width)

@@ -1,0 +1,60 @@
+"""Initial weights as the published DDGAN and WaveDiff draw them: uniform, with a variance set by a layer's fans."""
+
+from math import prod, sqrt
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+NEARLY_ZERO = 1e-10
+"""The scale of a layer that starts (almost) silent, so that its branch or output starts at zero."""
+
+
+def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
+    """Draw weights of variance ``scale / mean(fan_in, fan_out)`` (Glorot and Bengio 2010, equation 16); zero biases.
+
+    Args:
+        layer: A convolution or a linear layer; it is changed in place.
+        scale: 1 keeps the variance of a signal on its way through the layer.
+
+    Returns:
+        The layer.
+    """
+    fan_in, fan_out = _fans(_weight(layer))
+    return _draw(layer, scale / ((fan_in + fan_out) / 2))
+
+
+def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
+    """Draw weights of variance ``scale / fan_out``; zero biases.
+
+    This is what the published discriminators and style layers start from, though their authors call it an average.
+
+    Args:
+        layer: A convolution or a linear layer; it is changed in place.
+        scale: 1 keeps the variance of a gradient on its way through the layer.
+
+    Returns:
+        The layer.
+    """
+    return _draw(layer, scale / _fans(_weight(layer))[1])
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer.weight, Tensor)
+    return layer.weight
+
+
+def _fans(weight: Tensor) -> tuple[int, int]:
+    outputs, inputs, *window = weight.shape
+    return inputs * prod(window), outputs * prod(window)
+
+
+@torch.no_grad()
+def _draw(layer: Layer, variance: float) -> Layer:
+    bound = sqrt(3 * variance)
+    _weight(layer).uniform_(-bound, bound)
+    if isinstance(layer.bias, Tensor):
+        layer.bias.zero_()
+    return layer
