@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from data_modules.source import Sample as Sample
     from data_modules.source import Source as Source
 
-# Imported when asked for: a worker process that reads images needs no Lightning, which takes seconds and a gigabyte.
+# Imported when asked for: a worker process that reads images needs no Lightning, which takes
+# seconds and a gigabyte.
 _HOMES = {
     "CIFAR10": "published",
     "DataError": "errors",

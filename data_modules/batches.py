@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
-    """A batch as it leaves a worker, and the images that it had to leave out: their names and what was wrong."""
+    """A batch as it leaves a worker; of what it had to leave out, the names and what was wrong."""
 
     batch: Batch
     unusable: dict[str, str]
@@ -58,7 +58,7 @@ class UnusableImages:
 
 
 class GlobalBatches(Sampler[range]):
-    """The positions of one rank's slice of each global batch, from ``start`` of the training stream on, without end."""
+    """The positions of one rank's slice of each global batch, from ``start`` on, without end."""
 
     def __init__(self, batch_size: int, rank: int, ranks: int) -> None:
         self.batch_size = batch_size
@@ -73,9 +73,11 @@ class GlobalBatches(Sampler[range]):
 
 
 class TrainingStream(Dataset[Fetched | DataError]):
-    """The endless stream of training images: order and flips are a function of seed and position alone."""
+    """The endless training images: order and flips are a function of seed and position alone."""
 
-    def __init__(self, source: Source, size: int, seed: int, flip: bool, max_unreadable: int) -> None:
+    def __init__(
+        self, source: Source, size: int, seed: int, flip: bool, max_unreadable: int
+    ) -> None:
         self._source = source
         self._size = size
         self._seed = seed
@@ -83,7 +85,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
         self._max_unreadable = max_unreadable
 
     def __getitem__(self, positions: range) -> Fetched | DataError:
-        """Read the images at some positions; what is wrong is returned, since workers garble what they raise."""
+        """Read the images at some positions; errors are returned, as workers garble raised ones."""
         places = np.asarray(positions, dtype=np.int64)
         unusable: dict[str, str] = {}
         try:
@@ -118,12 +120,13 @@ class TrainingStream(Dataset[Fetched | DataError]):
 
     def _replace(self, number: int, unusable: dict[str, str]) -> Sample:
         """Read the next image that is usable, which is the same one in whatever process."""
-        while True:
-            number = (number + 1) % len(self._source)
+        for step in range(1, len(self._source)):
+            candidate = (number + step) % len(self._source)
             try:
-                return self._source.read(number, self._size)
+                return self._source.read(candidate, self._size)
             except UnusableImageError as error:
-                self._note(number, error, unusable)
+                self._note(candidate, error, unusable)
+        raise DataError("none of the images can be used; " + unusable[self._source.name(number)])
 
     def _note(self, number: int, error: UnusableImageError, unusable: dict[str, str]) -> None:
         unusable[self._source.name(number)] = str(error)
@@ -131,7 +134,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
 
 
 class OnePass(Dataset[Fetched | DataError]):
-    """Images of a source, each once: all of them in the source's order, or the first few of one random order."""
+    """Images of a source, each once: all in its own order, or the first of one random order."""
 
     def __init__(self, source: Source, size: int, images: int | None) -> None:
         self._source = source
@@ -162,7 +165,7 @@ class OnePass(Dataset[Fetched | DataError]):
 
 
 def share(count: int, rank: int, ranks: int) -> range:
-    """Return this rank's share of ``range(count)``: one piece, of the same length on all ranks to within one.
+    """Return this rank's share of ``range(count)``: one piece, as long on all ranks to within 1.
 
     >>> [list(share(5, rank, 2)) for rank in range(2)]
     [[0, 1], [2, 3, 4]]
@@ -200,4 +203,6 @@ def check_count(unusable: int, limit: int, reason: str) -> None:
         return
     if limit == 0:
         raise DataError(f"{reason} (max_unreadable allows to leave such images out)")
-    raise DataError(f"more than max_unreadable = {limit} images cannot be used; the last one: {reason}")
+    raise DataError(
+        f"more than max_unreadable = {limit} images cannot be used; the last one: {reason}"
+    )

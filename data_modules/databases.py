@@ -23,13 +23,15 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"II*\0"
 class Lmdb(Source):
     """The images of an LMDB, as the published code reads CelebA-HQ and FFHQ.
 
-    Keys are ``0``, ``1``, ``2`` ... in decimal, or anything else, which is then taken in the order of the database. A
-    value is an encoded image (JPEG, PNG, WebP ...), or the raw bytes of a square of 8-bit RGB.
+    Keys are ``0``, ``1``, ``2`` ... in decimal, or anything else, which is then taken in the order
+    of the database. A value is an encoded image (JPEG, PNG, WebP ...), or the raw bytes of a square
+    of 8-bit RGB.
 
     Args:
         path: The folder with ``data.mdb``, or a single database file.
         limit: Take this many images from the start; all when left out.
-        upscale: Enlarge images that are smaller than the image size; else such an image is an error.
+        upscale: Enlarge images that are smaller than the image size; else such an image is an
+            error.
     """
 
     def __init__(self, path: Path, limit: int | None = None, upscale: bool = False) -> None:
@@ -41,7 +43,8 @@ class Lmdb(Source):
     @override
     def description(self) -> str:
         file = self.path / "data.mdb" if self.path.is_dir() else self.path
-        return f"lmdb of {file.stat().st_size} bytes, {len(self)} images from {self._keys[0]!r}, upscale {self.upscale}"
+        images = f"{len(self)} images from {self._keys[0]!r}"
+        return f"lmdb of {file.stat().st_size} bytes, {images}, upscale {self.upscale}"
 
     @property
     @override
@@ -57,7 +60,9 @@ class Lmdb(Source):
         with self._environment().begin() as transaction:
             value = transaction.get(self._keys[index])
         if value is None:
-            raise DataError(f"{self.path} has no key {self._keys[index].decode()}; it is not whole, so fetch it again")
+            raise DataError(
+                f"{self.name(index)} is missing; the database is not whole, fetch it again"
+            )
         name = self.name(index)
         return Sample(to_tensor(fit(_picture(value, name), name, size, self.upscale)))
 
@@ -69,7 +74,11 @@ class Lmdb(Source):
     def _keys(self) -> list[bytes]:
         with self._environment().begin() as transaction:
             # Databases of torchtoolbox keep their own bookkeeping under names like __len__.
-            keys = [key for key in transaction.cursor().iternext(values=False) if not key.startswith(b"__")]
+            keys = [
+                key
+                for key in transaction.cursor().iternext(values=False)
+                if not key.startswith(b"__")
+            ]
         if not keys:
             raise DataError(f"{self.path} holds no images; check the path of the database")
         if all(key.isdigit() for key in keys):
@@ -91,7 +100,8 @@ class LSUN(Lmdb):
         root: The folder that holds ``<category>_lmdb``.
         category: A category with its part, such as ``church_outdoor_train``.
         limit: Take this many images from the start, 120,000 as published; null for all.
-        upscale: Enlarge images that are smaller than the image size; else such an image is an error.
+        upscale: Enlarge images that are smaller than the image size; else such an image is an
+            error.
     """
 
     def __init__(
@@ -106,9 +116,9 @@ class LSUN(Lmdb):
     @override
     def _environment(self) -> "Environment":
         if not self.path.exists():
-            category = self.path.name
             raise DataError(
-                f"there is no {self.path}; fetch http://dl.yf.io/lsun/scenes/{category}.zip and unpack it into {self.path.parent}"
+                f"there is no {self.path}; fetch http://dl.yf.io/lsun/scenes/{self.path.name}.zip "
+                f"and unpack it into {self.path.parent}"
             )
         return super()._environment()
 
@@ -128,7 +138,9 @@ def _open(path: Path) -> "Environment":
         # Inherited by a fork, where LMDB forbids to use it, and py-lmdb to open the path beside it.
         environment.close()
     try:
-        environment = lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(
+            str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
+        )
     except lmdb.Error as error:
         raise DataError(f"{path} is no LMDB that can be read: {error}") from error
     _environments[path] = os.getpid(), environment

@@ -25,7 +25,13 @@ from data_modules.batches import (
     to_float,
 )
 from data_modules.errors import DataError
-from data_modules.loaders import EndlessLoader, NumberLoader, PassLoader, receive_all, receive_stream
+from data_modules.loaders import (
+    EndlessLoader,
+    NumberLoader,
+    PassLoader,
+    receive_all,
+    receive_stream,
+)
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
 from wavelight.wavelets import LevelStatistics
@@ -36,26 +42,32 @@ _CACHE_NAME = ".wavelight"
 class WaveletDataModule(L.LightningDataModule):
     """Images for training, evaluation and band statistics, from any source.
 
-    Which images a batch holds, in which order, and which of them are mirrored, depends on the seed and on the number of
-    images seen alone: not on the number of processes or workers, and not on whether the run was interrupted. The
-    training data has no end, so the trainer needs ``limit_train_batches``.
+    Which images a batch holds, in which order, and which of them are mirrored, depends on the seed
+    and on the number of images seen alone: not on the number of processes or workers, and not on
+    whether the run was interrupted. The training data has no end, so the trainer needs
+    ``limit_train_batches``.
 
     Args:
         source: Where images come from.
-        image_size: Height and width in pixels; pictures are resized by their shorter side, and their middle is cut out.
+        image_size: Height and width in pixels; pictures are resized by their shorter side, and
+            their middle is cut out.
         batch_size: Images in a training batch, over all processes together.
         seed: Decides the order of images and which are mirrored.
-        num_workers: Processes that read images, for each training process; 0 reads in the training process itself.
+        num_workers: Processes that read images, for each training process; 0 reads in the training
+            process itself.
         flip: Mirror every second image, by chance, from left to right.
-        held_out: Images to set aside from training, always the same ones. Shards bring the part that was set aside when
-            they were prepared, of which this is the number to use; 0 uses all of it.
-        max_unreadable: How many images may be unreadable or too small and are then reported and replaced by the next.
+        held_out: Images to set aside from training, always the same ones. Shards bring the part
+            that was set aside when they were prepared, of which this is the number to use; 0 uses
+            all of it.
+        max_unreadable: How many images may be unreadable or too small and are then reported and
+            replaced by the next; counted in each process.
         val_images: Images to draw in each validation; 0 for no validation.
         test_images: Images to draw in a test.
-        predict_images: Images to draw in a prediction.
         eval_batch_size: Images that one process draws or reads at a time outside training.
-        cache_dir: Where statistics are kept; beside the data (or in the user's cache folder) when left out.
-        start_method: How worker processes start: fork, forkserver or spawn; Python's default when left out.
+        cache_dir: Where statistics are kept; beside the data (or in the user's cache folder) when
+            left out.
+        start_method: How worker processes start: fork, forkserver or spawn; Python's default when
+            left out.
     """
 
     def __init__(
@@ -70,13 +82,15 @@ class WaveletDataModule(L.LightningDataModule):
         max_unreadable: int = 0,
         val_images: int = 0,
         test_images: int = 50_000,
-        predict_images: int = 64,
         eval_batch_size: int = 64,
         cache_dir: Path | None = None,
         start_method: str | None = None,
     ) -> None:
         super().__init__()
-        _check_positive(image_size=image_size, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        _check_least(
+            1, image_size=image_size, batch_size=batch_size, eval_batch_size=eval_batch_size
+        )
+        _check_least(0, held_out=held_out, num_workers=num_workers, max_unreadable=max_unreadable)
         self.source = source
         self.image_size = image_size
         self.batch_size = batch_size
@@ -86,7 +100,6 @@ class WaveletDataModule(L.LightningDataModule):
         self.held_out = held_out
         self.val_images = val_images
         self.test_images = test_images
-        self.predict_images = predict_images
         self.eval_batch_size = eval_batch_size
         self.unusable = UnusableImages(max_unreadable)
         self._cache_dir = cache_dir
@@ -109,7 +122,7 @@ class WaveletDataModule(L.LightningDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short name for these images at this size and split, under which what is computed from them is kept."""
+        """A short name for these images at this size and split, under which results are kept."""
         training, held_out = self._parts
         parts = [part.description for part in (training, held_out) if part is not None]
         return hashlib.sha256(repr((parts, self.image_size)).encode()).hexdigest()[:16]
@@ -152,30 +165,36 @@ class WaveletDataModule(L.LightningDataModule):
     def test_dataloader(self) -> NumberLoader | list[Any]:
         return self._numbers(self.test_images)
 
-    @override
-    def predict_dataloader(self) -> NumberLoader | list[Any]:
-        return self._numbers(self.predict_images)
-
     def reference_dataloader(self, images: int | None = None) -> PassLoader:
         """Return this process's share of the training images, each once and not mirrored.
 
         Args:
-            images: Take this many, the first of one random order that is the same in every run; all when left out.
+            images: Take this many, the first of one random order that is the same in every run; all
+                when left out.
         """
         return self._pass(self._parts[0], images)
 
+    @property
+    def held_out_images(self) -> int:
+        """How many images are kept from training."""
+        part = self._parts[1]
+        return 0 if part is None else len(part)
+
     def held_out_dataloader(self, images: int | None = None) -> PassLoader:
-        """Return this process's share of the images that are kept from training, each once and not mirrored.
+        """Return this process's share of the images kept from training, each once and not mirrored.
 
         Args:
-            images: Take this many, the first of one random order that is the same in every run; all when left out.
+            images: Take this many, the first of one random order that is the same in every run; all
+                when left out.
 
         Raises:
             DataError: If no images are held out.
         """
         part = self._parts[1]
         if part is None:
-            raise DataError("no images are held out; set held_out, or prepare the shards with a held-out part")
+            raise DataError(
+                "no images are held out; set held_out, or prepare the shards with a held-out part"
+            )
         return self._pass(part, images)
 
     def band_statistics(self, wavelet: str, levels: int) -> list[LevelStatistics]:
@@ -188,7 +207,8 @@ class WaveletDataModule(L.LightningDataModule):
             levels: How often LL is split.
 
         Returns:
-            For each level from 0, the pixels (which have no details), to ``levels``: statistics of LL and of the details.
+            For each level from 0, the pixels (which have no details), to ``levels``: statistics of
+            LL and of the details.
         """
         path = self.cache_dir / f"bands-{self.fingerprint}-{wavelet}-{levels}.safetensors"
         found = statistics.load(path)
@@ -207,7 +227,9 @@ class WaveletDataModule(L.LightningDataModule):
     def _parts(self) -> tuple[Source | ShardStream, Source | None]:
         if isinstance(self.source, ShardStream):
             if self.held_out:
-                raise DataError("held_out must be 0 for a stream of shards, from which no images can be set aside")
+                raise DataError(
+                    "held_out must be 0 for a stream of shards, which can set no images aside"
+                )
             return self.source, None
         self.source.check(self.image_size)
         return self.source.split(self.held_out)
@@ -227,8 +249,8 @@ class WaveletDataModule(L.LightningDataModule):
     def _local_batch_size(self) -> int:
         if self.batch_size % self._ranks:
             raise DataError(
-                f"the global batch_size {self.batch_size} cannot be divided among {self._ranks} processes; "
-                f"make it a multiple of {self._ranks}"
+                f"the global batch_size {self.batch_size} cannot be divided among {self._ranks} "
+                f"processes; make it a multiple of {self._ranks}"
             )
         return self.batch_size // self._ranks
 
@@ -241,7 +263,9 @@ class WaveletDataModule(L.LightningDataModule):
         source = self._parts[0]
         assert isinstance(source, Source)
         stream = TrainingStream(source, self.image_size, self.seed, self.flip, self.unusable.limit)
-        return self._loader(stream, sampler=self._positions, persistent_workers=self.num_workers > 0)
+        return self._loader(
+            stream, sampler=self._positions, persistent_workers=self.num_workers > 0
+        )
 
     def _begin(self, position: int) -> Iterator[Batch]:
         self._positions.start = position
@@ -259,9 +283,14 @@ class WaveletDataModule(L.LightningDataModule):
     def _pass(self, part: Source | ShardStream, images: int | None) -> PassLoader:
         if isinstance(part, ShardStream):
             if images is not None:
-                raise DataError("a stream of shards cannot give a random choice of images; leave out their number")
+                raise DataError(
+                    "a stream of shards can give no random choice of images; leave out their number"
+                )
             shards = part.shards()[self._rank :: self._ranks]
-            return PassLoader(self._loader(StreamPass(part, shards, self.image_size, self.eval_batch_size)), self.unusable)
+            return PassLoader(
+                self._loader(StreamPass(part, shards, self.image_size, self.eval_batch_size)),
+                self.unusable,
+            )
         one_pass = OnePass(part, self.image_size, images)
         batches = cut(share(one_pass.images, self._rank, self._ranks), self.eval_batch_size)
         return PassLoader(self._loader(one_pass, sampler=batches), self.unusable)
@@ -278,15 +307,21 @@ class WaveletDataModule(L.LightningDataModule):
         )
 
     def _numbers(self, images: int) -> NumberLoader | list[Any]:
+        if 0 < images < self._ranks:
+            raise DataError(f"{images} images to draw cannot be shared by {self._ranks} processes; draw more")
         # Lightning takes an empty list for "no validation".
-        return NumberLoader(cut(share(images, self._rank, self._ranks), self.eval_batch_size)) if images else []
+        return (
+            NumberLoader(cut(share(images, self._rank, self._ranks), self.eval_batch_size))
+            if images
+            else []
+        )
 
 
 def _as_it_is(fetched: Any) -> Any:
     return fetched
 
 
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise DataError(f"{name} = {size} must be at least 1")
+def _check_least(least: int, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < least:
+            raise DataError(f"{name} = {number} must be at least {least}")

@@ -6,4 +6,4 @@ class DataError(ValueError):
 
 
 class UnusableImageError(DataError):
-    """One image that is unreadable, truncated or too small: the kind of error that may be counted and skipped."""
+    """One image that is unreadable, truncated or too small, which may be counted and left out."""

@@ -48,7 +48,9 @@ class _PictureFiles(Source):
     @override
     def read(self, index: int, size: int) -> Sample:
         data = self._data(self._files[index].path)
-        return Sample(read_picture(data, self.name(index), size, self.upscale), self._classes[1][index])
+        return Sample(
+            read_picture(data, self.name(index), size, self.upscale), self._classes[1][index]
+        )
 
     @override
     def name(self, index: int) -> str:
@@ -68,7 +70,9 @@ class _PictureFiles(Source):
             raise DataError(f"there is no {self.path}; check the path of the images")
         files = sorted(file for file in self._list() if _is_picture(file.path))
         if not files:
-            raise DataError(f"{self.path} holds no images (files that end in {' '.join(sorted(SUFFIXES))})")
+            raise DataError(
+                f"{self.path} holds no images (files that end in {' '.join(sorted(SUFFIXES))})"
+            )
         return files
 
     @cached_property
@@ -77,11 +81,12 @@ class _PictureFiles(Source):
 
 
 class ImageFolder(_PictureFiles):
-    """The pictures in a folder and all folders below it; each of its sub-folders with pictures is a class.
+    """The pictures in a folder and all folders below it; each of its sub-folders is a class.
 
     Args:
         path: The folder. Hidden files and folders are left out.
-        upscale: Enlarge pictures that are smaller than the image size; else such a picture is an error.
+        upscale: Enlarge pictures that are smaller than the image size; else such a picture is an
+            error.
     """
 
     @property
@@ -105,11 +110,12 @@ class ImageFolder(_PictureFiles):
 
 
 class ImageZip(_PictureFiles):
-    """The pictures in a zip, read without unpacking it; each of its folders with pictures is a class.
+    """The pictures in a zip, read without unpacking it; each of its folders is a class.
 
     Args:
         path: The zip.
-        upscale: Enlarge pictures that are smaller than the image size; else such a picture is an error.
+        upscale: Enlarge pictures that are smaller than the image size; else such a picture is an
+            error.
     """
 
     _opened: "tuple[int, ZipFile] | None" = None
@@ -134,7 +140,9 @@ class ImageZip(_PictureFiles):
         try:
             return self._zip().read(path)
         except (BadZipFile, EOFError, OSError) as error:
-            raise UnusableImageError(f"{path} in {self.path} cannot be unpacked: {error}") from error
+            raise UnusableImageError(
+                f"{path} in {self.path} cannot be unpacked: {error}"
+            ) from error
 
     def _zip(self) -> "ZipFile":
         from zipfile import BadZipFile, ZipFile
@@ -161,7 +169,7 @@ def _classes(paths: Iterable[str]) -> tuple[list[str], list[int]]:
     (['cat', 'dog'], [0, 0, 1])
     """
     folders = [PurePosixPath(path).parts[:-1] for path in paths]
-    shared = os.path.commonprefix(folders)
+    shared = os.path.commonprefix(folders)  # noqa: RUF071 (of tuples it compares whole names)
     firsts = [parts[len(shared)] if len(parts) > len(shared) else None for parts in folders]
     names = sorted({first for first in firsts if first is not None})
     numbers = {name: number for number, name in enumerate(names)}

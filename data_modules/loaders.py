@@ -1,14 +1,16 @@
-"""What a Lightning trainer iterates over; none is a ``DataLoader``, into which it would put a sampler of its own."""
+"""What a trainer iterates over: no ``DataLoader``, in which Lightning would put its own sampler."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from data_modules.batches import Batch, UnusableImages, to_float
 
-# The trainer asks for a batch more than it trains on, and for an iterator at the start of each virtual epoch.
+# The trainer asks for a batch more than it trains on, and for an iterator at the start of each
+# virtual epoch.
 _KEPT_BATCHES = 2
 
 
@@ -53,6 +55,13 @@ class EndlessLoader:
             self._next += self._batch_size
             yield batch
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing; that it can be asked tells Lightning that the stream can be resumed."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load nothing: where to go on is known from the images seen."""
+
 
 class PassLoader:
     """One pass over images, as float32; may be iterated again."""
@@ -72,7 +81,7 @@ class PassLoader:
 
 
 class NumberLoader:
-    """Numbers of images to draw: this rank's share of ``range(images)``, in batches ``{"index": (n,) int64}``."""
+    """This rank's share of the numbers of images to draw, in batches ``{"index": (n,) int64}``."""
 
     def __init__(self, batches: list[range]) -> None:
         self._batches = batches
@@ -89,8 +98,10 @@ def receive_all(loader: DataLoader, unusable: UnusableImages) -> Iterator[Batch]
     return map(unusable.receive, loader)
 
 
-def receive_stream(loader: DataLoader, unusable: UnusableImages, numbers: Iterable[int]) -> Iterator[Batch]:
-    """The same for batches that come without numbers: the first image of each batch gets the next of ``numbers``."""
+def receive_stream(
+    loader: DataLoader, unusable: UnusableImages, numbers: Iterable[int]
+) -> Iterator[Batch]:
+    """The same for batches without positions: their first images get the next of ``numbers``."""
     batches = (batch for batch in receive_all(loader, unusable) if len(batch["index"]))
     for batch, first in zip(batches, numbers, strict=False):
         yield {**batch, "index": torch.arange(first, first + len(batch["index"]))}

@@ -1,4 +1,4 @@
-"""Random order without memory: permutations and coin tosses that are functions of a key and a number alone."""
+"""Random order without memory: permutations and bits that are functions of key and number alone."""
 
 from typing import Any
 
@@ -13,7 +13,9 @@ _ROUNDS = 8
 
 
 def hash_numbers(numbers: Any, *key: int) -> Bits:
-    """Hash each of an array of whole numbers into 64 random bits (with the finaliser of SplitMix64, Steele et al. 2014).
+    """Hash each of an array of whole numbers into 64 random bits.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 
     Args:
         numbers: In [0, 2**63).
@@ -31,10 +33,11 @@ def hash_key(*key: int) -> np.uint64:
 
 
 class Permutation:
-    """A random order of ``count`` things that takes no memory: any element is computed when it is asked for.
+    """A random order of ``count`` things that takes no memory: any element is computed when asked.
 
-    A Feistel network over a grid of ``rows * columns >= count`` cells (Black and Rogaway 2002, «Ciphers with arbitrary
-    finite domains»); what falls outside is sent through the network again until it falls inside.
+    A Feistel network over a grid of ``rows * columns >= count`` cells (Black and Rogaway 2002,
+    «Ciphers with arbitrary finite domains»); what falls outside is sent through the network again
+    until it falls inside.
 
     >>> sorted(Permutation(5, 0)(range(5)).tolist())
     [0, 1, 2, 3, 4]

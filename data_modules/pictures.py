@@ -10,7 +10,23 @@ from torch import Tensor
 
 from data_modules.errors import UnusableImageError
 
-SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tif .tiff .webp".split())
+SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jpeg",
+        ".jpg",
+        ".jp2",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
 """The file names that count as pictures."""
 
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -37,8 +53,8 @@ def read_picture(data: bytes | Path, name: str, size: int, upscale: bool) -> Ten
 def decode(data: bytes | Path, name: str) -> Image.Image:
     """Decode a picture as the person who made it sees it, in 8-bit RGB.
 
-    Grayscale, palettes, CMYK and 16-bit gray are converted, transparency is laid over white, and the orientation that a
-    camera noted is applied. Of an animation, the first frame is taken.
+    Grayscale, palettes, CMYK and 16-bit gray are converted, transparency is laid over white, and
+    the orientation that a camera noted is applied. Of an animation, the first frame is taken.
 
     Raises:
         UnusableImageError: If the picture is unreadable or truncated.
@@ -46,7 +62,8 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
     try:
         with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
             return _rgb(ImageOps.exif_transpose(image))
-    # What a broken file raises depends on the format's decoder: OSError, SyntaxError, struct.error, zlib.error and more.
+    # What a broken file raises depends on the format's decoder: OSError, SyntaxError, struct.error,
+    # zlib.error and more.
     except Exception as error:
         raise UnusableImageError(f"{name} cannot be read as an image: {error}") from error
 
@@ -54,8 +71,9 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
 def fit(image: Image.Image, name: str, size: int, upscale: bool) -> Image.Image:
     """Bring the shorter side to ``size`` and cut the middle out of the longer one.
 
-    The resize is Pillow's bilinear with antialiasing and the rounding is torchvision's, that is ``Resize(size)`` and
-    ``CenterCrop(size)`` on a Pillow image, as the published WaveDiff and DDGAN have them.
+    The resize is Pillow's bilinear with antialiasing and the rounding is torchvision's, that is
+    ``Resize(size)`` and ``CenterCrop(size)`` on a Pillow image, as the published WaveDiff and DDGAN
+    have them.
 
     Raises:
         UnusableImageError: If the image is smaller than ``size`` and ``upscale`` is off.
@@ -82,7 +100,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range, so convert the file to 8 or 16 bits first")
+        raise ValueError(
+            "floating-point pixels have no known range, so convert the file to 8 or 16 bits first"
+        )
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -91,7 +111,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion cuts off at 255 instead of scaling, which turns most 16-bit pictures white.
+    # Pillow's own conversion cuts off at 255 instead of scaling, which turns most 16-bit pictures
+    # white.
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError(f"pixels from {pixels.min()} to {pixels.max()} are neither 8 nor 16 bits")

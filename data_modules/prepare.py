@@ -1,4 +1,4 @@
-"""Turns any source of images into shards that are read fast: resized once, in random order, with an index."""
+"""Turns any source of images into shards that are read fast: resized once, and in random order."""
 
 import os
 import tarfile
@@ -20,7 +20,14 @@ from rich.progress import track
 from data_modules import shard_index
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Permutation
-from data_modules.shard_index import IMAGE_FORMAT, Shard, ShardIndex, read_json, table_name, write_json
+from data_modules.shard_index import (
+    IMAGE_FORMAT,
+    Shard,
+    ShardIndex,
+    read_json,
+    table_name,
+    write_json,
+)
 from data_modules.source import Source
 
 _WORK = ".prepare"
@@ -56,27 +63,30 @@ def prepare(
 ) -> Summary:
     """Turn images into webdataset shards with an index, from which ``data_modules.Shards`` reads.
 
-    Each image is resized by its shorter side and its middle cut out, once; images are put in one random order, and
-    stored as lossless WebP: a quarter smaller than PNG, written several times faster, and read as fast. An interrupted
-    call that is given again finishes what is missing. Images that cannot be read or are too small are left out and
-    listed in ``unreadable.txt``.
+    Each image is resized by its shorter side and its middle cut out, once; images are put in one
+    random order, and stored as lossless WebP: a quarter smaller than PNG, written several times
+    faster, and read as fast. An interrupted call that is given again finishes what is missing.
+    Images that cannot be read or are too small are left out and listed in ``unreadable.txt``.
 
     Args:
-        source: A folder of pictures, a zip of them, an LMDB, or any source class, such as ``CIFAR10``.
+        source: A folder of pictures, a zip of them, an LMDB, or any source class, such as
+            ``CIFAR10``.
         out: The folder to write the shards into.
         image_size: Height and width of the prepared images, in pixels.
         held_out: How many images to set aside, in shards of their own that are never trained on.
         shard_images: Images in a shard. With many images, a shard is best some 50 to 500 MB.
-        workers: Processes that decode and resize; as many as there are cores when left out, none at 0.
+        workers: Processes that decode and resize; as many as there are cores when left out, none at
+            0.
         max_unreadable: Stop when more images than this cannot be read; never when left out.
-        upscale: Enlarge pictures that are smaller than the image size; else they count as unreadable. For a source
-            class, give this to the class.
+        upscale: Enlarge pictures that are smaller than the image size; else they count as
+            unreadable. For a source class, give this to the class.
 
     Returns:
         What was made, in numbers.
 
     Raises:
-        DataError: If there are no images, too many cannot be read, or ``out`` holds what was prepared otherwise.
+        DataError: If there are no images, too many cannot be read, or ``out`` holds what was
+            prepared otherwise.
     """
     source = source if isinstance(source, Source) else open_source(Path(source), upscale)
     source.fetch()
@@ -84,7 +94,9 @@ def prepare(
     out = Path(out)
     _claim(out, plan.settings)
     if not (out / shard_index.NAME).exists():
-        _write_missing(source, plan, out, os.cpu_count() or 1 if workers is None else workers, max_unreadable)
+        _write_missing(
+            source, plan, out, os.cpu_count() or 1 if workers is None else workers, max_unreadable
+        )
         _finish(source, plan, out)
     return _summarise(out)
 
@@ -115,7 +127,7 @@ class _PlannedShard(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """Which image goes into which shard: a function of the settings alone, so that it can be taken up again."""
+    """Which image goes into which shard: a function of the settings, so it can be resumed."""
 
     settings: dict[str, Any]
     shards: list[_PlannedShard]
@@ -124,11 +136,15 @@ class _Plan(NamedTuple):
     def make(cls, source: Source, image_size: int, held_out: int, shard_images: int) -> "_Plan":
         images = len(source)
         if source.channels != 3 or source.value_range != (-1.0, 1.0):
-            raise DataError("prepare stores 8-bit RGB pictures, so a source of anything else is used as it is")
+            raise DataError("prepare stores 8-bit RGB pictures; train on any other source directly")
         if not 0 <= held_out < images:
-            raise DataError(f"held_out = {held_out} must be at least 0 and less than the {images} images there are")
+            raise DataError(
+                f"held_out = {held_out} must be from 0 to less than the {images} images there are"
+            )
         if image_size < 1 or shard_images < 1:
-            raise DataError(f"image_size = {image_size} and shard_images = {shard_images} must be at least 1")
+            raise DataError(
+                f"image_size = {image_size} and shard_images = {shard_images} must be at least 1"
+            )
         settings = {
             "source": sha256(source.description.encode()).hexdigest(),
             "image_size": image_size,
@@ -170,7 +186,9 @@ class _Encoder:
 
 def _cut(part: str, places: range, shard_images: int) -> Iterator[_PlannedShard]:
     for number, start in enumerate(range(0, len(places), shard_images)):
-        yield _PlannedShard(f"{part}-{number:06d}.tar", part == "held-out", places[start : start + shard_images])
+        yield _PlannedShard(
+            f"{part}-{number:06d}.tar", part == "held-out", places[start : start + shard_images]
+        )
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -188,18 +206,26 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         return
     changed = [name for name, value in settings.items() if found.get(name) != value]
     if changed:
-        raise DataError(f"{out} was prepared with another {' and '.join(changed)}; choose a new or an empty folder")
+        raise DataError(
+            f"{out} was prepared with another {' and '.join(changed)}; choose a new folder"
+        )
 
 
-def _write_missing(source: Source, plan: _Plan, out: Path, workers: int, max_unreadable: int | None) -> None:
+def _write_missing(
+    source: Source, plan: _Plan, out: Path, workers: int, max_unreadable: int | None
+) -> None:
     order = Permutation(len(source), _ORDER_KEY)
     missing = [shard for shard in plan.shards if not _note(out, shard).exists()]
-    places = [place for shard in missing for place in shard.places]
-    chunks = (order(places[start : start + _CHUNK_IMAGES]).tolist() for start in range(0, len(places), _CHUNK_IMAGES))
+    total = sum(len(shard.places) for shard in missing)
+    chunks = (
+        order(shard.places[start : start + _CHUNK_IMAGES]).tolist()
+        for shard in missing
+        for start in range(0, len(shard.places), _CHUNK_IMAGES)
+    )
     encoded = _in_parallel(_Encoder(source, plan.settings["image_size"]), chunks, workers)
     console = Console(stderr=True)
     images = _report(chain.from_iterable(encoded), console, _unreadable(plan, out), max_unreadable)
-    images = iter(track(images, "Preparing", total=len(places), console=console))
+    images = iter(track(images, "Preparing", total=total, console=console))
     for shard in missing:
         _write_shard(out, shard, islice(images, len(shard.places)))
     # Lets the progress bar come to its end.
@@ -214,9 +240,13 @@ def _report(
     for image in images:
         if image.problem:
             count += 1
-            console.print(f"Left out: {image.problem}", style="yellow", markup=False, highlight=False)
+            console.print(
+                f"Left out: {image.problem}", style="yellow", markup=False, highlight=False
+            )
             if limit is not None and count > limit:
-                raise DataError(f"more than max_unreadable = {limit} images cannot be used; the last: {image.problem}")
+                raise DataError(
+                    f"more than max_unreadable = {limit} images cannot be used: {image.problem}"
+                )
         yield image
 
 
@@ -224,7 +254,10 @@ def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded]) ->
     """Write the tar, then its table, then the note that says that both are whole."""
     temporary = out / f"{shard.file}.temporary"
     labels, problems = _write_tar(temporary, shard.places, images)
-    table = np.array([(*place, label) for place, label in zip(_locate(temporary), labels, strict=True)], dtype=np.int64)
+    table = np.array(
+        [(*place, label) for place, label in zip(_locate(temporary), labels, strict=True)],
+        dtype=np.int64,
+    )
     with (out / f"{table_name(shard.file)}.temporary").open("wb") as file:
         np.save(file, table.reshape(-1, 3))
     for name in (table_name(shard.file), shard.file):
@@ -233,7 +266,9 @@ def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded]) ->
     write_json(_note(out, shard), {"shard": asdict(made), "unreadable": problems})
 
 
-def _write_tar(path: Path, places: range, images: Iterable[_Encoded]) -> tuple[list[int], list[str]]:
+def _write_tar(
+    path: Path, places: range, images: Iterable[_Encoded]
+) -> tuple[list[int], list[str]]:
     """Write what is usable; return the labels of that, and what was wrong with the rest."""
     from webdataset import TarWriter
 
@@ -253,7 +288,11 @@ def _write_tar(path: Path, places: range, images: Iterable[_Encoded]) -> tuple[l
 def _locate(path: Path) -> list[tuple[int, int]]:
     """Return offset and length of each image in a tar."""
     with tarfile.open(path, "r:") as tar:
-        return [(member.offset_data, member.size) for member in tar if member.name.endswith(IMAGE_FORMAT)]
+        return [
+            (member.offset_data, member.size)
+            for member in tar
+            if member.name.endswith(IMAGE_FORMAT)
+        ]
 
 
 def _finish(source: Source, plan: _Plan, out: Path) -> None:
@@ -262,7 +301,9 @@ def _finish(source: Source, plan: _Plan, out: Path) -> None:
     if not any(shard.images for shard in shards if not shard.held_out):
         raise DataError(f"none of the {len(source)} images can be used; {unreadable[0]}")
     (out / "unreadable.txt").write_text("".join(f"{problem}\n" for problem in unreadable))
-    index = ShardIndex(plan.settings["image_size"], source.class_names, shards, len(unreadable), plan.settings)
+    index = ShardIndex(
+        plan.settings["image_size"], source.class_names, shards, len(unreadable), plan.settings
+    )
     index.write(out)
     for path in (out / _WORK).iterdir():
         path.unlink()

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from data_modules.pictures import fit, to_tensor
 from data_modules.source import Sample, Source
 
 if TYPE_CHECKING:
-    from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
+    from torchvision import datasets
 
 Pixels = NDArray[np.uint8]
 
@@ -23,7 +23,9 @@ Pixels = NDArray[np.uint8]
 class _Downloaded(Source):
     """A data set that torchvision can download, and whose images lie in one array."""
 
-    def __init__(self, root: Path = Path("data"), download: bool = False, upscale: bool = False) -> None:
+    def __init__(
+        self, root: Path = Path("data"), download: bool = False, upscale: bool = False
+    ) -> None:
         self.root = Path(root)
         self.download = download
         self.upscale = upscale
@@ -55,7 +57,9 @@ class _Downloaded(Source):
         return -1
 
     def _missing(self) -> DataError:
-        return DataError(f"{type(self).__name__} is not in {self.root}, or not whole; set download to fetch it")
+        return DataError(
+            f"{type(self).__name__} is not in {self.root}, or not whole; set download to fetch it"
+        )
 
 
 class CIFAR10(_Downloaded):
@@ -67,7 +71,7 @@ class CIFAR10(_Downloaded):
         upscale: Enlarge the images when a larger image size is asked for; else that is an error.
     """
 
-    _opened: "TorchvisionCIFAR10 | None" = None
+    _opened: "datasets.CIFAR10 | None" = None
 
     @property
     @override
@@ -91,7 +95,7 @@ class CIFAR10(_Downloaded):
     def _label(self, index: int) -> int:
         return self._set().targets[index]
 
-    def _set(self) -> "TorchvisionCIFAR10":
+    def _set(self) -> "datasets.CIFAR10":
         if self._opened is None:
             try:
                 self._opened = self._load(download=False)
@@ -99,10 +103,10 @@ class CIFAR10(_Downloaded):
                 raise self._missing() from error
         return self._opened
 
-    def _load(self, download: bool) -> "TorchvisionCIFAR10":
-        from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
+    def _load(self, download: bool) -> "datasets.CIFAR10":
+        from torchvision import datasets
 
-        return TorchvisionCIFAR10(self.root, train=True, download=download)
+        return datasets.CIFAR10(self.root, train=True, download=download)
 
 
 class STL10(_Downloaded):
@@ -123,9 +127,9 @@ class STL10(_Downloaded):
     @override
     def fetch(self) -> None:
         if self.download:
-            from torchvision.datasets import STL10 as TorchvisionSTL10
+            from torchvision import datasets
 
-            TorchvisionSTL10(self.root, split="unlabeled", download=True)
+            datasets.STL10(self.root, split="unlabeled", download=True)
 
     @override
     def _pixels(self, index: int) -> Pixels:
@@ -133,7 +137,7 @@ class STL10(_Downloaded):
         return np.ascontiguousarray(self._opened_array[index].transpose(2, 1, 0))
 
     @cached_property
-    def _opened_array(self) -> "np.memmap[Any, Any]":
+    def _opened_array(self) -> Pixels:
         # Mapped, where torchvision loads 2.7 GB into every worker.
         path = self.root / "stl10_binary" / "unlabeled_X.bin"
         image_bytes = 3 * self._SIDE**2

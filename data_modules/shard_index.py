@@ -21,7 +21,7 @@ Table = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar file of images; its :data:`Table` lies beside it, so that the index stays small with any number of images."""
+    """A tar file of images; its :data:`Table` lies beside it, so that the index stays small."""
 
     file: str
     images: int
@@ -59,11 +59,14 @@ class ShardIndex:
         """Read the index of a folder.
 
         Raises:
-            DataError: If there is none, it is of another format, or a shard has not the size that it had.
+            DataError: If there is none, it is of another format, or a shard has not the size that
+                it had.
         """
         content = read_json(folder / NAME)
         if content.pop("format", None) != FORMAT:
-            raise DataError(f"{folder / NAME} has another format than this version reads; run prepare into a new folder")
+            raise DataError(
+                f"{folder / NAME} has another format; run prepare again into a new folder"
+            )
         content["shards"] = [Shard(**shard) for shard in content["shards"]]
         index = cls(**content)
         for shard in index.shards:
@@ -96,14 +99,20 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise DataError(f"there is no {path}; run prepare to make shards, or let an interrupted one finish") from error
+        raise DataError(
+            f"there is no {path}; run prepare to make shards, or let an interrupted one finish"
+        ) from error
     except ValueError as error:
         raise DataError(f"{path} is damaged, so run prepare again: {error}") from error
 
 
 def _check_size(path: Path, expected: int) -> None:
     if not path.exists():
-        raise DataError(f"the shard {path} is missing; copy it again, or run prepare again into a new folder")
+        raise DataError(
+            f"the shard {path} is missing; copy it again, or run prepare again into a new folder"
+        )
     found = path.stat().st_size
     if found != expected:
-        raise DataError(f"the shard {path} has {found:,} bytes where {expected:,} were written, so copy or prepare it again")
+        raise DataError(
+            f"the shard {path} has {found:,} bytes where {expected:,} were written; copy it again"
+        )

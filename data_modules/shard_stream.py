@@ -22,16 +22,20 @@ _TAR_END = bytes(1024)
 
 
 class ShardStream:
-    """Webdataset shards read from start to end and drawn again and again, for data that cannot be read by number.
+    """Webdataset shards read from start to end, for data that cannot be read by number.
 
-    Exact resume is given up here: training draws shards with replacement, so a run that starts again in the middle sees
-    the same mixture in another order, and an epoch has no meaning. Use ``Shards`` wherever the shards lie in a folder.
-    Each reader (a worker of a process) has shards of its own, so there must be at least as many shards as readers.
+    Exact resume is given up here: training draws shards with replacement, so a run that starts
+    again in the middle sees the same mixture in another order, and an epoch has no meaning. Use
+    ``Shards`` wherever the shards lie in a folder. Each reader (a worker of a process) has shards
+    of its own, so there must be at least as many shards as readers.
 
     Args:
-        urls: Shards: files, ``https://...``, ``pipe:aws s3 cp ... -``; ranges in braces, ``train-{0000..0099}.tar``.
-        mixed: How many images each worker holds to draw from; more mixes better and takes more memory.
-        upscale: Enlarge images that are smaller than the image size; else such an image is an error.
+        urls: Shards: files, ``https://...``, ``pipe:aws s3 cp ... -``; ranges in braces,
+            ``train-{0000..0099}.tar``.
+        mixed: How many images each worker holds to draw from; more mixes better and takes more
+            memory.
+        upscale: Enlarge images that are smaller than the image size; else such an image is an
+            error.
     """
 
     channels: int = 3
@@ -65,7 +69,8 @@ class ShardStream:
         Raises:
             DataError: If some reader would have none.
         """
-        # Split here, in the main process: workers that are not forked do not know their rank (traps of webdataset).
+        # Split here, in the main process: workers that are not forked do not know their rank (traps
+        # of webdataset).
         shards, workers = self.shards(), max(1, workers)
         if len(shards) < ranks * workers:
             raise DataError(
@@ -76,7 +81,7 @@ class ShardStream:
 
 
 class StreamPass(IterableDataset[Fetched | DataError]):
-    """Batches from the shards of one process, each image once; its workers divide the shards among themselves."""
+    """Batches from the shards of one process, each image once; its workers divide the shards."""
 
     def __init__(self, stream: ShardStream, shards: list[str], size: int, batch_size: int) -> None:
         self._stream = stream
@@ -115,20 +120,30 @@ class StreamPass(IterableDataset[Fetched | DataError]):
                 break
         if not read and not unusable:
             return None
-        return Fetched(collate(read, np.zeros(len(read), dtype=np.int64), self._flips(len(read))), unusable)
+        return Fetched(
+            collate(read, np.zeros(len(read), dtype=np.int64), self._flips(len(read))), unusable
+        )
 
     def _read(self, sample: Entry, name: str) -> Sample:
         data = next((value for key, value in sample.items() if f".{key}" in SUFFIXES), None)
         if data is None:
             raise UnusableImageError(f"{name} has no image")
-        return Sample(read_picture(data, name, self._size, self._stream.upscale), int(sample.get("cls", -1)))
+        return Sample(
+            read_picture(data, name, self._size, self._stream.upscale), int(sample.get("cls", -1))
+        )
 
 
 class StreamDraws(StreamPass):
     """Batches without end, from shards drawn with replacement."""
 
     def __init__(
-        self, stream: ShardStream, shards: list[str], size: int, batch_size: int, flip: bool, key: tuple[int, ...]
+        self,
+        stream: ShardStream,
+        shards: list[str],
+        size: int,
+        batch_size: int,
+        flip: bool,
+        key: tuple[int, ...],
     ) -> None:
         """Prepare to read.
 
@@ -150,7 +165,9 @@ class StreamDraws(StreamPass):
         import webdataset as wds
 
         seed = int(hash_key(*self._key, worker) >> np.uint64(1))
-        drawn = wds.ResampledShards(shards, deterministic=True, seed=seed, worker_seed=lambda: worker)
+        drawn = wds.ResampledShards(
+            shards, deterministic=True, seed=seed, worker_seed=lambda: worker
+        )
         shuffle = wds.detshuffle(self._stream.mixed, initial=self._stream.mixed // 2, seed=seed)
         return iter(wds.DataPipeline(drawn, whole_files, grouped, shuffle))
 
@@ -177,7 +194,9 @@ def whole_files(shards: Iterable[Entry]) -> Iterator[Entry]:
             raise
         # Which error it is depends on where the shard lies and how it is broken.
         except Exception as error:
-            raise DataError(f"the shard {shard['url']} cannot be read to its end: {error}") from error
+            raise DataError(
+                f"the shard {shard['url']} cannot be read to its end: {error}"
+            ) from error
         yield {}
 
 
@@ -189,10 +208,10 @@ def grouped(files: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _files(url: str) -> Iterator[Entry]:
-    from webdataset import gopen
+    from webdataset.gopen import gopen
     from webdataset.tariterators import tar_file_iterator
 
-    with gopen.gopen(url) as opened:
+    with gopen(url) as opened:
         file = _WatchedFile(opened)
         for entry in tar_file_iterator(file):
             yield {**entry, "__url__": url}
@@ -200,7 +219,7 @@ def _files(url: str) -> Iterator[Entry]:
 
 
 class _WatchedFile:
-    """Remembers the last bytes that were read, because tarfile takes a cut between two files for the end."""
+    """Remembers the last bytes read, because tarfile takes a cut between two files for the end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -219,4 +238,4 @@ class _WatchedFile:
         while self.read(1 << 20):
             pass
         if self._plain and self._tail != _TAR_END:
-            raise DataError(f"the shard {url} is cut off: it does not end as a tar file does; copy or prepare it again")
+            raise DataError(f"the shard {url} is cut off: it does not end as a tar file does")

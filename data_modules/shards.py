@@ -1,4 +1,4 @@
-"""Folders of webdataset shards as ``prepare`` writes them: random access, and a random order that reads locally."""
+"""Folders of shards as ``prepare`` writes them: random access in an order that reads locally."""
 
 import hashlib
 import json
@@ -39,13 +39,16 @@ class _Windows(NamedTuple):
 class Shards(Source):
     """A folder of shards made by ``prepare``.
 
-    The random order of an epoch is a permutation of the shards, cut into windows of a few shards, and a permutation of
-    the images within each window: reads stay within a few files, and memory does not grow with the number of images.
+    The random order of an epoch is a permutation of the shards, cut into windows of a few shards,
+    and a permutation of the images within each window: reads stay within a few files, and memory
+    does not grow with the number of images.
 
     Args:
         path: The folder.
-        window: How many shards are mixed with each other. More mixes better, fewer reads from fewer places.
-        upscale: Allow an image size above the one that the shards were prepared with; else that is an error.
+        window: How many shards are mixed with each other. More mixes better, fewer reads from fewer
+            places.
+        upscale: Allow an image size above the one that the shards were prepared with; else that is
+            an error.
     """
 
     def __init__(self, path: Path, window: int = 16, upscale: bool = False) -> None:
@@ -85,7 +88,7 @@ class Shards(Source):
         prepared = self._index.image_size
         if size > prepared and not self.upscale:
             raise DataError(
-                f"{self.path} was prepared at {prepared} pixels, less than the image_size of {size}; "
+                f"{self.path} was prepared at {prepared} pixels, less than image_size = {size}; "
                 "prepare it again at that size, or set upscale"
             )
 
@@ -112,16 +115,18 @@ class Shards(Source):
         for number in np.unique(numbers):
             inside = numbers == number
             shards = windows.shards[number * self.window : (number + 1) * self.window]
-            indices[inside] = self._mix(shards, places[inside] - windows.starts[number], seed, epoch)
+            indices[inside] = self._mix(
+                shards, places[inside] - windows.starts[number], seed, epoch
+            )
         return indices
 
     @override
     def split(self, held_out: int) -> tuple[Source, Source | None]:
-        """Return the parts that ``prepare`` made; of its held-out part, the first ``held_out`` images unless that is 0."""
+        """Return the parts that were prepared, the second cut to ``held_out`` unless that is 0."""
         prepared = self._index.images(held_out=True)
         if held_out > prepared:
             raise DataError(
-                f"held_out = {held_out}, but {self.path} was prepared with {prepared} held-out images; "
+                f"held_out = {held_out}, but {self.path} was prepared with {prepared} held out; "
                 f"ask for at most {prepared}, or prepare the data again with more held out"
             )
         if prepared == 0:
@@ -157,9 +162,15 @@ class Shards(Source):
 
     @cached_property
     def _shards(self) -> list[Shard]:
-        shards = [shard for shard in self._index.shards if shard.held_out == self._held_out and shard.images]
+        shards = [
+            shard
+            for shard in self._index.shards
+            if shard.held_out == self._held_out and shard.images
+        ]
         if not shards:
-            raise DataError(f"{self.path} holds no images to train on; prepare it again with fewer held out")
+            raise DataError(
+                f"{self.path} has no images to train on; prepare it with fewer held out"
+            )
         return shards
 
     @cached_property
@@ -183,14 +194,19 @@ class Shards(Source):
             file = (self.path / shard.file).open("rb")
             return _OpenShard(file, np.load(self.path / shard.table, mmap_mode="r"))
         except (OSError, ValueError) as error:
-            raise DataError(f"the shard {self.path / shard.file} cannot be opened: {error}") from error
+            raise DataError(
+                f"the shard {self.path / shard.file} cannot be opened: {error}"
+            ) from error
 
     def _decode(self, data: bytes, index: int, size: int) -> Tensor:
-        # The short way for what prepare wrote; naming the format saves Pillow from trying all others first.
+        # The short way for what prepare wrote; naming the format saves Pillow from trying all
+        # others first.
         try:
             with Image.open(BytesIO(data), formats=[IMAGE_FORMAT]) as image:
                 if image.mode == "RGB" and image.size == (size, size):
                     return to_tensor(image)
         except Exception as error:
-            raise UnusableImageError(f"{self.name(index)} is damaged, so prepare it again: {error}") from error
+            raise UnusableImageError(
+                f"{self.name(index)} is damaged, so prepare it again: {error}"
+            ) from error
         return to_tensor(fit(decode(data, self.name(index)), self.name(index), size, self.upscale))

@@ -11,7 +11,8 @@ from typing_extensions import override
 from data_modules.errors import DataError
 from data_modules.order import Numbers, Permutation
 
-# Apart from the seed of a run: the held-out part must stay the same when a run is repeated with another seed.
+# Apart from the seed of a run: the held-out part must stay the same when a run is repeated with
+# another seed.
 _SPLIT_KEY = 0x5917
 
 
@@ -19,7 +20,7 @@ class Sample(NamedTuple):
     """An image and its class."""
 
     image: Tensor
-    """``(C, size, size)``: uint8, which stands for [-1, 1], or float32 in the source's own range."""
+    """``(C, size, size)``: uint8, which stands for [-1, 1], or float32 in the source's range."""
     label: int = -1
     """-1 where the source has no classes."""
 
@@ -27,21 +28,22 @@ class Sample(NamedTuple):
 class Source(ABC):
     """A finite collection of images, any of which can be read by number, in any process.
 
-    A source is pickled into each worker process, so it opens files late and keeps no handle in its pickle.
+    A source is pickled into each worker process, so it opens files late and keeps no handle in its
+    pickle.
     """
 
     channels: int = 3
     value_range: tuple[float, float] | None = (-1.0, 1.0)
-    """The range of the images that a system sees; None for unbounded values. Anything else than [-1, 1] needs float32."""
+    """The range of the images in a batch, None if unbounded; only [-1, 1] may be read as uint8."""
 
     @property
     @abstractmethod
     def description(self) -> str:
-        """A string that changes whenever any image of the source may have changed; a part of the keys of caches."""
+        """A string that changes whenever any image may have changed, for the keys of caches."""
 
     @property
     def folder(self) -> Path | None:
-        """The folder where the data lies, beside which statistics may be cached; None where there is none."""
+        """The folder where the data lies, in which statistics may be kept, or None."""
         return None
 
     @property
@@ -70,10 +72,10 @@ class Source(ABC):
         """Say which image this is, for messages."""
         return f"image {index}"
 
-    def fetch(self) -> None:
+    def fetch(self) -> None:  # noqa: B027 (most sources have nothing to download)
         """Download what is missing; called once, in one process, before anything is read."""
 
-    def check(self, size: int) -> None:
+    def check(self, size: int) -> None:  # noqa: B027 (most sources can only tell by reading)
         """Raise DataError if no image can be had at this size, before any is read."""
 
     def resolve(self, indices: Numbers) -> tuple["Source", Numbers]:
@@ -81,7 +83,7 @@ class Source(ABC):
         return self, indices
 
     def shuffle(self, places: Numbers, seed: int, epoch: int) -> Numbers:
-        """Return the numbers of the images that stand at these places of an epoch's random order."""
+        """Return the numbers of the images at these places of an epoch's random order."""
         return Permutation(len(self), seed, epoch)(places)
 
     def split(self, held_out: int) -> tuple["Source", "Source | None"]:
@@ -96,12 +98,16 @@ class Source(ABC):
         if held_out == 0:
             return self, None
         if not 0 < held_out < len(self):
-            raise DataError(f"held_out = {held_out} must be at least 0 and less than the {len(self)} images there are")
+            raise DataError(
+                f"held_out = {held_out} must be from 0 to less than the {len(self)} images"
+            )
         return Part(self, held_out, len(self)), Part(self, 0, held_out)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave handles behind: whatever is kept in attributes called ``_opened_...`` is opened anew in each process."""
-        return {name: value for name, value in self.__dict__.items() if not name.startswith("_opened")}
+        """Leave handles behind: what attributes called ``_opened...`` hold is opened anew."""
+        return {
+            name: value for name, value in self.__dict__.items() if not name.startswith("_opened")
+        }
 
 
 class Part(Source):

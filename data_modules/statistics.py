@@ -10,10 +10,11 @@ from wavelight.wavelets import DETAIL_BANDS, BandStatistics, LevelStatistics, an
 
 
 class Moments:
-    """Count, mean, sum of squared deviations and peak of each channel, in float64, merged batch by batch.
+    """Count, mean, sum of squared deviations and peak of each channel, in float64.
 
-    Chan, Golub and LeVeque 1979, «Updating formulae and a pairwise algorithm for computing sample variances»: no large
-    sums are subtracted from each other, so that a small deviation beside a large mean keeps its digits.
+    Chan, Golub and LeVeque 1979, «Updating formulae and a pairwise algorithm for computing sample
+    variances»: no large sums are subtracted from each other, so that a small deviation beside a
+    large mean keeps its digits.
     """
 
     def __init__(self, channels: int) -> None:
@@ -56,7 +57,9 @@ class BandMoments:
     def __init__(self, channels: int, wavelet: str, levels: int) -> None:
         self._wavelet = wavelet
         self.coarse = [Moments(channels) for _ in range(levels + 1)]
-        self.details = [Moments(DETAIL_BANDS * channels if level else 0) for level in range(levels + 1)]
+        self.details = [
+            Moments(DETAIL_BANDS * channels if level else 0) for level in range(levels + 1)
+        ]
 
     def update(self, image: Tensor) -> None:
         """Take in images ``(N, C, H, W)``."""
@@ -69,19 +72,23 @@ class BandMoments:
 
     def merge(self, other: "BandMoments") -> None:
         """Take in what another process measured."""
-        for mine, theirs in zip(self.coarse + self.details, other.coarse + other.details, strict=True):
+        for mine, theirs in zip(
+            self.coarse + self.details, other.coarse + other.details, strict=True
+        ):
             mine.merge(theirs)
 
     def statistics(self) -> list[LevelStatistics]:
-        """Return the statistics of each level; at level 0 there are no details, so theirs are empty."""
+        """Return the statistics of each level; level 0 has no details, so theirs are empty."""
         return [
             LevelStatistics(coarse.statistics(), details.statistics())
             for coarse, details in zip(self.coarse, self.details, strict=True)
         ]
 
 
-def measure(images: Iterable[Tensor], channels: int, wavelet: str, levels: int) -> list[LevelStatistics]:
-    """Measure the bands of images, over all processes of a distributed run together; all of them must call this.
+def measure(
+    images: Iterable[Tensor], channels: int, wavelet: str, levels: int
+) -> list[LevelStatistics]:
+    """Measure the bands of images; in a distributed run, all processes must call this together.
 
     Args:
         images: Batches ``(N, C, H, W)``, this process's share.
@@ -139,10 +146,15 @@ def _read(path: Path) -> list[LevelStatistics] | None:
     tensors = load_file(path)
 
     def band(level: int, name: str) -> BandStatistics:
-        return BandStatistics(*(tensors[f"{level}.{name}.{field}"] for field in BandStatistics._fields))
+        return BandStatistics(
+            *(tensors[f"{level}.{name}.{field}"] for field in BandStatistics._fields)
+        )
 
     levels = 1 + max(int(name.split(".")[0]) for name in tensors)
-    return [LevelStatistics(*(band(level, name) for name in LevelStatistics._fields)) for level in range(levels)]
+    return [
+        LevelStatistics(*(band(level, name) for name in LevelStatistics._fields))
+        for level in range(levels)
+    ]
 
 
 def _distributed() -> bool:

@@ -1,1 +1,20 @@
-"""wavelight: train, compare and extend wavelet generative models of images."""
+"""wavelight: train, compare and extend wavelet generative models of images.
+
+``wavelight.load("x.ckpt").sample(64, seed=0)`` draws images from a checkpoint; everything else is in the modules.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wavelight.checkpoints import load as load
+
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because it imports Lightning, which takes seconds.
+    if name == "load":
+        from wavelight.checkpoints import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,14 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from typing_extensions import override
 
+import data_modules
+import wavelight.callbacks
+import wavelight.loggers
+import wavelight.metrics
+import wavelight.networks
 from data_modules import WaveletDataModule
 from wavelight.errors import fail
 from wavelight.experiments import DEFAULTS, find_experiment
@@ -43,6 +48,9 @@ class CLI(LightningCLI):
 
     def __init__(self, method: str, arguments: list[str]) -> None:
         self.method = method
+        # A class can be named without its module once it has been imported.
+        for name in data_modules.__all__:
+            getattr(data_modules, name)
         super().__init__(
             ImageGenerator,
             WaveletDataModule,
@@ -54,7 +62,12 @@ class CLI(LightningCLI):
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             parser_class=Parser,
-            parser_kwargs={"prog": f"wavelight {method}", "default_config_files": [str(DEFAULTS)]},
+            parser_kwargs={
+                "prog": f"wavelight {method}",
+                "description": f"{getattr(Trainer, method).__doc__.splitlines()[0]} Options beat files, later files "
+                "beat earlier ones; --print_config behind them shows what comes of it.",
+                "default_config_files": [str(DEFAULTS)],
+            },
             args=arguments,
             run=False,
         )
@@ -124,9 +137,11 @@ class SaveConfig(SaveConfigCallback):
 def run(method: str, arguments: list[str]) -> None:
     """Run a method of the trainer as a command; bad input ends it with one sentence and exit code 2.
 
-    A ``ValueError`` or ``OSError`` before the first batch is taken for bad input: every boundary checks there, in
-    words. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
+    A ``ValueError``, an ``OSError`` or what Lightning calls a misconfiguration, before the first batch, is taken for bad
+    input: every boundary checks there, in words. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
     """
+    if not arguments:
+        fail(f"{method} needs to know what to run: --config experiments/demo.yaml, say; --help tells more")
     cli = None
     try:
         cli = CLI(method, arguments)
@@ -134,7 +149,7 @@ def run(method: str, arguments: list[str]) -> None:
     except SIGTERMException:
         rank_zero_info("Stopped after a whole batch; --ckpt_path last goes on from there.")
         sys.exit(_TERMINATED)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MisconfigurationException) as error:
         if cli is not None and cli.model.has_begun:
             raise
         fail(str(error), error)

@@ -6,6 +6,31 @@ import sys
 from typing import NoReturn
 
 _USAGE_ERROR = 2
+_KEY = re.compile(r"^Parser key \"(.*?)\":\s*")
+_TYPE = re.compile(r"(?:an? )?<class '(?:\w+\.)*(\w+)'>")
+_CLASS = re.compile(r"Expected a dot import path string: (\S+).*", re.DOTALL)
+
+
+def in_words(message: str) -> str:
+    """Reduce a parser's message to one sentence that a person can act on.
+
+    jsonargparse lists every alternative of a type and prints the whole configuration behind it; what matters are the
+    reasons of the alternatives that hold a value.
+    """
+    key = _KEY.match(message)
+    _, listed, alternatives = message.partition("Errors:")
+    if listed:
+        reasons, _, given = alternatives.partition("Given value type")
+        found = dict.fromkeys(line.strip(" -") for line in reasons.splitlines() if "NoneType" not in line)
+        value = given.partition("Given value: ")[2]
+        message = " or ".join(filter(None, found))
+        if value and "Namespace(" not in value and value not in message:
+            message += f". Got value: {value}"
+        message = (f"{key[1]}: " if key else "") + message
+    elif key:
+        message = f"{key[1]}: {message[key.end() :]}"
+    message = _CLASS.sub(r"there is no class \1", _TYPE.sub(r"\1", message))
+    return re.sub(r"\s+", " ", message).strip()
 
 
 def fail(message: str, error: Exception | None = None) -> NoReturn:
@@ -17,6 +42,5 @@ def fail(message: str, error: Exception | None = None) -> NoReturn:
     """
     if error is not None and os.environ.get("WAVELIGHT_TRACEBACK"):
         raise error
-    sentence = re.sub(r"\s+", " ", message).strip()
-    sys.stderr.write(f"wavelight: {sentence}\n")
+    sys.stderr.write(f"wavelight: {in_words(message)}\n")
     sys.exit(_USAGE_ERROR)

@@ -1,15 +1,29 @@
 """Where the numbers of a run go: a CSV file always, and W&B where it can be reached."""
 
+import csv
 import os
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from lightning.pytorch import loggers
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 _CONNECT_SECONDS = 3.0
+
+
+class _AppendingWriter(ExperimentWriter):
+    """Lightning's writer removes the file of an earlier run, which may be the one that goes on, or is only tested."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.exists():
+            with path.open(newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -21,6 +35,14 @@ class CSVLogger(loggers.CSVLogger):
 
     def __init__(self, save_dir: str | None = None) -> None:
         super().__init__(save_dir or ".", name="", version="")
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """What writes the file."""
+        if self._experiment is None:
+            self._experiment = _AppendingWriter(self.log_dir)
+        return self._experiment
 
 
 class WandbLogger(loggers.WandbLogger):
@@ -64,7 +86,7 @@ class WandbLogger(loggers.WandbLogger):
         )
 
     @property
-    @loggers.logger.rank_zero_experiment
+    @rank_zero_experiment
     def experiment(self) -> Any:
         """The run, with ``images_seen`` as the x-axis of all its plots."""
         first = self._experiment is None

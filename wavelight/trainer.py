@@ -1,5 +1,7 @@
 """The trainer of the command line: Lightning's, with methods whose arguments read well as options."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,26 @@ from wavelight.drawing import ImageFolder, digest
 from wavelight.systems import ImageGenerator
 
 
+# What Lightning says about every run here, and what does not hold for them or is no news.
+_NO_NEWS = (
+    "Checkpoint directory .* exists and is not empty",
+    "You're resuming from a checkpoint that ended before the epoch ended",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The '.*' does not have many workers",
+    "Total length of `list` across ranks is zero",
+)
+
+
 class Trainer(L.Trainer):
-    """Customizes every part of a run: devices, length, logging, callbacks. See Lightning's Trainer."""
+    """Devices, length, logging and callbacks of a run; these are the options of Lightning's Trainer."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        for message in _NO_NEWS:
+            warnings.filterwarnings("ignore", message=message)
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+            lambda record: "litlogger" not in record.getMessage()
+        )
+        super().__init__(*args, **options)
 
     def fit(  # type: ignore[override]
         self,
@@ -33,7 +53,21 @@ class Trainer(L.Trainer):
             datamodule: The data.
             ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there is one.
         """
+        self._refuse_what_players_cannot_use()
         super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True)
+
+    def _refuse_what_players_cannot_use(self) -> None:
+        """Name the right option where one of Lightning's means nothing to players that take turns."""
+        instead = {
+            "gradient_clip_val": (self.gradient_clip_val, "model.init_args.clip_gradients"),
+            "accumulate_grad_batches": (self.accumulate_grad_batches != 1, "model.init_args.accumulate"),
+            "max_steps": (self.max_steps != -1 and not self.fast_dev_run, "trainer.max_epochs"),
+        }
+        for option, (given, other) in instead.items():
+            if given:
+                raise ValueError(f"trainer.{option} does not go with players that take turns; use {other}")
+        if not isinstance(self.limit_train_batches, int):
+            raise ValueError("the data has no end, so trainer.limit_train_batches must say how many batches make an epoch")
 
     def validate(  # type: ignore[override]
         self,

@@ -34,7 +34,9 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 def make_shards(make_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """Makes folders of shards from such pictures."""
 
-    def make(images: int = 20, shard_images: int = 3, held_out: int = 0, name: str = "shards") -> Path:
+    def make(
+        images: int = 20, shard_images: int = 3, held_out: int = 0, name: str = "shards"
+    ) -> Path:
         folder = make_folder(images, name=f"{name}-pictures")
         prepare(folder, tmp_path / name, 8, held_out=held_out, shard_images=shard_images, workers=0)
         return tmp_path / name

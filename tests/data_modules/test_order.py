@@ -14,7 +14,9 @@ def test_a_permutation_holds_each_thing_once(count):
 def test_any_element_is_found_alone():
     whole = Permutation(1000, 3)(range(1000))
 
-    assert [int(Permutation(1000, 3)(place)[0]) for place in range(0, 1000, 50)] == whole[::50].tolist()
+    assert [int(Permutation(1000, 3)(place)[0]) for place in range(0, 1000, 50)] == whole[
+        ::50
+    ].tolist()
 
 
 def test_another_key_gives_an_unrelated_order():

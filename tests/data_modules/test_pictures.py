@@ -84,13 +84,13 @@ def test_the_camera_s_orientation_is_applied():
 def test_a_truncated_image_is_an_error_with_its_name(kind):
     data = encoded(picture(0, 64), kind)
 
-    with pytest.raises(UnusableImageError, match="^some.png cannot be read"):
+    with pytest.raises(UnusableImageError, match=r"^some.png cannot be read"):
         decode(data[: len(data) // 2], "some.png")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image at all"])
 def test_what_is_no_image_is_an_error_with_its_name(data):
-    with pytest.raises(UnusableImageError, match="^some.png cannot be read"):
+    with pytest.raises(UnusableImageError, match=r"^some.png cannot be read"):
         decode(data, "some.png")
 
 

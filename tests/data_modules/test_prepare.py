@@ -29,7 +29,11 @@ def test_it_counts_what_it_made(make_folder, tmp_path):
         bytes=sum(path.stat().st_size for path in (tmp_path / "out").glob("*.tar")),
     )
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *(f"{name}.{suffix}" for name in ("held-out-000000", "train-000000", "train-000001") for suffix in ("tar", "npy")),
+        *(
+            f"{name}.{suffix}"
+            for name in ("held-out-000000", "train-000000", "train-000001")
+            for suffix in ("tar", "npy")
+        ),
         "index.json",
         "unreadable.txt",
     }
@@ -58,7 +62,9 @@ def test_two_processes_write_the_same_files_as_none(make_folder, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [0, 3, 5, 9])
-def test_an_interrupted_run_is_taken_up_and_ends_with_the_same_files(make_folder, tmp_path, monkeypatch, stop_after):
+def test_an_interrupted_run_is_taken_up_and_ends_with_the_same_files(
+    make_folder, tmp_path, monkeypatch, stop_after
+):
     folder = make_folder(10)
     (folder / "cat" / "004.png").write_bytes(b"junk")
     prepare(folder, tmp_path / "whole", 8, held_out=2, shard_images=3, workers=0)
@@ -79,7 +85,11 @@ def test_an_interrupted_run_is_taken_up_and_ends_with_the_same_files(make_folder
     with pytest.raises(DataError, match="run prepare"):
         len(Shards(tmp_path / "out"))
 
-    monkeypatch.setattr(ImageFolder, "read", lambda source, index, size: reads.append(index) or read(source, index, size))
+    monkeypatch.setattr(
+        ImageFolder,
+        "read",
+        lambda source, index, size: reads.append(index) or read(source, index, size),
+    )
     reads.clear()
     prepare(folder, tmp_path / "out", 8, held_out=2, shard_images=3, workers=0)
 
@@ -99,7 +109,9 @@ def test_a_finished_folder_is_left_alone(make_folder, tmp_path, monkeypatch):
 def test_other_settings_are_not_mixed_in(make_folder, tmp_path, monkeypatch, finished):
     folder = make_folder(4)
     if not finished:
-        monkeypatch.setattr(prepare_module, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(
+            prepare_module, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             prepare(folder, tmp_path / "out", 8, workers=0)
     else:
@@ -162,11 +174,17 @@ def test_it_is_a_command_under_jsonargparse(make_folder, tmp_path):
 
     folder = make_folder(4)
 
-    summary = CLI(prepare, args=[str(folder), str(tmp_path / "a"), "8", "--workers=0", "--held_out=1"])
+    summary = CLI(
+        prepare, args=[str(folder), str(tmp_path / "a"), "8", "--workers=0", "--held_out=1"]
+    )
     assert summary.training_images == 3
 
     source = [f"--source.path={folder}", f"--out={tmp_path / 'b'}", "--image_size=8"]
-    summary = CLI(prepare, args=["--source=data_modules.ImageFolder", *source, "--workers=0"], as_positional=False)
+    summary = CLI(
+        prepare,
+        args=["--source=data_modules.ImageFolder", *source, "--workers=0"],
+        as_positional=False,
+    )
     assert summary.training_images == 4
 
 
@@ -178,9 +196,15 @@ def test_real_pictures_in_a_zip(tmp_path):
         for name in archive.namelist()[:40]:
             few.writestr(name, archive.read(name))
 
-    summary = prepare(tmp_path / "few.zip", tmp_path / "out", 32, held_out=8, shard_images=16, workers=0)
+    summary = prepare(
+        tmp_path / "few.zip", tmp_path / "out", 32, held_out=8, shard_images=16, workers=0
+    )
 
-    assert (summary.training_images, summary.held_out_images, summary.unreadable_images) == (32, 8, 0)
+    assert (summary.training_images, summary.held_out_images, summary.unreadable_images) == (
+        32,
+        8,
+        0,
+    )
     image = Shards(tmp_path / "out").read(0, 32).image
     assert image[:, 0, 0].tolist() == [255, 255, 255]
     assert image.float().std() > 5

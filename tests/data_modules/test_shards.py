@@ -12,7 +12,10 @@ def test_shards_hold_the_pictures_of_the_folder_with_their_labels(make_shards, t
     shards = Shards(make_shards(20))
     folder = ImageFolder(tmp_path / "shards-pictures")
 
-    labels = {int(sample.image[0, 0, 0]): sample.label for sample in (shards.read(index, 8) for index in range(20))}
+    labels = {
+        int(sample.image[0, 0, 0]): sample.label
+        for sample in (shards.read(index, 8) for index in range(20))
+    }
 
     assert shards.class_names == folder.class_names
     assert labels == {number: number % 2 for number in range(20)}
@@ -25,8 +28,12 @@ def test_webdataset_reads_the_same_files(make_shards):
 
     samples = list(wds.WebDataset(str(path), shardshuffle=False).decode("pil"))
 
-    assert [sample["webp"].getpixel((0, 0))[0] for sample in samples] == numbers(Shards(path.parent))
-    assert [sample["cls"] for sample in samples] == [Shards(path.parent).read(index, 8).label for index in range(6)]
+    assert [sample["webp"].getpixel((0, 0))[0] for sample in samples] == numbers(
+        Shards(path.parent)
+    )
+    assert [sample["cls"] for sample in samples] == [
+        Shards(path.parent).read(index, 8).label for index in range(6)
+    ]
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 16])
@@ -64,7 +71,7 @@ def test_the_prepared_part_is_held_out(make_shards):
     assert sorted(numbers(training) + numbers(held_out)) == list(range(20))
     assert numbers(Shards(folder).split(2)[1]) == numbers(held_out)[:2]
     assert training.description != held_out.description
-    with pytest.raises(DataError, match="prepared with 5 held-out"):
+    with pytest.raises(DataError, match="prepared with 5 held out"):
         Shards(folder).split(6)
 
 
@@ -125,7 +132,7 @@ def test_an_index_of_another_format_is_an_error(make_shards):
 def test_a_larger_size_than_prepared_is_refused_at_once(make_shards):
     folder = make_shards(3)
 
-    with pytest.raises(DataError, match="prepared at 8 pixels, less than the image_size of 16"):
+    with pytest.raises(DataError, match="prepared at 8 pixels, less than image_size = 16"):
         Shards(folder).check(16)
     Shards(folder, upscale=True).check(16)
     assert Shards(folder, upscale=True).read(0, 16).image.shape == (3, 16, 16)

@@ -15,7 +15,10 @@ from tests.data_modules.test_pictures import encoded
 def write_lmdb(path, values, keys=None):
     import lmdb
 
-    with lmdb.open(str(path), map_size=2**22) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(path), map_size=2**22) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         for number, value in enumerate(values):
             transaction.put(keys[number] if keys else str(number).encode(), value)
     return path
@@ -74,7 +77,7 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="there is no .*nowhere"):
+    with pytest.raises(DataError, match=r"there is no .*nowhere"):
         len(ImageFolder(tmp_path / "nowhere"))
 
 
@@ -99,7 +102,10 @@ def test_a_damaged_member_of_a_zip_is_one_unusable_image(tmp_path):
 
 
 def test_lmdb_reads_raw_squares_and_encoded_images_in_numeric_order(tmp_path):
-    values = [np.asarray(picture(number)).tobytes() if number % 2 else encoded(picture(number)) for number in range(12)]
+    values = [
+        np.asarray(picture(number)).tobytes() if number % 2 else encoded(picture(number))
+        for number in range(12)
+    ]
 
     images = Lmdb(write_lmdb(tmp_path / "train.lmdb", values))
 
@@ -134,7 +140,11 @@ def test_lmdb_that_is_none_is_an_error(tmp_path):
 def test_lsun_says_what_to_fetch_and_reads_what_was_fetched(tmp_path):
     with pytest.raises(DataError, match=r"fetch http.*church_outdoor_train_lmdb.zip"):
         len(LSUN(tmp_path))
-    write_lmdb(tmp_path / "church_outdoor_train_lmdb", [encoded(picture(0)), encoded(picture(1))], [b"x", b"y"])
+    write_lmdb(
+        tmp_path / "church_outdoor_train_lmdb",
+        [encoded(picture(0)), encoded(picture(1))],
+        [b"x", b"y"],
+    )
 
     assert numbers(LSUN(tmp_path)) == [0, 1]
 

@@ -27,7 +27,7 @@ class ReferenceData(Protocol):
     fingerprint: str
     cache_dir: Path
     value_range: tuple[float, float] | None
-    held_out: int
+    held_out_images: int
     val_images: int
     test_images: int
 
@@ -211,7 +211,7 @@ class Evaluation(L.Callback):
         data = _reference_data(trainer)
         planned = data.test_images if stage == "test" else data.val_images
         images = _few_if_dev_run(trainer, planned)
-        if not data.held_out or not images:
+        if not data.held_out_images or not images:
             return
         for batch in _with_progress(
             data.held_out_dataloader(images), "measuring held-out images", trainer

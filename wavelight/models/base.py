@@ -51,8 +51,8 @@ class GenerativeModel(nn.Module, ABC):
             noise: The randomness of the images.
         """
 
-    def check(self, shape: Shape, batch_size: int | None = None) -> None:
-        """Check that the networks go with a target of this shape and the batches that will come.
+    def check(self, shape: Shape) -> None:
+        """Check that the networks go with targets of this shape.
 
         Raises:
             ValueError: If they do not, in one sentence.

@@ -127,8 +127,13 @@ class DenoisingGAN(GenerativeModel):
         return x
 
     @override
-    def check(self, shape: Shape, batch_size: int | None = None) -> None:
-        for network in (self.generator, self.discriminator):
-            check = getattr(network, "check", None)
-            if check is not None:
-                check(shape, batch_size)
+    def check(self, shape: Shape) -> None:
+        channels, side, _ = shape
+        wanted = {"channels": channels, "resolution": side}
+        for player, network in ((GENERATOR, self.generator), (DISCRIMINATOR, self.discriminator)):
+            for name, value in wanted.items():
+                built = getattr(network, name, value)
+                if built != value:
+                    raise ValueError(
+                        f"the {player} is built for {name} {built}, but what it draws has {name} {value}"
+                    )

@@ -232,6 +232,11 @@ class ImageGenerator(L.LightningModule):
     test_step = validation_step
     predict_step = validation_step
 
+    @override
+    def on_validation_epoch_end(self) -> None:
+        # The x-axis of what is measured; float32 would round a count over 16 million.
+        self.log("images_seen", torch.tensor(self.images_seen, dtype=torch.float64))
+
     # --- networks and checkpoints ---
 
     def sampling_networks(self) -> dict[str, nn.Module]:

@@ -31,7 +31,7 @@ class ToyData(L.LightningDataModule):
         super().__init__()
         self.cache_dir = folder / "cache"
         self.fingerprint = "toy"
-        self.held_out = held_out
+        self.held_out_images = held_out
         self.val_images = val_images
         self.passes = 0
 
@@ -58,7 +58,7 @@ class ToyData(L.LightningDataModule):
         return rows(blotches(TRAIN, seed=1)[:images], **self.share())
 
     def held_out_dataloader(self, images=None):
-        return rows(blotches(self.held_out, seed=2)[:images], **self.share())
+        return rows(blotches(self.held_out_images, seed=2)[:images], **self.share())
 
 
 class Painter(L.LightningModule):

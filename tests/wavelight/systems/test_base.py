@@ -1,0 +1,197 @@
+import signal
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from tests.wavelight.conftest import BATCHES_AN_EPOCH, tiny_data, tiny_system, tiny_trainer
+from wavelight.factorizations import Pixels, Pyramid
+from wavelight.systems import ImageGenerator
+from wavelight.weights import TRAINING_KEY, read_checkpoint
+
+
+class StopAt(L.Callback):
+    """Sends a signal to this process after a number of batches, as a batch system does."""
+
+    def __init__(self, batches, signum):
+        self.batches = batches
+        self.signum = signum
+
+    def on_train_batch_end(self, trainer, pl_module, *rest):
+        if pl_module.batches_seen == self.batches:
+            signal.raise_signal(self.signum)
+
+
+def fit(folder, *callbacks, ckpt_path=None, system=None, data=None, **changes):
+    system, data = system or tiny_system(), data or tiny_data()
+    trainer = tiny_trainer(folder, *callbacks, **changes)
+    trainer.fit(system, datamodule=data, ckpt_path=ckpt_path)
+    return system
+
+
+def last(folder):
+    return read_checkpoint(folder / "checkpoints" / "last.ckpt")
+
+
+def assert_same_run(one, two):
+    for part in ("state_dict", TRAINING_KEY):
+        for name, tensor in one[part].items():
+            assert torch.equal(tensor, two[part][name]), name
+    for first, second in zip(one["optimizer_states"], two["optimizer_states"], strict=True):
+        for index, state in first["state"].items():
+            assert all(torch.equal(value, second["state"][index][name]) for name, value in state.items())
+    assert one["lr_schedulers"] == two["lr_schedulers"]
+    assert one["wavelight_progress"] == two["wavelight_progress"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of three epochs that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    fit(folder)
+    return last(folder)
+
+
+def test_training_moves_both_players(whole):
+    start = tiny_system().state_dict()
+    for player in ("generator", "discriminator"):
+        names = [name for name in start if player in name]
+        assert any(not torch.equal(start[name], whole["state_dict"][name]) for name in names)
+    assert whole["wavelight_progress"] == {"images_seen": 96, "batches_seen": 12}
+
+
+def test_resuming_at_an_epochs_end_changes_nothing(whole, tmp_path):
+    fit(tmp_path, max_epochs=2)
+    fit(tmp_path, ckpt_path="last")
+    assert_same_run(whole, last(tmp_path))
+
+
+@pytest.mark.parametrize("batches", [5, 7, 8])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_resuming_inside_an_epoch_changes_nothing(whole, tmp_path, batches, signum):
+    with pytest.raises(SIGTERMException):
+        fit(tmp_path, StopAt(batches, signum))
+    assert last(tmp_path)["wavelight_progress"]["batches_seen"] == batches
+    fit(tmp_path, ckpt_path="last")
+    assert_same_run(whole, last(tmp_path))
+
+
+def test_resuming_from_a_save_inside_an_epoch_changes_nothing(whole, tmp_path):
+    class KillAt(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, *rest):
+            if pl_module.batches_seen == 7:
+                raise RuntimeError("the machine died")
+
+    with pytest.raises(RuntimeError, match="died"):
+        fit(tmp_path, KillAt(), every_n_batches=3)
+    assert last(tmp_path)["wavelight_progress"]["batches_seen"] == 6
+    fit(tmp_path, ckpt_path="last")
+    assert_same_run(whole, last(tmp_path))
+
+
+def test_workers_change_nothing(whole, tmp_path):
+    fit(tmp_path, data=tiny_data(num_workers=1), max_epochs=1)
+    fit(tmp_path, ckpt_path="last")
+    assert_same_run(whole, last(tmp_path))
+
+
+def test_accumulation_gives_the_same_gradients(tmp_path):
+    """The mean over parts is the mean over the batch, but for the spread that D takes over a part."""
+    weights = []
+    for accumulate in (1, 2):
+        system = tiny_system(accumulate=accumulate, r1_gamma=0.0)
+        # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left out.
+        system.models[0].discriminator.judge.weight.data[:, -1] = 0
+        fit(tmp_path / str(accumulate), system=system, max_epochs=1, limit_train_batches=1)
+        weights.append(system.models[0].discriminator.blocks[0].conv_in.weight.grad.clone())
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-7)
+
+
+def test_parts_that_do_not_divide_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="do not divide into accumulate = 3 parts"):
+        fit(tmp_path, system=tiny_system(accumulate=3))
+
+
+def test_clipping_bounds_every_players_gradient(tmp_path):
+    norms = []
+
+    class Watch(L.Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])))
+
+    fit(tmp_path / "free", Watch(), max_epochs=1)
+    assert max(norms) > 0.02
+    norms.clear()
+    system = tiny_system(clip_gradients=0.01)
+    fit(tmp_path / "clipped", system=system, max_epochs=1)
+    gradients = [p.grad.norm() for p in system.models[0].generator.parameters()]
+    assert torch.linalg.vector_norm(torch.stack(gradients)) <= 0.01 * 1.001
+
+
+def test_bf16_mixed_trains_in_bf16_and_keeps_float32_weights(tmp_path):
+    seen = []
+
+    class Watch(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            convolution = pl_module.models[0].generator.stem
+            convolution.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+
+    system = fit(tmp_path, Watch(), precision="bf16-mixed", max_epochs=1)
+    assert set(seen) == {torch.bfloat16}
+    assert all(parameter.dtype == torch.float32 for parameter in system.parameters())
+    assert all(parameter.isfinite().all() for parameter in system.parameters())
+
+
+def test_schedules_step_once_an_epoch(tmp_path):
+    rates = []
+
+    class Watch(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, *rest):
+            rates.append(pl_module.optimizers()[0].param_groups[0]["lr"])
+
+    fit(tmp_path, Watch())
+    epochs = [rates[i : i + BATCHES_AN_EPOCH] for i in range(0, len(rates), BATCHES_AN_EPOCH)]
+    assert all(len(set(epoch)) == 1 for epoch in epochs)
+    torch.testing.assert_close([epoch[0] for epoch in epochs], [1e-3, 0.75e-3, 0.25e-3])
+
+
+def test_drawn_images_depend_on_their_number_alone():
+    system = tiny_system()
+    images = system.sample(5, seed=7, batch_size=2)
+    assert images.shape == (5, 3, 16, 16)
+    assert images.abs().max() <= 1
+    torch.testing.assert_close(system.sample(2, seed=7, start=3), images[3:], atol=1e-5, rtol=0)
+    assert not torch.equal(system.sample(5, seed=8), images)
+    assert system.training
+
+
+def test_a_player_left_out_does_not_learn():
+    class Constant(ImageGenerator):
+        pass
+
+    with pytest.raises(ValueError, match="makes 3 factors, but there are 1 models"):
+        Constant(Pyramid(2), [tiny_system().models[0]], 16, 0)
+    with pytest.raises(ValueError, match=r"train names the factors \[1\]"):
+        Constant(Pixels(), [tiny_system().models[0]], 16, 0, train=[1])
+
+
+def test_image_sizes_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="image_size 15 is not divisible"):
+        tiny_system(image_size=15)
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_checkpoint(whole, tmp_path):
+    fit(tmp_path / "first", max_epochs=1)
+    path = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    started = {}
+
+    class Watch(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            started.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
+
+    system = fit(tmp_path / "second", Watch(), system=tiny_system(start_from=path), max_epochs=1)
+    for name, tensor in last(tmp_path / "first")["state_dict"].items():
+        assert torch.equal(started[name], tensor)
+    assert system.images_seen == BATCHES_AN_EPOCH * 8
