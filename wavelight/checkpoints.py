@@ -5,7 +5,14 @@ from typing import Any
 
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import CONFIG_KEY
-from wavelight.weights import load_weights, read_checkpoint, read_safetensors, state_of, write_safetensors
+from wavelight.weights import (
+    drawing_state,
+    load_weights,
+    read_checkpoint,
+    read_safetensors,
+    state_of,
+    write_safetensors,
+)
 
 
 def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
@@ -65,13 +72,7 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
     system = load(checkpoint, averaged=not raw)
-    networks = system.sampling_networks()
-    state = {
-        f"{prefix}.{name}" if len(networks) > 1 else name: tensor
-        for prefix, network in networks.items()
-        for name, tensor in network.state_dict().items()
-    }
-    write_safetensors(Path(out), state, {CONFIG_KEY: _config_text(Path(checkpoint))})
+    write_safetensors(Path(out), drawing_state(system), {CONFIG_KEY: _config_text(Path(checkpoint))})
 
 
 def _config_text(path: Path) -> str:

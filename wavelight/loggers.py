@@ -73,10 +73,14 @@ class WandbLogger(loggers.WandbLogger):
         reason = None if offline or rank_zero_only.rank != 0 else _why_offline()
         if reason:
             rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
+        chosen = os.environ.get("WANDB_MODE")
+        stay_offline = offline or reason is not None or chosen in ("offline", "dryrun")
         super().__init__(
             name=name,
-            save_dir=save_dir or ".",
-            offline=offline or reason is not None,
+            save_dir=os.path.abspath(save_dir or "."),
+            offline=stay_offline,
+            # Said outright as well: W&B reads its environment variable but once in a process.
+            mode="offline" if stay_offline else chosen,
             id=id,
             project=project,
             group=group,
@@ -84,6 +88,8 @@ class WandbLogger(loggers.WandbLogger):
             entity=entity,
             resume="allow" if id else None,
         )
+        # Lightning passes it on, and W&B warns that it means nothing any more.
+        self._wandb_init.pop("anonymous", None)
 
     @property
     @rank_zero_experiment

@@ -65,17 +65,20 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} cannot be read as safetensors; it is damaged or something else") from error
 
 
-class HasSamplingNetworks(Protocol):
-    """A module that tells which of its networks draw images."""
+class Drawer(Protocol):
+    """A module that tells which of its parts draw images."""
 
     def sampling_networks(self) -> dict[str, nn.Module]:
         """Return the networks by the names that their parameters have in a state dict."""
+
+    def sampling_parts(self) -> dict[str, nn.Module]:
+        """Return the networks, and what else they cannot draw without, likewise."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
         """Load weights by name."""
 
 
-def load_weights(system: HasSamplingNetworks, path: Path, averaged: bool = True) -> list[str]:
+def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]:
     """Load weights from a file into a system.
 
     Args:
@@ -90,12 +93,9 @@ def load_weights(system: HasSamplingNetworks, path: Path, averaged: bool = True)
         FileNotFoundError: If there is no such file.
         ValueError: If the weights are not those of the system's networks.
     """
-    networks = system.sampling_networks()
     if path.suffix == ".safetensors":
-        state, _ = read_safetensors(path)
-        if len(networks) == 1:
-            state = {f"{next(iter(networks))}.{name}": tensor for name, tensor in state.items()}
-        return _load_named(system, state, path)
+        return _load_named(system, _with_full_names(system, read_safetensors(path)[0]), path)
+    networks = system.sampling_networks()
     checkpoint = read_checkpoint(path)
     if "state_dict" in checkpoint:
         return _load_named(system, state_of(checkpoint, averaged), path)
@@ -106,16 +106,32 @@ def load_weights(system: HasSamplingNetworks, path: Path, averaged: bool = True)
     return []
 
 
-def _load_named(system: HasSamplingNetworks, state: Mapping[str, Tensor], path: Path) -> list[str]:
+def drawing_state(system: Drawer) -> dict[str, Tensor]:
+    """Return the weights that draw images; those of a single network have its own names, so that it loads them bare."""
+    parts = system.sampling_parts()
+    return {
+        f"{prefix}.{name}" if len(parts) > 1 else name: tensor
+        for prefix, part in parts.items()
+        for name, tensor in part.state_dict().items()
+    }
+
+
+def _with_full_names(system: Drawer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    parts = list(system.sampling_parts())
+    return {f"{parts[0]}.{name}" if len(parts) == 1 else name: tensor for name, tensor in state.items()}
+
+
+def _load_named(system: Drawer, state: Mapping[str, Tensor], path: Path) -> list[str]:
     try:
         result = system.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise ValueError(f"the weights of {path} have other shapes than the model: {_first(error)}") from error
-    needed = tuple(f"{name}." for name in system.sampling_networks())
+    needed = tuple(f"{name}." for name in system.sampling_parts())
     wrong = [*result.unexpected_keys, *(name for name in result.missing_keys if name.startswith(needed))]
     if wrong:
         raise ValueError(f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there")
-    return list(result.missing_keys)
+    # The scale of a band that needs no statistics is no weight.
+    return [name for name in result.missing_keys if not name.startswith("factorization.")]
 
 
 def _first(error: RuntimeError) -> str:

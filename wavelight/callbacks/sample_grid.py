@@ -61,18 +61,22 @@ class SampleGrid(L.Callback):
         write_png(path, picture)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image(
-                    "samples",
-                    [str(path)],
-                    step=trainer.fit_loop.epoch_loop._batches_that_stepped,
-                    caption=[f"{pl_module.images_seen} images seen"],
-                )
+                _log_picture(logger, path, pl_module.images_seen, trainer)
 
     def _picture(self, images: Tensor) -> Tensor:
         scale = max(1, self.smallest_side // images.shape[-1])
         both = [grid(to_uint8(part), scale) for part in (images, band_mosaic(images))]
         gap = torch.full((both[0].shape[0], both[0].shape[1], 8), 255, dtype=torch.uint8)
         return torch.cat([both[0], gap, both[1]], dim=2)
+
+
+def _log_picture(logger: WandbLogger, path: Path, images_seen: int, trainer: L.Trainer) -> None:
+    import wandb
+
+    # With its place on the x-axis, which log_image would leave out.
+    picture = wandb.Image(str(path), caption=f"{images_seen} images seen")
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped
+    logger.log_metrics({"samples": [picture], "images_seen": images_seen}, step=step)  # type: ignore[dict-item]
 
 
 def band_mosaic(images: Tensor) -> Tensor:

@@ -248,6 +248,11 @@ class ImageGenerator(L.LightningModule):
             if player.samples
         }
 
+    def sampling_parts(self) -> dict[str, nn.Module]:
+        """Return those networks, and the factorization where it keeps statistics of the training set."""
+        networks = self.sampling_networks()
+        return networks | {"factorization": self.factorization} if self.factorization.needs_statistics() else networks
+
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CONFIG_KEY] = self.config_text

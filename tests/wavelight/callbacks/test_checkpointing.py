@@ -1,0 +1,50 @@
+import lightning as L
+import torch
+
+from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from wavelight.callbacks import BestCheckpoint
+from wavelight.weights import read_checkpoint
+
+
+class Score(L.Callback):
+    """Logs the scores it is told, one a validation."""
+
+    def __init__(self, *scores):
+        self.scores = list(scores)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        pl_module.log("val/score", self.scores.pop(0))
+
+
+def fit(folder, *callbacks, **changes):
+    trainer = tiny_trainer(folder, *callbacks, limit_val_batches=1, **changes)
+    trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path=changes.pop("ckpt_path", None))
+
+
+def test_best_and_last_are_what_they_say(tmp_path):
+    fit(tmp_path, Score(3.0, 1.0, 2.0), BestCheckpoint("val/score"))
+    folder = tmp_path / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert read_checkpoint(folder / "best.ckpt")["wavelight_progress"]["batches_seen"] == 8
+    assert read_checkpoint(folder / "last.ckpt")["wavelight_progress"]["batches_seen"] == 12
+
+
+def test_an_old_score_does_not_save_again(tmp_path):
+    fit(tmp_path, Score(1.0), BestCheckpoint("val/score"), check_val_every_n_epoch=2)
+    best = read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    assert best["wavelight_progress"]["batches_seen"] == 8
+
+
+def test_a_run_goes_on_from_its_best_as_if_never_stopped(tmp_path):
+    fit(tmp_path / "whole", Score(1.0, 2.0, 3.0), BestCheckpoint("val/score"))
+    trainer = tiny_trainer(tmp_path / "again", Score(2.0, 3.0), limit_val_batches=1)
+    best = tmp_path / "whole" / "checkpoints" / "best.ckpt"
+    trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path=str(best))
+    one, two = (read_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "again"))
+    assert one["wavelight_progress"] == two["wavelight_progress"]
+    assert all(torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"])
+
+
+def test_nothing_is_written_in_a_dry_run(tmp_path):
+    fit(tmp_path, fast_dev_run=1)
+    assert not (tmp_path / "checkpoints").exists()

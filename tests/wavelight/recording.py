@@ -1,0 +1,28 @@
+"""A callback that notes, for tests of several processes, what each of them saw."""
+
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from wavelight.noise import Noise
+
+
+class Recorder(L.Callback):
+    """Writes the indices of a process's images and the first numbers of their noise to a file of its own.
+
+    Args:
+        folder: Where the files go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        noise = Noise(pl_module.seed, batch["index"], stream=1).normal(2)
+        self.seen.append((batch["index"].clone(), noise, batch["image"].mean((1, 2, 3))))
+
+    def on_train_end(self, trainer, pl_module):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self.seen, self.folder / f"rank{trainer.global_rank}of{trainer.world_size}.pt")
