@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
@@ -308,7 +308,9 @@ class WaveletDataModule(L.LightningDataModule):
 
     def _numbers(self, images: int) -> NumberLoader | list[Any]:
         if 0 < images < self._ranks:
-            raise DataError(f"{images} images to draw cannot be shared by {self._ranks} processes; draw more")
+            raise DataError(
+                f"{images} images to draw cannot be shared by {self._ranks} processes; draw more"
+            )
         # Lightning takes an empty list for "no validation".
         return (
             NumberLoader(cut(share(images, self._rank, self._ranks), self.eval_batch_size))

@@ -12,10 +12,14 @@ _TRAINER_COMMANDS = {
 
 # Commands that are no method of the trainer are plain functions, whose docstrings are their help.
 _FUNCTIONS = {
-    "sample": ("wavelight.drawing", "sample", "draw images from a checkpoint; needs no configuration"),
+    "sample": (
+        "wavelight.drawing",
+        "sample",
+        "draw images from a checkpoint; needs no configuration",
+    ),
     "export": ("wavelight.checkpoints", "export", "write a checkpoint's generator as safetensors"),
     "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
-    "benchmark": ("wavelight.benchmark", "benchmark", "measure the speed of networks and training"),
+    "benchmark": ("wavelight.benchmark", "main", "measure the speed of networks and training"),
 }
 
 
@@ -33,7 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
     elif command in _FUNCTIONS:
         _call(command, rest)
     else:
-        sys.stderr.write(f"wavelight: there is no command {command!r}; `wavelight --help` lists them\n")
+        sys.stderr.write(
+            f"wavelight: there is no command {command!r}; `wavelight --help` lists them\n"
+        )
         sys.exit(2)
 
 
@@ -48,7 +54,9 @@ def _call(command: str, arguments: list[str]) -> None:
 
     module, name, _ = _FUNCTIONS[command]
     function = getattr(import_module(module), name)
-    parser = Parser(prog=f"wavelight {command}", description=(function.__doc__ or "").partition("\n\n")[0])
+    parser = Parser(
+        prog=f"wavelight {command}", description=(function.__doc__ or "").partition("\n\n")[0]
+    )
     parser.add_function_arguments(function, as_positional=True)
     options = parser.instantiate_classes(parser.parse_args(arguments))
     try:

@@ -18,7 +18,8 @@ from wavelight.weights import (
 def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
     """Build the system of a checkpoint, ready to draw: ``wavelight.load("x.ckpt").sample(64, seed=0)``.
 
-    Needs no configuration file, no data and no Trainer; nothing but tensors and plain values is unpickled.
+    Needs no configuration file, no data and no Trainer; nothing but tensors and plain values is
+    unpickled.
 
     Args:
         path: A checkpoint of a run, or a ``.safetensors`` file that :func:`export` wrote.
@@ -61,8 +62,9 @@ def system_from_config(text: str) -> ImageGenerator:
 def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     """Write the networks that draw images, and nothing else, as safetensors.
 
-    A single generator's tensors have its own names, so that they load into the bare network; the file's header keeps
-    the configuration, so that ``wavelight sample`` and ``wavelight.load`` read the file, too.
+    A single generator's tensors have its own names, so that they load into the bare network; the
+    file's header keeps the configuration, so that ``wavelight sample`` and ``wavelight.load`` read
+    the file, too.
 
     Args:
         checkpoint: A checkpoint of a run.
@@ -72,7 +74,9 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
     system = load(checkpoint, averaged=not raw)
-    write_safetensors(Path(out), drawing_state(system), {CONFIG_KEY: _config_text(Path(checkpoint))})
+    write_safetensors(
+        Path(out), drawing_state(system), {CONFIG_KEY: _config_text(Path(checkpoint))}
+    )
 
 
 def _config_text(path: Path) -> str:

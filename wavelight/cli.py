@@ -14,14 +14,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from typing_extensions import override
 
 import data_modules
-import wavelight.callbacks
-import wavelight.loggers
-import wavelight.metrics
-import wavelight.networks
 from data_modules import WaveletDataModule
 from wavelight.errors import fail
 from wavelight.experiments import DEFAULTS, find_experiment
 from wavelight.systems import ImageGenerator
+from wavelight.systems.base import CONFIG_KEY
 from wavelight.trainer import Trainer
 
 _TERMINATED = 128 + 15
@@ -57,7 +54,8 @@ class CLI(LightningCLI):
             trainer_class=Trainer,
             subclass_mode_model=True,
             auto_configure_optimizers=False,
-            # It would let a checkpoint's values beat the command line's, and tie the model to this object.
+            # It would let a checkpoint's values beat the command line's, and tie the model to this
+            # object.
             load_from_checkpoint_support=False,
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
@@ -103,7 +101,9 @@ class CLI(LightningCLI):
 
     @override
     def after_instantiate_classes(self) -> None:
-        self.model.config_text = self.parser.dump(self.config, skip_link_targets=False, skip_none=False)
+        self.model.config_text = self.parser.dump(
+            self.config, skip_link_targets=False, skip_none=False
+        )
 
     def run(self) -> None:
         """Run the method."""
@@ -115,7 +115,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder as ``config.yaml``, and into W&B."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options, save_to_log_dir=False)
+        super().__init__(*args, **(options | {"save_to_log_dir": False}))
 
     @override
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -133,15 +133,47 @@ class SaveConfig(SaveConfigCallback):
                     allow_val_change=True,
                 )
 
+    @override
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say where this configuration, which holds, differs from the one that the checkpoint was trained with."""
+        assert isinstance(pl_module, ImageGenerator)
+        trained, now = (
+            _flat(yaml.safe_load(text))
+            for text in (checkpoint.get(CONFIG_KEY) or "{}", pl_module.config_text)
+        )
+        for name in sorted(trained.keys() & now.keys()):
+            if trained[name] != now[name] and name.startswith(
+                ("seed_everything", "model.", "data.")
+            ):
+                rank_zero_info(
+                    f"{name} is {now[name]}, but the checkpoint was trained with {trained[name]}"
+                )
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix.removesuffix("."): config}
+    return {
+        name: value
+        for key, part in config.items()
+        for name, value in _flat(part, f"{prefix}{key}.").items()
+    }
+
 
 def run(method: str, arguments: list[str]) -> None:
     """Run a method of the trainer as a command; bad input ends it with one sentence and exit code 2.
 
-    A ``ValueError``, an ``OSError`` or what Lightning calls a misconfiguration, before the first batch, is taken for bad
-    input: every boundary checks there, in words. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
+    A ``ValueError``, an ``OSError`` or what Lightning calls a misconfiguration, before the first
+    batch, is taken for bad
+    input: every boundary checks there, in words. Set WAVELIGHT_TRACEBACK=1 to see where it came
+        from.
     """
     if not arguments:
-        fail(f"{method} needs to know what to run: --config experiments/demo.yaml, say; --help tells more")
+        fail(
+            f"{method} needs to know what to run: --config experiments/demo.yaml, say; --help tells more"
+        )
     cli = None
     try:
         cli = CLI(method, arguments)
@@ -158,7 +190,16 @@ def run(method: str, arguments: list[str]) -> None:
 def git_revision() -> str | None:
     """Return the revision of the code, with ``-dirty`` behind it where files differ; None outside a checkout."""
     here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(here),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

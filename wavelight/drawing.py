@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from wavelight.metrics.base import to_uint8
-from wavelight.pictures import write_png
+from wavelight.pictures import grid, write_png
 from wavelight.systems import ImageGenerator
 
 _RECORD = "drawn.json"
 _PACKED = "images.npz"
+_GRID_IMAGES = 64
+_GRID_SIDE = 64
+"""Smaller images are enlarged to this side, in whole steps."""
 
 
 class ImageFolder:
@@ -34,7 +37,9 @@ class ImageFolder:
     def missing(self) -> list[int]:
         """Return the numbers of the images that are still to be drawn."""
         if (self.path / _PACKED).exists():
-            raise ValueError(f"{self.path / _PACKED} exists; draw into another folder, or remove it")
+            raise ValueError(
+                f"{self.path / _PACKED} exists; draw into another folder, or remove it"
+            )
         return [number for number in range(self.images) if not self._file(number).exists()]
 
     def claim(self, weights: str, first: bool = True) -> None:
@@ -45,7 +50,8 @@ class ImageFolder:
             first: Whether this process is the one that writes the note.
 
         Raises:
-            ValueError: If the folder's images are of another seed or other weights, or of unknown origin.
+            ValueError: If the folder's images are of another seed or other weights, or of unknown
+                origin.
         """
         record, path = {"seed": self.seed, "weights": weights}, self.path / _RECORD
         if path.exists():
@@ -56,7 +62,9 @@ class ImageFolder:
             return
         if first:
             if self._file(0).exists():
-                raise ValueError(f"{self.path} holds images of unknown origin; draw into another folder")
+                raise ValueError(
+                    f"{self.path} holds images of unknown origin; draw into another folder"
+                )
             self.path.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record))
 
@@ -64,6 +72,21 @@ class ImageFolder:
         """Write images ``(N, C, H, W)`` in [-1, 1] under their numbers."""
         for number, image in zip(numbers, to_uint8(images).cpu(), strict=True):
             write_png(self._file(number), image)
+
+    def draw_grid(self) -> Path:
+        """Put the first images side by side into one picture."""
+        import numpy as np
+        from PIL import Image
+
+        files = [self._file(number) for number in range(min(self.images, _GRID_IMAGES))]
+        images = torch.stack(
+            [torch.from_numpy(np.array(Image.open(file).convert("RGB"))) for file in files]
+        )
+        path = self.path / "grid.png"
+        write_png(
+            path, grid(images.permute(0, 3, 1, 2), scale=max(1, _GRID_SIDE // images.shape[1]))
+        )
+        return path
 
     def pack(self) -> Path:
         """Put all images into one NPZ file, ``arr_0`` of ``(N, H, W, C)`` uint8, and remove the PNG files."""
@@ -101,6 +124,7 @@ def sample(
     batch_size: int = 64,
     device: str | None = None,
     npz: bool = False,
+    with_grid: bool = False,
 ) -> None:
     """Draw images from a checkpoint into a folder; no configuration and no data are needed.
 
@@ -113,6 +137,8 @@ def sample(
         batch_size: How many images are drawn at once.
         device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
         npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an image.
+        with_grid: Whether the first 64 images, side by side, are left in the folder as
+            ``grid.png``, too.
     """
     from rich.progress import track
 
@@ -128,5 +154,7 @@ def sample(
     if numbers:
         for batch in track(torch.tensor(numbers).split(batch_size), f"Drawing into {out}"):
             folder.write(batch.tolist(), system.draw(batch, seed))
+    if with_grid:
+        folder.draw_grid()
     if npz:
         folder.pack()

@@ -14,14 +14,16 @@ _CLASS = re.compile(r"Expected a dot import path string: (\S+).*", re.DOTALL)
 def in_words(message: str) -> str:
     """Reduce a parser's message to one sentence that a person can act on.
 
-    jsonargparse lists every alternative of a type and prints the whole configuration behind it; what matters are the
-    reasons of the alternatives that hold a value.
+    jsonargparse lists every alternative of a type and prints the whole configuration behind it;
+    what matters are the reasons of the alternatives that hold a value.
     """
     key = _KEY.match(message)
     _, listed, alternatives = message.partition("Errors:")
     if listed:
         reasons, _, given = alternatives.partition("Given value type")
-        found = dict.fromkeys(line.strip(" -") for line in reasons.splitlines() if "NoneType" not in line)
+        found = dict.fromkeys(
+            line.strip(" -") for line in reasons.splitlines() if "NoneType" not in line
+        )
         value = given.partition("Given value: ")[2]
         message = " or ".join(filter(None, found))
         if value and "Namespace(" not in value and value not in message:
@@ -38,7 +40,8 @@ def fail(message: str, error: Exception | None = None) -> NoReturn:
 
     Args:
         message: What is wrong.
-        error: The exception that told it; raised again, with its traceback, if WAVELIGHT_TRACEBACK is set.
+        error: The exception that told it; raised again, with its traceback, if WAVELIGHT_TRACEBACK
+            is set.
     """
     if error is not None and os.environ.get("WAVELIGHT_TRACEBACK"):
         raise error

@@ -122,7 +122,9 @@ class ScaledBand(nn.Module):
         """
         mean, scale = self.scaling.mean_and_scale(self.level, self.channels, statistics)
         if not (scale > 0).all():
-            raise ValueError(f"a band of level {self.level} is constant over the training set and cannot be scaled")
+            raise ValueError(
+                f"a band of level {self.level} is constant over the training set and cannot be scaled"
+            )
         self.mean.copy_(mean.reshape(-1, 1, 1))
         self.scale.copy_(scale.reshape(-1, 1, 1))
 

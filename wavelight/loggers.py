@@ -55,7 +55,8 @@ class WandbLogger(loggers.WandbLogger):
         tags: Words to find the run by.
         entity: The team or user that owns the project; none is the key's own.
         save_dir: The folder for W&B's files; none is the run's own, ``trainer.default_root_dir``.
-        offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the files later.
+        offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the
+            files later.
         id: The run's id, to append to a run that exists.
     """
 
@@ -68,9 +69,9 @@ class WandbLogger(loggers.WandbLogger):
         entity: str | None = None,
         save_dir: str | None = None,
         offline: bool = False,
-        id: str | None = None,  # noqa: A002, the name that W&B gives it
+        id: str | None = None,
     ) -> None:
-        reason = None if offline or rank_zero_only.rank != 0 else _why_offline()
+        reason = None if offline or not _first_process() else _why_offline()
         if reason:
             rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
         chosen = os.environ.get("WANDB_MODE")
@@ -101,6 +102,10 @@ class WandbLogger(loggers.WandbLogger):
             run.define_metric("images_seen")
             run.define_metric("*", step_metric="images_seen")
         return run
+
+
+def _first_process() -> bool:
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def _why_offline() -> str | None:

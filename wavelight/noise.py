@@ -15,14 +15,16 @@ _WORDS_A_BLOCK = 4
 class Noise:
     """Draws random numbers for each image of a batch from the image's own stream.
 
-    A number depends on the seed, the index of its image, the stream, and how many draws came before; not on the rank,
-    the batch or the device. So a run that is resumed, or that goes on with another number of processes, sees the noise
-    that it would have seen, and image ``i`` of a seed is one image for ever.
+    A number depends on the seed, the index of its image, the stream, and how many draws came
+    before; not on the rank, the batch or the device. So a run that is resumed, or that goes on with
+    another number of processes, sees the noise that it would have seen, and image ``i`` of a seed
+    is one image for ever.
 
     Args:
         seed: The seed of the run, 0 to 2^32 - 1.
         index: ``(N,)`` int64: the index of each image, from 0.
-        stream: Tells apart the uses of one image's noise (the turns of a batch's players, say), 0 to 2^16 - 1.
+        stream: Tells apart the uses of one image's noise (the turns of a batch's players, say), 0
+            to 2^16 - 1.
     """
 
     def __init__(self, seed: int, index: Tensor, stream: int = 0) -> None:
@@ -34,7 +36,8 @@ class Noise:
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers, ``(N, *shape)`` float32 (Box and Muller, 1958)."""
         words = self._words(math.prod(shape))
-        # The radius takes values of (0, 1], so that its logarithm exists; float32 keeps 24 bits of a word.
+        # The radius takes values of (0, 1], so that its logarithm exists; float32 keeps 24 bits of
+        # a word.
         radius = (-2 * torch.log((_top_bits(words[:, 0::2]) + 1) / 2**24)).sqrt()
         angle = 2 * math.pi * _top_bits(words[:, 1::2]) / 2**24
         pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
@@ -58,7 +61,8 @@ class Noise:
         blocks = -(-count // _WORDS_A_BLOCK)
         block = torch.arange(blocks, device=self.index.device)
         image = self.index[:, None]
-        # 64 bits of image index, 32 of block and 32 of (stream, draw) make the counter; the seed is the key.
+        # 64 bits of image index, 32 of block and 32 of (stream, draw) make the counter; the seed is
+        # the key.
         draw = (self.stream << 16) + self._draws
         self._draws += 1
         counter = [
@@ -83,7 +87,8 @@ def philox(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
-        # A product of two words can pass 2^63; int64 wraps, and the masks take the right bits all the same.
+        # A product of two words can pass 2^63; int64 wraps, and the masks take the right bits all
+        # the same.
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         c0, c1, c2, c3 = (
             (p1 >> 32 & _WORD) ^ c1 ^ k0,

@@ -24,7 +24,9 @@ def grid(images: Tensor, scale: int = 1, columns: int | None = None, gap: int = 
     columns = columns or math.ceil(math.sqrt(number))
     rows = -(-number // columns)
     canvas = torch.full(
-        (channels, rows * (height + gap) - gap, columns * (width + gap) - gap), 255, dtype=torch.uint8
+        (channels, rows * (height + gap) - gap, columns * (width + gap) - gap),
+        255,
+        dtype=torch.uint8,
     )
     for i, image in enumerate(images):
         top, left = i // columns * (height + gap), i % columns * (width + gap)

@@ -14,7 +14,6 @@ from typing_extensions import override
 from wavelight.drawing import ImageFolder, digest
 from wavelight.systems import ImageGenerator
 
-
 # What Lightning says about every run here, and what does not hold for them or is no news.
 _NO_NEWS = (
     "Checkpoint directory .* exists and is not empty",
@@ -51,23 +50,36 @@ class Trainer(L.Trainer):
             train_dataloaders: Batches, where there is no data module.
             val_dataloaders: Batches, where there is no data module.
             datamodule: The data.
-            ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there is one.
+            ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there
+                is one.
         """
         self._refuse_what_players_cannot_use()
-        super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True)
+        super().fit(
+            model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
+        )
 
     def _refuse_what_players_cannot_use(self) -> None:
         """Name the right option where one of Lightning's means nothing to players that take turns."""
         instead = {
             "gradient_clip_val": (self.gradient_clip_val, "model.init_args.clip_gradients"),
-            "accumulate_grad_batches": (self.accumulate_grad_batches != 1, "model.init_args.accumulate"),
-            "max_steps": (self.max_steps != -1 and not self.fast_dev_run, "trainer.max_epochs"),
+            "accumulate_grad_batches": (
+                self.accumulate_grad_batches != 1,
+                "model.init_args.accumulate",
+            ),
+            "max_steps": (
+                self.max_steps != -1 and not self.fast_dev_run,  # type: ignore[attr-defined]
+                "trainer.max_epochs",
+            ),
         }
         for option, (given, other) in instead.items():
             if given:
-                raise ValueError(f"trainer.{option} does not go with players that take turns; use {other}")
+                raise ValueError(
+                    f"trainer.{option} does not go with players that take turns; use {other}"
+                )
         if not isinstance(self.limit_train_batches, int):
-            raise ValueError("the data has no end, so trainer.limit_train_batches must say how many batches make an epoch")
+            raise ValueError(
+                "the data has no end, so trainer.limit_train_batches must say how many batches make an epoch"
+            )
 
     def validate(  # type: ignore[override]
         self,
@@ -103,9 +115,7 @@ class Trainer(L.Trainer):
             datamodule: The data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
-        return super().test(
-            model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
-        )
+        return super().test(model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]
         self,
@@ -128,16 +138,21 @@ class Trainer(L.Trainer):
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
             images: How many images.
             out: The folder. Images that an interrupted run has finished are not drawn again.
-            seed: The seed of the set of images; image i of a seed is the same however many are drawn.
+            seed: The seed of the set of images; image i of a seed is the same however many are
+                drawn.
             batch_size: How many images each device draws at once.
-            npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an image.
+            npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an
+                image.
         """
         folder = ImageFolder(out, images, seed)
         numbers = folder.missing()
         self.callbacks.append(_Writer(folder))  # type: ignore[attr-defined]
         if numbers:
             # Each sample is a dictionary, as the batches of validation are.
-            loader = DataLoader([{"index": number} for number in numbers], batch_size=batch_size)  # type: ignore[arg-type]
+            loader: Any = DataLoader(
+                [{"index": number} for number in numbers],  # type: ignore[arg-type]
+                batch_size=batch_size,
+            )
             model.seed = seed
             super().predict(
                 model,

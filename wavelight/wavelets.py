@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cache
 from importlib import import_module, resources
 from types import ModuleType
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ DETAIL_BANDS = 3
 class BandOrder(Enum):
     """The order of the detail bands of one level, as the libraries that the published models used have it.
 
-    A value lists, for each position, the band of :func:`analysis` that stands there. The two orders differ in which of
-    the mixed bands comes first; signs are equal, and LL is always first and HH always last.
+    A value lists, for each position, the band of :func:`analysis` that stands there. The two orders
+    differ in which of the mixed bands comes first; signs are equal, and LL is always first and HH
+    always last.
     """
 
     PYTORCH_WAVELETS = (0, 1, 2)
@@ -59,9 +60,10 @@ class LevelStatistics(NamedTuple):
 def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
     """Split images into a coarse band and detail bands at half the resolution, orthonormally.
 
-    For a block ``(a b; c d)`` the Haar bands are LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL = (a-b+c-d)/2 and
-    HH = (a-b-c+d)/2. Other wavelets continue the image periodically, which keeps the transform orthonormal (for an
-    orthogonal wavelet) and the bands at exactly half the resolution; they run in float32.
+    For a block ``(a b; c d)`` the Haar bands are LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL =
+    (a-b+c-d)/2 and HH = (a-b-c+d)/2. Other wavelets continue the image periodically, which keeps
+    the transform orthonormal (for an orthogonal wavelet) and the bands at exactly half the
+    resolution; they run in float32.
 
     Args:
         image: ``(N, C, H, W)``, even ``H`` and ``W``.
@@ -75,7 +77,9 @@ def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
     """
     height, width = image.shape[-2:]
     if height % 2 or width % 2:
-        raise ValueError(f"an image of {height}x{width} has an odd side, which no wavelet level can halve")
+        raise ValueError(
+            f"an image of {height}x{width} has an odd side, which no wavelet level can halve"
+        )
     if wavelet == "haar":
         return _haar_analysis(image)
     _check_side(min(height, width), wavelet)
@@ -97,7 +101,8 @@ def synthesis(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
         ``(N, C, 2H, 2W)``.
 
     Raises:
-        ValueError: If the shapes do not belong together, or a side is shorter than the wavelet's filter.
+        ValueError: If the shapes do not belong together, or a side is shorter than the wavelet's
+            filter.
     """
     batch, channels, height, width = coarse.shape
     if details.shape != (batch, DETAIL_BANDS * channels, height, width):
@@ -124,7 +129,9 @@ def filter_length(wavelet: str) -> int:
     import pywt
 
     if wavelet not in pywt.wavelist(kind="discrete"):
-        raise ValueError(f"no wavelet is called {wavelet!r}; the families are haar, db, sym, coif, bior, rbio, dmey")
+        raise ValueError(
+            f"no wavelet is called {wavelet!r}; the families are haar, db, sym, coif, bior, rbio, dmey"
+        )
     return pywt.Wavelet(wavelet).dec_len
 
 
@@ -141,15 +148,21 @@ def _haar_synthesis(coarse: Tensor, details: Tensor) -> Tensor:
     high_rows, high_columns, diagonal = details.chunk(DETAIL_BANDS, dim=1)
     top, bottom = coarse + high_rows, coarse - high_rows
     top_edge, bottom_edge = high_columns + diagonal, high_columns - diagonal
-    rows = [torch.stack([left + edge, left - edge], -1) for left, edge in ((top, top_edge), (bottom, bottom_edge))]
+    rows = [
+        torch.stack([left + edge, left - edge], -1)
+        for left, edge in ((top, top_edge), (bottom, bottom_edge))
+    ]
     return torch.stack(rows, -3).flatten(-4, -3).flatten(-2) / 2
 
 
 def _check_side(side: int, wavelet: str) -> None:
-    # pytorch-wavelets returns wrong values in its periodic mode when the filter is longer than the signal.
+    # pytorch-wavelets returns wrong values in its periodic mode when the filter is longer than the
+    # signal.
     taps = filter_length(wavelet)
     if side < taps:
-        raise ValueError(f"wavelet {wavelet!r} has {taps} taps and needs an image side of at least that, not {side}")
+        raise ValueError(
+            f"wavelet {wavelet!r} has {taps} taps and needs an image side of at least that, not {side}"
+        )
 
 
 @cache
@@ -177,7 +190,7 @@ def _pkg_resources_stand_in() -> Iterator[None]:
     name = "pkg_resources"
     before = sys.modules.get(name)
     stand_in = ModuleType(name)
-    stand_in.resource_stream = lambda package, path: resources.files(package).joinpath(path).open("rb")  # type: ignore[attr-defined]
+    vars(stand_in)["resource_stream"] = _open_resource
     sys.modules[name] = stand_in
     try:
         yield
@@ -186,3 +199,7 @@ def _pkg_resources_stand_in() -> Iterator[None]:
             del sys.modules[name]
         else:
             sys.modules[name] = before
+
+
+def _open_resource(package: str, path: str) -> IO[bytes]:
+    return resources.files(package).joinpath(path).open("rb")

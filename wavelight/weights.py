@@ -25,9 +25,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint; it is damaged or something else") from error
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint; it is damaged or something else"
+        ) from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f"{path} holds a {type(checkpoint).__name__} where a checkpoint has named parts")
+        raise ValueError(
+            f"{path} holds a {type(checkpoint).__name__} where a checkpoint has named parts"
+        )
     return checkpoint
 
 
@@ -36,7 +40,8 @@ def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, 
 
     Args:
         checkpoint: As :func:`read_checkpoint` returns it.
-        averaged: Whether the networks that draw images get their averaged weights, not those that were learning.
+        averaged: Whether the networks that draw images get their averaged weights, not those that
+            were learning.
 
     Raises:
         ValueError: If it is no checkpoint of wavelight.
@@ -62,7 +67,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read as safetensors; it is damaged or something else") from error
+        raise ValueError(
+            f"{path} cannot be read as safetensors; it is damaged or something else"
+        ) from error
 
 
 class Drawer(Protocol):
@@ -83,11 +90,13 @@ def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]
 
     Args:
         system: The system.
-        path: A checkpoint of wavelight, an exported ``.safetensors`` file, or a published generator.
+        path: A checkpoint of wavelight, an exported ``.safetensors`` file, or a published
+            generator.
         averaged: Whether the averaged weights are taken where a file has both.
 
     Returns:
-        The names of the parameters that the file does not have, such as a discriminator's; they are as they were.
+        The names of the parameters that the file does not have, such as a discriminator's; they are
+        as they were.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -118,18 +127,27 @@ def drawing_state(system: Drawer) -> dict[str, Tensor]:
 
 def _with_full_names(system: Drawer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     parts = list(system.sampling_parts())
-    return {f"{parts[0]}.{name}" if len(parts) == 1 else name: tensor for name, tensor in state.items()}
+    return {
+        f"{parts[0]}.{name}" if len(parts) == 1 else name: tensor for name, tensor in state.items()
+    }
 
 
 def _load_named(system: Drawer, state: Mapping[str, Tensor], path: Path) -> list[str]:
     try:
         result = system.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise ValueError(f"the weights of {path} have other shapes than the model: {_first(error)}") from error
+        raise ValueError(
+            f"the weights of {path} have other shapes than the model: {_first(error)}"
+        ) from error
     needed = tuple(f"{name}." for name in system.sampling_parts())
-    wrong = [*result.unexpected_keys, *(name for name in result.missing_keys if name.startswith(needed))]
+    wrong = [
+        *result.unexpected_keys,
+        *(name for name in result.missing_keys if name.startswith(needed)),
+    ]
     if wrong:
-        raise ValueError(f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there")
+        raise ValueError(
+            f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there"
+        )
     # The scale of a band that needs no statistics is no weight.
     return [name for name in result.missing_keys if not name.startswith("factorization.")]
 
@@ -150,5 +168,7 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, dict(metadata))
+    save_file(
+        {name: tensor.contiguous() for name, tensor in state.items()}, temporary, dict(metadata)
+    )
     temporary.replace(path)

@@ -1,4 +1,4 @@
-import lightning as L  # noqa: N812
+import lightning as L
 import pytest
 import torch
 

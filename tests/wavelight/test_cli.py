@@ -18,6 +18,11 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["wavelight"])
 
 
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
 def fit(*options, root="run"):
     main(["fit", "--config", TINY, "--trainer.default_root_dir", root, *options])
 
@@ -34,7 +39,7 @@ def test_a_run_leaves_its_configuration_its_numbers_and_a_checkpoint(trained):
     root = trained.parent.parent
     config = yaml.safe_load((root / "config.yaml").read_text())
     assert config["model"]["class_path"] == "wavelight.systems.WaveDiff"
-    rows = list(csv.DictReader((root / "metrics.csv").open()))
+    rows = rows_of(root / "metrics.csv")
     assert [float(row["images_seen"]) for row in rows] == [8, 16, 24, 32, 40, 48]
     assert all(float(row["train/generator/reconstruction"]) > 0 for row in rows)
 
@@ -75,18 +80,36 @@ def test_later_configurations_win(capsys):
     [
         (["--config", "nosuch.yaml"], "nosuch.yaml"),
         (["--config", TINY, "--data.nonsense", "3"], "nonsense"),
-        (["--config", TINY, "--data.batch_size", "many"], "data.batch_size: Expected int. Got value: many"),
-        (["--config", TINY, "--trainer.max_epochs", "2.5"], "trainer.max_epochs: Expected int. Got value: 2.5"),
-        (["--config", TINY, "--data.image_size", "33"], "image_size 33 is not divisible by 2**levels = 2"),
+        (
+            ["--config", TINY, "--data.batch_size", "many"],
+            "data.batch_size: Expected int. Got value: many",
+        ),
+        (
+            ["--config", TINY, "--trainer.max_epochs", "2.5"],
+            "trainer.max_epochs: Expected int. Got value: 2.5",
+        ),
+        (
+            ["--config", TINY, "--data.image_size", "33"],
+            "image_size 33 is not divisible by 2**levels = 2",
+        ),
         (["--config", TINY, "--data.image_size", "32"], "built for resolution 8, but"),
         (["--config", TINY, "--model", "WaveDuff"], "there is no class WaveDuff"),
         (["--config", TINY, "--model.init_args.foo", "1"], "foo"),
         (["--config", TINY, "--model.init_args.wavelet", "sine"], "no wavelet is called 'sine'"),
         (["--config", TINY, "--model.init_args.r1_every", "0"], "r1_every counts batches"),
-        (["--config", TINY, "--data.source", "ImageFolder", "--data.source.path", "nowhere"], "nowhere"),
+        (
+            ["--config", TINY, "--data.source", "ImageFolder", "--data.source.path", "nowhere"],
+            "nowhere",
+        ),
         (["--config", TINY, "--ckpt_path", "nosuch.ckpt"], "nosuch.ckpt"),
-        (["--config", TINY, "--trainer.gradient_clip_val", "1"], "use model.init_args.clip_gradients"),
-        (["--config", TINY, "--trainer.accumulate_grad_batches", "2"], "use model.init_args.accumulate"),
+        (
+            ["--config", TINY, "--trainer.gradient_clip_val", "1"],
+            "use model.init_args.clip_gradients",
+        ),
+        (
+            ["--config", TINY, "--trainer.accumulate_grad_batches", "2"],
+            "use model.init_args.accumulate",
+        ),
         (["--config", TINY, "--trainer.limit_train_batches", "1.0"], "the data has no end"),
         ([], "--config"),
     ],
@@ -115,8 +138,18 @@ def test_an_earlier_run_is_not_overwritten(capfd):
 def test_a_continued_run_appends_to_its_numbers():
     fit("--trainer.max_epochs", "1")
     fit("--ckpt_path", "last")
-    rows = list(csv.DictReader(Path("run/metrics.csv").open()))
+    rows = rows_of(Path("run/metrics.csv"))
     assert [float(row["images_seen"]) for row in rows] == [8, 16, 24, 32, 40, 48]
+
+
+def test_values_that_differ_from_the_checkpoints_win_and_are_named(caplog):
+    fit("--trainer.max_epochs", "1")
+    with caplog.at_level("INFO"):
+        fit("--ckpt_path", "last", "--model.init_args.r1_gamma", "0.5")
+    said = [
+        record.getMessage() for record in caplog.records if "trained with" in record.getMessage()
+    ]
+    assert said == ["model.init_args.r1_gamma is 0.5, but the checkpoint was trained with 0.1"]
 
 
 def test_sampling_needs_a_checkpoint_alone(trained):
@@ -128,11 +161,9 @@ def test_sampling_needs_a_checkpoint_alone(trained):
 
 
 def test_sample_and_predict_draw_the_same_files(trained):
-    main(["sample", str(trained), "one", "--images", "5", "--seed", "5", "--batch_size", "2"])
-    main(
-        ["predict", "--config", TINY, "--ckpt_path", str(trained), "--out", "two"]
-        + ["--images", "5", "--seed", "5", "--batch_size", "5"]
-    )
+    options = ["--images", "5", "--seed", "5", "--batch_size", "2"]
+    main(["sample", str(trained), "one", *options])
+    main(["predict", "--config", TINY, "--ckpt_path", str(trained), "--out", "two", *options])
     names = [f"{number:06d}.png" for number in range(5)]
     assert sorted(path.name for path in Path("one").glob("*.png")) == names
     for name in names:
@@ -161,7 +192,16 @@ def test_an_experiment_is_found_from_any_folder(capsys):
 def test_help_lists_the_commands(capsys):
     main(["--help"])
     said = capsys.readouterr().out
-    for command in ("fit", "validate", "test", "predict", "sample", "export", "prepare", "benchmark"):
+    for command in (
+        "fit",
+        "validate",
+        "test",
+        "predict",
+        "sample",
+        "export",
+        "prepare",
+        "benchmark",
+    ):
         assert f"\n  {command} " in said
 
 

@@ -22,7 +22,9 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def test_first_comment_tells_command_hardware_and_expectation(path):
-    comment = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
+    comment = "".join(
+        line for line in path.read_text().splitlines(keepends=True) if line.startswith("#")
+    )
     assert f"python -m wavelight fit --config experiments/{path.name}" in comment
     for word in ("Hardware", "Expected"):
         assert word in comment
@@ -45,7 +47,9 @@ def test_training_starts_without_the_real_data(path, tmp_path):
     config = yaml.safe_load(path.read_text())
     size = config["data"]["image_size"]
     if size > 64:
-        pytest.skip("a batch at full size takes long: see test_large_experiments_train_at_full_size")
+        pytest.skip(
+            "a batch at full size takes long: see test_large_experiments_train_at_full_size"
+        )
     _one_batch(path, batch=4)
 
 
@@ -57,9 +61,8 @@ def test_large_experiments_train_at_full_size(path):
 
 
 def _one_batch(path, batch):
-    main(
-        ["fit", "--config", str(path), "--trainer.fast_dev_run", "1", "--trainer.accelerator", "cpu"]
-        + ["--trainer.devices", "1", "--data.source", "data_modules.Scenes", "--data.num_workers", "0"]
-        + ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
-    )
+    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
+    data = ["--data.source", "data_modules.Scenes", "--data.num_workers", "0"]
+    short = ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
+    main(["fit", "--config", str(path), *here, *data, *short])
     assert torch.is_grad_enabled()

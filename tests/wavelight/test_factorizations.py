@@ -77,13 +77,17 @@ def test_target_shapes_are_told_without_images(factorization):
 
 
 def test_a_checkpoint_keeps_the_scaling(factorization):
-    fresh = type(factorization)(levels=factorization.levels, wavelet=factorization.wavelet) if isinstance(
-        factorization, Pyramid
-    ) else None
+    fresh = (
+        type(factorization)(levels=factorization.levels, wavelet=factorization.wavelet)
+        if isinstance(factorization, Pyramid)
+        else None
+    )
     if fresh is None:
         pytest.skip("only pyramids are rebuilt here")
     fresh.load_state_dict(factorization.state_dict())
-    torch.testing.assert_close(fresh.encode(images())[1].target, factorization.encode(images())[1].target)
+    torch.testing.assert_close(
+        fresh.encode(images())[1].target, factorization.encode(images())[1].target
+    )
 
 
 def test_half_keeps_images_in_range():

@@ -59,7 +59,10 @@ def records(content, header=7, block=32768):
         if block - position % block < 7:
             position += block - position % block
             continue
-        length, kind = int.from_bytes(content[position + 4 : position + 6], "little"), content[position + 6]
+        length, kind = (
+            int.from_bytes(content[position + 4 : position + 6], "little"),
+            content[position + 6],
+        )
         parts += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # whole, or the last part
@@ -97,7 +100,9 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     for data in records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
         for item in record.history.item:
-            logged.setdefault(item.key or "/".join(item.nested_key), []).append(json.loads(item.value_json))
+            logged.setdefault(item.key or "/".join(item.nested_key), []).append(
+                json.loads(item.value_json)
+            )
         if record.HasField("run"):
             run = record.run
         for update in [*record.config.update, *record.run.config.update]:
@@ -106,7 +111,11 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     assert run.display_name == "n"
     assert run.run_group == "g"
     assert list(run.tags) == ["t"]
-    assert {"train/generator/adversarial", "train/discriminator/real", "images_per_second"} <= logged.keys()
+    assert {
+        "train/generator/adversarial",
+        "train/discriminator/real",
+        "images_per_second",
+    } <= logged.keys()
     assert len(logged["val/fwd800"]) == 3
     assert any(key.startswith("samples") for key in logged)
     assert list((path.parent / "files" / "media").rglob("*.png"))

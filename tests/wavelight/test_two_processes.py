@@ -37,7 +37,12 @@ def run(folder, *options):
         "XDG_CACHE_HOME": str(folder.parent / "cache"),
     }
     done = subprocess.run(
-        [str(word) for word in command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -64,7 +69,9 @@ def folders(tmp_path_factory):
 
 def test_processes_share_each_batch_and_draw_different_noise(folders):
     first, second = (seen(folders[0], rank, 2) for rank in range(2))
-    for step, ((left, left_noise, _), (right, right_noise, _)) in enumerate(zip(first, second, strict=True)):
+    for step, ((left, left_noise, _), (right, right_noise, _)) in enumerate(
+        zip(first, second, strict=True)
+    ):
         assert torch.cat([left, right]).tolist() == list(range(8 * step, 8 * step + 8))
         assert not torch.isclose(left_noise, right_noise).any()
 
@@ -85,7 +92,8 @@ def test_another_number_of_processes_sees_the_same_images_and_noise(folders):
 def test_another_number_of_processes_goes_on_from_the_same_weights(folders):
     two, mixed = (weights(folder) for folder in folders)
     assert two["wavelight_progress"] == mixed["wavelight_progress"]
-    # The discriminator compares the images of a process, so that later steps differ a little, not at all at random.
+    # The discriminator compares the images of a process, so that later steps differ a little, not
+    # at all at random.
     for name, tensor in two["state_dict"].items():
         torch.testing.assert_close(tensor, mixed["state_dict"][name], atol=5e-3, rtol=0)
 
@@ -100,7 +108,16 @@ def test_distances_agree_between_one_and_two_processes(folders):
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    command = [sys.executable, "-m", "wavelight", "fit", "--config", str(TINY), "--data.batch_size", "7"]
+    command = [
+        sys.executable,
+        "-m",
+        "wavelight",
+        "fit",
+        "--config",
+        str(TINY),
+        "--data.batch_size",
+        "7",
+    ]
     command += ["--trainer.devices", "2", "--trainer.default_root_dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2

@@ -54,7 +54,9 @@ def test_synthesis_is_the_transpose_of_analysis(wavelet):
     image, coarse, details = images(), images(16), images(16, 9)
     forward = analysis(image, wavelet)
     left = (forward[0] * coarse).sum() + (forward[1] * details).sum()
-    torch.testing.assert_close(left, (image * synthesis(coarse, details, wavelet)).sum(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        left, (image * synthesis(coarse, details, wavelet)).sum(), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("wavelet", ["haar", "db3"])
@@ -115,4 +117,6 @@ def test_haar_needs_neither_library():
 
 def test_the_stand_in_leaves_no_trace():
     analysis(images(), "db2")
-    assert "pkg_resources" not in sys.modules or hasattr(sys.modules["pkg_resources"], "working_set")
+    assert "pkg_resources" not in sys.modules or hasattr(
+        sys.modules["pkg_resources"], "working_set"
+    )

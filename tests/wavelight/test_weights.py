@@ -3,7 +3,13 @@ import torch
 
 from tests.wavelight.conftest import tiny_system
 from wavelight.networks.published import published_state
-from wavelight.weights import TRAINING_KEY, load_weights, read_checkpoint, state_of, write_safetensors
+from wavelight.weights import (
+    TRAINING_KEY,
+    load_weights,
+    read_checkpoint,
+    state_of,
+    write_safetensors,
+)
 
 
 def other_system():
@@ -28,7 +34,11 @@ def test_published_generators_load(tmp_path, prefix):
     state = published_state(source.models[0].generator)
     torch.save({prefix + name: tensor for name, tensor in state.items()}, tmp_path / "netG.pth")
     load_weights(target, tmp_path / "netG.pth")
-    for one, two in zip(source.models[0].generator.parameters(), target.models[0].generator.parameters(), strict=True):
+    for one, two in zip(
+        source.models[0].generator.parameters(),
+        target.models[0].generator.parameters(),
+        strict=True,
+    ):
         assert torch.equal(one, two)
 
 
@@ -38,7 +48,9 @@ def test_exported_generators_load_and_leave_the_rest(tmp_path):
     missing = load_weights(target, tmp_path / "g.safetensors")
     assert missing
     assert all(name.startswith("models.0.discriminator.") for name in missing)
-    assert torch.equal(source.models[0].generator.head.weight, target.models[0].generator.head.weight)
+    assert torch.equal(
+        source.models[0].generator.head.weight, target.models[0].generator.head.weight
+    )
 
 
 def test_weights_of_another_model_are_refused(tmp_path):

@@ -29,7 +29,8 @@ class BestCheckpoint(ModelCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,
             enable_version_counter=False,
-            # At the end of the epoch, when schedules have moved on: a run can go on from this file, too.
+            # At the end of the epoch, when schedules have moved on: a run can go on from this file,
+            # too.
             save_on_train_epoch_end=True,
         )
 
@@ -48,8 +49,10 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(ModelCheckpoint):
     """Keeps the newest checkpoint as ``checkpoints/last.ckpt`` of the run's folder, for ``--ckpt_path last``.
 
-    It is written at the end of every epoch, when the run is told to stop (by Ctrl-C, or SIGTERM as batch systems send
-    it: the batch under way is finished first), and, if asked, between. A run that starts afresh where an earlier one
+    It is written at the end of every epoch, when the run is told to stop (by Ctrl-C, or SIGTERM as
+    batch systems send
+    it: the batch under way is finished first), and, if asked, between. A run that starts afresh
+        where an earlier one
     left its last checkpoint is refused.
 
     Args:
@@ -57,7 +60,9 @@ class LastCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, every_n_batches: int | None = None) -> None:
-        super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        super().__init__(
+            filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        )
         if every_n_batches is not None and every_n_batches < 1:
             raise ValueError(f"every_n_batches is at least 1, not {every_n_batches}")
         self.every_n_batches = every_n_batches
@@ -71,7 +76,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
         path = _last_path(trainer)
-        if pl_module.images_seen == 0 and path.exists() and not trainer.fast_dev_run:
+        if pl_module.images_seen == 0 and path.exists() and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise ValueError(
                 f"{path} is of an earlier run: continue that one with --ckpt_path last, or name another folder "
                 "with --trainer.default_root_dir"
@@ -96,7 +101,12 @@ class LastCheckpoint(ModelCheckpoint):
 
     @override
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, ImageGenerator)
         if self.every_n_batches and pl_module.batches_seen % self.every_n_batches == 0:
@@ -121,7 +131,7 @@ class LastCheckpoint(ModelCheckpoint):
             signal.signal(signal.SIGINT, self._interrupt_before)
 
     def _save(self, trainer: L.Trainer) -> None:
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(_last_path(trainer), weights_only=False)
 
 

@@ -17,13 +17,14 @@ from wavelight.weights import TRAINING_KEY
 class ExponentialMovingAverage(L.Callback):
     """Averages the networks that draw images, and puts the average in whenever images are drawn.
 
-    The average starts as a copy of the weights after the first batch and moves by ``1 - decay`` towards them after
-    every other. A checkpoint's ``state_dict`` holds the average, so that whoever loads it draws from the average; the
-    weights that go on learning are beside it. Lightning's own averaging counts optimizer steps, of which a batch here
-    has several, and misses all of them.
+    The average starts as a copy of the weights after the first batch and moves by ``1 - decay``
+    towards them after every other. A checkpoint's ``state_dict`` holds the average, so that whoever
+    loads it draws from the average; the weights that go on learning are beside it. Lightning's own
+    averaging counts optimizer steps, of which a batch here has several, and misses all of them.
 
     Args:
-        decay: The share of the average that is kept at a batch, 0 to below 1: 0.9999 for the published CIFAR-10.
+        decay: The share of the average that is kept at a batch, 0 to below 1: 0.9999 for the
+            published CIFAR-10.
 
     Raises:
         ValueError: If ``decay`` is not such a share.
@@ -38,7 +39,12 @@ class ExponentialMovingAverage(L.Callback):
 
     @override
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         weights = averaged_parameters(pl_module)
         if not self._average:

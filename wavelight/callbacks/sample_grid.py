@@ -22,13 +22,15 @@ FOLDER = "samples"
 class SampleGrid(L.Callback):
     """Draws the same images again and again: in pixels on the left, their four sub-bands on the right.
 
-    The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures are PNG files in
-    ``samples`` of the run's folder, named by the images seen, and go to W&B where it logs.
+    The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures
+    are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B where
+    it logs.
 
     Args:
         images: How many images; a square number fills the grid.
         every_n_epochs: Epochs from one picture to the next.
-        smallest_side: Images smaller than this are enlarged to it, in whole steps and without smoothing.
+        smallest_side: Images smaller than this are enlarged to it, in whole steps and without
+            smoothing.
     """
 
     def __init__(self, images: int = 16, every_n_epochs: int = 1, smallest_side: int = 64) -> None:
@@ -52,7 +54,7 @@ class SampleGrid(L.Callback):
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         with averaged_weights(trainer, pl_module):
             images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)

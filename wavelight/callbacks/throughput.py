@@ -13,8 +13,8 @@ from wavelight.systems import ImageGenerator
 class Throughput(L.Callback):
     """Logs ``images_seen``, the x-axis of every plot, and ``images_per_second`` over all processes.
 
-    The rate is over the batches since the last log, validation left out. The clock is read where the trainer logs and
-    so waits for the device anyway; no batch waits for it.
+    The rate is over the batches since the last log, validation left out. The clock is read where
+    the trainer logs and so waits for the device anyway; no batch waits for it.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,15 @@ class Throughput(L.Callback):
 
     @override
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        if (batch_idx + 1) % trainer.log_every_n_steps:
+        if (batch_idx + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         images = pl_module.images_seen - self._images_then
         rate = images / (time.perf_counter() - self._since)

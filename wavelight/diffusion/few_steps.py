@@ -9,9 +9,9 @@ _FIRST_TIME = 1e-3
 class FewStepDiffusion(nn.Module):
     """A variance-preserving chain x_0, x_1, ..., x_T of a few large steps (Xiao et al., 2022, appendix C).
 
-    Its noise levels are those of the continuous process with a linear beta(t) (Song et al., 2021) at T + 1 equidistant
-    times, relative to the first, so that x_0 is exactly clean. A time ``t`` is the index of the less noisy end of a
-    step, 0 to T - 1, in every method.
+    Its noise levels are those of the continuous process with a linear beta(t) (Song et al., 2021)
+    at T + 1 equidistant times, relative to the first, so that x_0 is exactly clean. A time ``t`` is
+    the index of the less noisy end of a step, 0 to T - 1, in every method.
 
     Args:
         steps: The number of steps T, and so of network evaluations an image takes.
@@ -34,9 +34,13 @@ class FewStepDiffusion(nn.Module):
         if steps < 1:
             raise ValueError(f"a diffusion needs at least 1 step, not {steps}")
         if not 0 < beta_min <= beta_max:
-            raise ValueError(f"the noise must rise: 0 < beta_min <= beta_max, not {beta_min}, {beta_max}")
+            raise ValueError(
+                f"the noise must rise: 0 < beta_min <= beta_max, not {beta_min}, {beta_max}"
+            )
         self.steps = steps
-        time = _FIRST_TIME + (1 - _FIRST_TIME) * torch.arange(steps + 1, dtype=torch.float64) / steps
+        time = (
+            _FIRST_TIME + (1 - _FIRST_TIME) * torch.arange(steps + 1, dtype=torch.float64) / steps
+        )
         log_signal = -0.5 * time**2 * (beta_max - beta_min) - time * beta_min
         # Float32 from here on, as published: ratios and products round there.
         beta = (1 - (log_signal[1:] - log_signal[:-1]).exp()).float()

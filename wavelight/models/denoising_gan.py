@@ -20,7 +20,8 @@ DISCRIMINATOR = "discriminator"
 class DenoisingGAN(GenerativeModel):
     """A diffusion model of a few large steps, each learnt by a conditional GAN (Xiao et al., 2022).
 
-    With the reconstruction term, and sub-bands for its target, it is the model of WaveDiff (Phung et al., 2023).
+    With the reconstruction term, and sub-bands for its target, it is the model of WaveDiff (Phung
+    et al., 2023).
 
     Args:
         generator: Called ``(x_{t+1}, t, z)``, predicts x_0.
@@ -29,9 +30,10 @@ class DenoisingGAN(GenerativeModel):
         discriminator_optimizer: Makes the discriminator's optimizer.
         diffusion: The chain, and with it the number of steps an image takes.
         r1_gamma: Weight of the gradient penalty on real pairs; it multiplies half the squared norm.
-        r1_every: Batches from one penalty to the next; the first batch has one. The penalty is not multiplied by
-            this number, as published.
-        reconstruction_weight: Weight of the mean absolute error of the predicted x_0; 1 for WaveDiff, 0 for DDGAN.
+        r1_every: Batches from one penalty to the next; the first batch has one. The penalty is not
+            multiplied by this number, as published.
+        reconstruction_weight: Weight of the mean absolute error of the predicted x_0; 1 for
+            WaveDiff, 0 for DDGAN.
         latent_features: Length of the generator's latent z.
 
     Raises:
@@ -54,7 +56,9 @@ class DenoisingGAN(GenerativeModel):
         if r1_every < 1:
             raise ValueError(f"r1_every counts batches and is at least 1, not {r1_every}")
         if min(r1_gamma, reconstruction_weight) < 0:
-            raise ValueError("r1_gamma and reconstruction_weight are weights and cannot be negative")
+            raise ValueError(
+                "r1_gamma and reconstruction_weight are weights and cannot be negative"
+            )
         self.generator = generator
         self.discriminator = discriminator
         self.diffusion = diffusion
@@ -70,7 +74,9 @@ class DenoisingGAN(GenerativeModel):
     @override
     def players(self) -> Mapping[str, Player]:
         return {
-            DISCRIMINATOR: Player(self.discriminator, self._optimizers[DISCRIMINATOR], samples=False),
+            DISCRIMINATOR: Player(
+                self.discriminator, self._optimizers[DISCRIMINATOR], samples=False
+            ),
             GENERATOR: Player(self.generator, self._optimizers[GENERATOR], samples=True),
         }
 

@@ -1,4 +1,4 @@
-"""Networks: tensors to tensors. They know neither what a wavelet is for, nor a loss, nor a configuration."""
+"""Networks, from tensors to tensors: they know no wavelet, no loss and no configuration."""
 
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.ncsnpp import NCSNpp

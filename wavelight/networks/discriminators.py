@@ -1,14 +1,14 @@
-"""Discriminators of diffusion steps (Xiao et al. 2022): does a pair of a cleaner and a noisier image look real?"""
+"""Discriminators of diffusion steps (Xiao et al. 2022): is the cleaner image of a pair real?"""
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from wavelight.networks.embeddings import Sinusoids
+from wavelight.networks.embeddings import sinusoids
 from wavelight.networks.initialization import NEARLY_ZERO, fan_out
 from wavelight.networks.resampling import FilteredDown
 
@@ -25,22 +25,22 @@ GROUP = 4
 class StepEmbedding(nn.Module):
     """Embeds a diffusion step for a discriminator."""
 
-    published_names = {"hidden": "main.0", "out": "main.2"}
+    published_names: ClassVar = {"hidden": "main.0", "out": "main.2"}
 
     def __init__(self) -> None:
         super().__init__()
-        self.sinusoids = Sinusoids(EMBEDDING)
         self.hidden = fan_out(nn.Linear(EMBEDDING, EMBEDDING))
         self.out = fan_out(nn.Linear(EMBEDDING, EMBEDDING))
 
     def forward(self, t: Tensor) -> Tensor:
         """Embed steps ``t`` ``(N,)`` as ``(N, EMBEDDING)``, activated."""
-        hidden = F.leaky_relu(self.hidden(self.sinusoids(t)), SLOPE)
-        return F.leaky_relu(self.out(hidden), SLOPE)
+        waves = sinusoids(t, EMBEDDING).to(self.hidden.weight.dtype)
+        hidden = functional.leaky_relu(self.hidden(waves), SLOPE)
+        return functional.leaky_relu(self.out(hidden), SLOPE)
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two 3x3 convolutions of activated features, told the diffusion step between them, beside a shortcut.
+    """Two 3x3 convolutions beside a shortcut, told the diffusion step between them.
 
     Args:
         inputs: Channels that come in.
@@ -48,7 +48,12 @@ class DiscriminatorBlock(nn.Module):
         halve: Whether the resolution is halved, between the convolutions and before the shortcut.
     """
 
-    published_names = {"conv_in": "conv1.0", "conv_out": "conv2.0", "step": "dense_t1", "shortcut": "skip.0"}
+    published_names: ClassVar = {
+        "conv_in": "conv1.0",
+        "conv_out": "conv2.0",
+        "step": "dense_t1",
+        "shortcut": "skip.0",
+    }
 
     def __init__(self, inputs: int, outputs: int, halve: bool) -> None:
         super().__init__()
@@ -60,20 +65,20 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Map features ``(N, inputs, H, W)``, given the embedding ``step`` ``(N, EMBEDDING)``."""
-        h = self.conv_in(F.leaky_relu(x, SLOPE)) + self.step(step)[:, :, None, None]
-        h = self.conv_out(self.resample(F.leaky_relu(h, SLOPE)))
+        h = self.conv_in(functional.leaky_relu(x, SLOPE)) + self.step(step)[:, :, None, None]
+        h = self.conv_out(self.resample(functional.leaky_relu(h, SLOPE)))
         return (h + self.shortcut(self.resample(x))) / sqrt(2)
 
 
 class BlockPlan(NamedTuple):
-    """The channels that a block of a discriminator puts out, and whether it halves the resolution."""
+    """The channels that a block puts out, and whether it halves the resolution."""
 
     outputs: int
     halve: bool
 
 
 class Discriminator(nn.Module):
-    """Judges whether the cleaner image of a pair is a real one, one diffusion step before the noisier.
+    """Judges whether the cleaner image of a pair is a real one, a step before the noisier.
 
     Args:
         channels: Channels of one image.
@@ -82,8 +87,11 @@ class Discriminator(nn.Module):
         judge_scale: Scale of the initial variance of the last convolution.
     """
 
-    def __init__(self, channels: int, stem: int, plan: Sequence[BlockPlan], judge_scale: float) -> None:
+    def __init__(
+        self, channels: int, stem: int, plan: Sequence[BlockPlan], judge_scale: float
+    ) -> None:
         super().__init__()
+        self.channels = channels
         self.step_embedding = StepEmbedding()
         self.stem = fan_out(nn.Conv2d(2 * channels, stem, 1))
         inputs = [stem, *(block.outputs for block in plan)]
@@ -112,7 +120,7 @@ class Discriminator(nn.Module):
         h = self.stem(torch.cat([x_t, x_next], dim=1).contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             h = block(h, step)
-        h = F.leaky_relu(self.judge(torch.cat([h, batch_spread(h)], dim=1)), SLOPE)
+        h = functional.leaky_relu(self.judge(torch.cat([h, batch_spread(h)], dim=1)), SLOPE)
         return self.score(h.sum(dim=(2, 3)))
 
     @property
@@ -158,7 +166,7 @@ class LargeDiscriminator(Discriminator):
 
 
 def batch_spread(h: Tensor) -> Tensor:
-    """Return the spread of features over groups of a batch, as one more channel (Karras et al. 2018, section 3).
+    """Return the spread of features over groups of a batch (Karras et al. 2018, section 3).
 
     A group takes every (N / 4)-th image; smaller batches are one group.
 
@@ -166,7 +174,8 @@ def batch_spread(h: Tensor) -> Tensor:
         h: ``(N, C, H, W)``.
 
     Returns:
-        ``(N, 1, H, W)``: the standard deviation over an image's group, averaged over channels and pixels.
+        ``(N, 1, H, W)``: the standard deviation over an image's group, averaged over channels and
+        pixels.
 
     Raises:
         ValueError: If ``N`` is more than 4 and not a multiple of it.
@@ -174,7 +183,10 @@ def batch_spread(h: Tensor) -> Tensor:
     batch, _, height, width = h.shape
     group = min(batch, GROUP)
     if batch % group:
-        raise ValueError(f"the discriminator compares images in groups of {group}, which {batch} images do not fill")
+        raise ValueError(
+            f"the discriminator compares images in groups of {group}, "
+            f"which {batch} images do not fill; take a multiple"
+        )
     grouped = h.unflatten(0, (group, batch // group))
     spread = (grouped.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return spread.repeat(group)[:, None, None, None].expand(batch, 1, height, width)

@@ -1,39 +1,34 @@
 """What conditions a network: the embedding of the diffusion step, and the mapping of the latent."""
 
+from itertools import pairwise
 from math import log
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from wavelight.networks.initialization import fan_average, fan_out
 
 
-class Sinusoids(nn.Module):
-    """Sines and cosines of a step, at frequencies that fall geometrically from 1 to 1/10000 (Vaswani et al. 2017).
+def sinusoids(t: Tensor, width: int) -> Tensor:
+    """Embed steps in sines and cosines of frequencies from 1 to 1/10000 (Vaswani et al. 2017).
 
     Args:
-        width: Number of features, even and at least 4: the first half are sines, the second cosines.
+        t: Steps ``(N,)``, integers from 0.
+        width: Number of features, even and at least 4: the first half are sines, the second
+            cosines.
+
+    Returns:
+        ``(N, width)``, in float32 whatever the precision around it.
     """
-
-    frequencies: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        if width < 4 or width % 2:
-            raise ValueError(f"an embedding of width {width} is not made of sines and cosines; take an even one >= 4")
-        half = width // 2
-        frequencies = torch.exp(torch.arange(half) * (-log(10000) / (half - 1)))
-        self.register_buffer("frequencies", frequencies, persistent=False)
-
-    def forward(self, t: Tensor) -> Tensor:
-        """Embed steps ``t`` ``(N,)`` as ``(N, width)``, in float32 whatever the precision around it."""
-        angles = t.to(self.frequencies.dtype)[:, None] * self.frequencies
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half, device=t.device) * (-log(10000) / (half - 1)))
+    angles = t[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class LatentMapping(nn.Module):
-    """Maps a latent to the style that every normalization of the generator reads (Xiao et al. 2022, appendix C).
+    """Maps a latent to the style that every normalization of the generator reads.
 
     Args:
         latent: Length of the latent.
@@ -44,14 +39,15 @@ class LatentMapping(nn.Module):
     def __init__(self, latent: int, width: int, layers: int) -> None:
         super().__init__()
         widths = [latent] + [width] * (1 + layers)
-        pairs = zip(widths, widths[1:], strict=False)
-        self.layers = nn.ModuleList(fan_out(nn.Linear(before, after)) for before, after in pairs)
+        self.layers = nn.ModuleList(
+            fan_out(nn.Linear(before, after)) for before, after in pairwise(widths)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         """Map ``z`` ``(N, latent)``, of any length, to styles ``(N, width)``."""
         style = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
         for layer in self.layers:
-            style = F.silu(layer(style))
+            style = functional.silu(layer(style))
         return style
 
 
@@ -59,16 +55,16 @@ class StepMapping(nn.Module):
     """Maps a diffusion step to what every residual block of the generator adds to its features.
 
     Args:
-        sinusoids: Number of sinusoids of the step.
+        features: Number of sinusoids of the step, even and at least 4.
         width: Length of the embedding.
     """
 
-    def __init__(self, sinusoids: int, width: int) -> None:
+    def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.sinusoids = Sinusoids(sinusoids)
-        self.hidden = fan_average(nn.Linear(sinusoids, width))
+        self.hidden = fan_average(nn.Linear(features, width))
         self.out = fan_average(nn.Linear(width, width))
 
     def forward(self, t: Tensor) -> Tensor:
         """Embed steps ``t`` ``(N,)`` as ``(N, width)``, activated."""
-        return F.silu(self.out(F.silu(self.hidden(self.sinusoids(t)))))
+        waves = sinusoids(t, self.hidden.in_features).to(self.hidden.weight.dtype)
+        return functional.silu(self.out(functional.silu(self.hidden(waves))))

@@ -1,19 +1,34 @@
-"""Initial weights as the published DDGAN and WaveDiff draw them: uniform, with a variance set by a layer's fans."""
+"""Initial weights as DDGAN and WaveDiff draw them: uniform, of a variance set by the fans."""
 
 from math import prod, sqrt
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-Layer = TypeVar("Layer", bound=nn.Module)
+
+class Weighted(Protocol):
+    """A layer with a weight, outputs first, and perhaps a bias."""
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight, ``(outputs, inputs, *window)``."""
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias, ``(outputs,)``."""
+
+
+Layer = TypeVar("Layer", bound=Weighted)
 
 NEARLY_ZERO = 1e-10
 """The scale of a layer that starts (almost) silent, so that its branch or output starts at zero."""
 
 
 def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
-    """Draw weights of variance ``scale / mean(fan_in, fan_out)`` (Glorot and Bengio 2010, equation 16); zero biases.
+    """Draw weights of variance ``scale / mean(fan_in, fan_out)``; zero biases.
+
+    Glorot and Bengio 2010, equation 16.
 
     Args:
         layer: A convolution or a linear layer; it is changed in place.
@@ -22,14 +37,15 @@ def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
     Returns:
         The layer.
     """
-    fan_in, fan_out = _fans(_weight(layer))
+    fan_in, fan_out = _fans(layer.weight)
     return _draw(layer, scale / ((fan_in + fan_out) / 2))
 
 
 def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
     """Draw weights of variance ``scale / fan_out``; zero biases.
 
-    This is what the published discriminators and style layers start from, though their authors call it an average.
+    This is what the published discriminators and style layers start from, though their authors call
+    it an average.
 
     Args:
         layer: A convolution or a linear layer; it is changed in place.
@@ -38,12 +54,7 @@ def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
     Returns:
         The layer.
     """
-    return _draw(layer, scale / _fans(_weight(layer))[1])
-
-
-def _weight(layer: nn.Module) -> Tensor:
-    assert isinstance(layer.weight, Tensor)
-    return layer.weight
+    return _draw(layer, scale / _fans(layer.weight)[1])
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
@@ -54,7 +65,7 @@ def _fans(weight: Tensor) -> tuple[int, int]:
 @torch.no_grad()
 def _draw(layer: Layer, variance: float) -> Layer:
     bound = sqrt(3 * variance)
-    _weight(layer).uniform_(-bound, bound)
-    if isinstance(layer.bias, Tensor):
+    layer.weight.uniform_(-bound, bound)
+    if layer.bias is not None:
         layer.bias.zero_()
     return layer

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from wavelight.networks.initialization import fan_out
 
@@ -10,15 +10,17 @@ EPSILON = 1e-6
 
 
 def groups_of(channels: int) -> int:
-    """Return the number of groups that the published networks split ``channels`` into: four channels each, at most 32.
+    """Return the number of groups of ``channels``: of four channels each, but at most 32.
 
     Raises:
         ValueError: If that does not split the channels evenly.
     """
     groups = min(channels // 4, 32)
     if groups < 1 or channels % groups:
-        raise ValueError(f"{channels} channels cannot be normalized in {groups} equal groups; take a multiple of 4 "
-                         "up to 128, or of 32")
+        raise ValueError(
+            f"{channels} channels cannot be normalized in {groups} equal groups; "
+            "take a multiple of 4 up to 128, or of 32"
+        )
     return groups
 
 
@@ -43,6 +45,6 @@ class AdaptiveGroupNorm(nn.Module):
             self.style.bias[:channels] = 1
 
     def forward(self, x: Tensor, affine: Tensor) -> Tensor:
-        """Normalize ``x`` ``(N, channels, H, W)``, given ``affine`` ``(N, 2 * channels)``: the outputs of ``style``."""
+        """Normalize ``x`` ``(N, channels, H, W)``, given the outputs ``affine`` of ``style``."""
         scale, shift = affine[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, scale, F.group_norm(x, self.groups, eps=EPSILON))
+        return torch.addcmul(shift, scale, functional.group_norm(x, self.groups, eps=EPSILON))

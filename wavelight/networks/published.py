@@ -1,4 +1,4 @@
-"""State dicts under the names of the published WaveDiff and DDGAN checkpoints, in and out of our networks."""
+"""State dicts under the names of the published WaveDiff and DDGAN checkpoints, in and out."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 def published_name(network: nn.Module, key: str) -> str:
     """Return the published name of a parameter.
 
-    A module whose parts are called otherwise says so in a mapping ``published_names``, from our names to the published.
+    A module whose parts are called otherwise says so in a mapping ``published_names``, from our
+    names to the published.
 
     Args:
         network: A network with published weights: a generator or a discriminator.
@@ -30,7 +31,8 @@ def load_published(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
     Args:
         network: The network, built with the values that the weights were trained with.
-        state: Weights under the published names; the ``module.`` that distributed training puts before them may stand.
+        state: Weights under the published names; the ``module.`` that distributed training puts
+            before them may stand.
 
     Raises:
         ValueError: If the names or shapes are not those of the network.
@@ -44,7 +46,10 @@ def load_published(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     )
     if wrong:
         raise ValueError(
-            f"the weights are not those of this {type(network).__name__}: {len(wrong)} of its {len(wanted)} tensors are "
-            f"missing, unknown or of another shape, the first {wrong[0]!r}; check the values it is built with"
+            f"the weights are not those of this {type(network).__name__}: "
+            f"{len(wrong)} of its {len(wanted)} tensors are missing, unknown or of another shape, "
+            f"the first {wrong[0]!r}; check the values it is built with"
         )
-    network.load_state_dict({key: given[published_name(network, key)] for key in network.state_dict()})
+    network.load_state_dict(
+        {key: given[published_name(network, key)] for key in network.state_dict()}
+    )

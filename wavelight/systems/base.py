@@ -29,8 +29,8 @@ _FIRST_TRAINING_STREAM = 1
 class ImageGenerator(L.LightningModule):
     """Trains and samples p(image) = product of p(target | condition), one model per factor.
 
-    Optimization is manual, because several players take turns on one batch. ``trainer.global_step`` therefore counts
-    turns, not batches: everything here is scheduled by epoch or by images seen.
+    Optimization is manual, because several players take turns on one batch. ``trainer.global_step``
+    therefore counts turns, not batches: everything here is scheduled by epoch or by images seen.
 
     Args:
         factorization: How an image is split into factors.
@@ -38,12 +38,15 @@ class ImageGenerator(L.LightningModule):
         image_size: Side of the images, in pixels; on the command line it follows the data's.
         seed: Seed of all noise; on the command line it follows ``seed_everything``.
         channels: Channels of the images.
-        scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps the rates.
+        scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps the
+            rates.
         train: Indices of the factors that learn; none means all.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory; gradients are summed.
+        accumulate: Into how many parts each device's share of a batch is cut to save memory;
+            gradients are summed.
         clip_gradients: Largest norm of a player's gradient; none does not clip.
         bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
-        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a published generator.
+        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
+            published generator.
 
     Raises:
         ValueError: If the parts do not go together, in one sentence that says which.
@@ -90,9 +93,13 @@ class ImageGenerator(L.LightningModule):
                 f"{len(self.models)} models"
             )
         if not set(self.train_factors) <= set(range(len(shapes))) or not self.train_factors:
-            raise ValueError(f"train names the factors {self.train_factors}, but there are only 0 to {len(shapes) - 1}")
+            raise ValueError(
+                f"train names the factors {self.train_factors}, but there are only 0 to {len(shapes) - 1}"
+            )
         if self.accumulate < 1:
-            raise ValueError(f"accumulate is a number of parts and at least 1, not {self.accumulate}")
+            raise ValueError(
+                f"accumulate is a number of parts and at least 1, not {self.accumulate}"
+            )
         for model, shape in zip(self._models(), shapes, strict=True):
             model.check(shape)
         return shapes
@@ -103,7 +110,8 @@ class ImageGenerator(L.LightningModule):
     def setup(self, stage: str) -> None:
         strategy = self.trainer.strategy
         if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
-            # Each turn leaves the other players' parameters unused, which DDP must be told before it wraps us.
+            # Each turn leaves the other players' parameters unused, which DDP must be told before
+            # it wraps us.
             strategy._ddp_kwargs["find_unused_parameters"] = True
 
     @override
@@ -112,7 +120,8 @@ class ImageGenerator(L.LightningModule):
             missing = load_weights(self, Path(self.start_from))
             rest = f"; {len(missing)} tensors that it lacks start afresh" if missing else ""
             rank_zero_info(f"Starting from the weights of {self.start_from}{rest}.")
-        # A checkpoint brings its own statistics; measuring again must not move a model under its weights.
+        # A checkpoint brings its own statistics; measuring again must not move a model under its
+        # weights.
         if self.factorization.needs_statistics() and self.images_seen == 0:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             wavelet, levels = self.factorization.wavelet, self.factorization.levels
@@ -120,7 +129,9 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
-        optimizers = [player.optimizer(player.network.parameters()) for *_, player in self._learners()]
+        optimizers = [
+            player.optimizer(player.network.parameters()) for *_, player in self._learners()
+        ]
         if self.scheduler is None:
             return optimizers
         return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
@@ -129,13 +140,13 @@ class ImageGenerator(L.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             factors = self.factorization.encode(batch["image"])
-        self.has_begun = True
         learners, optimizers = self._learners(), _as_list(self.optimizers())
         for i, ((index, name, _), optimizer) in enumerate(zip(learners, optimizers, strict=True)):
             noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
             terms = self._take_turn(index, name, factors[index], noise, optimizer)
             prefix = f"train/{name}" if len(self.models) == 1 else f"train/{index}/{name}"
             self.log_dict({f"{prefix}/{term}": value for term, value in terms.items()})
+        self.has_begun = True
         self.batches_seen += 1
         self.images_seen += len(batch["index"]) * self.trainer.world_size
 
@@ -151,19 +162,24 @@ class ImageGenerator(L.LightningModule):
                 share = (stop - start) / len(factor.target)
                 with nullcontext() if stop == len(factor.target) else self._unsynchronised():
                     terms = self._model(index).losses(
-                        player, _part(factor, start, stop), self.batches_seen, noise.part(start, stop)
+                        player,
+                        _part(factor, start, stop),
+                        self.batches_seen,
+                        noise.part(start, stop),
                     )
-                    self.manual_backward(sum(terms.values()) * share)
+                    self.manual_backward(torch.stack(list(terms.values())).sum() * share)
                 for term, value in terms.items():
                     total[term] = total.get(term, 0) + value.detach() * share
             if self.clip_norm is not None:
-                self.clip_gradients(optimizer, self.clip_norm, gradient_clip_algorithm="norm")
+                self.clip_gradients(optimizer.optimizer, self.clip_norm, "norm")
             optimizer.step()
         return total
 
     def _parts(self, size: int) -> list[tuple[int, int]]:
         if size % self.accumulate:
-            raise ValueError(f"a device's {size} images of a batch do not divide into accumulate = {self.accumulate} parts")
+            raise ValueError(
+                f"a device's {size} images of a batch do not divide into accumulate = {self.accumulate} parts"
+            )
         part = size // self.accumulate
         return [(start, start + part) for start in range(0, size, part)]
 
@@ -183,8 +199,8 @@ class ImageGenerator(L.LightningModule):
     def draw(self, index: Tensor, seed: int) -> Tensor:
         """Draw the images of these numbers.
 
-        Image ``i`` of a seed is one image, on any number of processes and at any batch size, up to the rounding of
-        the networks' arithmetic.
+        Image ``i`` of a seed is one image, on any number of processes and at any batch size, up to
+        the rounding of the networks' arithmetic.
 
         Args:
             index: ``(N,)`` int64, from 0.
@@ -251,7 +267,11 @@ class ImageGenerator(L.LightningModule):
     def sampling_parts(self) -> dict[str, nn.Module]:
         """Return those networks, and the factorization where it keeps statistics of the training set."""
         networks = self.sampling_networks()
-        return networks | {"factorization": self.factorization} if self.factorization.needs_statistics() else networks
+        return (
+            networks | {"factorization": self.factorization}
+            if self.factorization.needs_statistics()
+            else networks
+        )
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -25,14 +25,18 @@ class WaveDiff(ImageGenerator):
         steps: Diffusion steps, and so generator evaluations an image takes.
         r1_gamma: Weight of the gradient penalty on real pairs; it multiplies half the squared norm.
         r1_every: Batches from one penalty to the next (lazy regularisation).
-        reconstruction_weight: Weight of the mean absolute error of the predicted sub-bands; 1 as published.
+        reconstruction_weight: Weight of the mean absolute error of the predicted sub-bands; 1 as
+            published.
         wavelet: The wavelet of the sub-bands, by PyWavelets' name.
-        band_order: The order of the detail bands; it matters only to weights that were trained with it.
+        band_order: The order of the detail bands; it matters only to weights that were trained with
+            it.
         channels: Channels of the images.
-        scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the rates.
+        scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
+            rates.
         accumulate: Into how many parts each device's share of a batch is cut to save memory.
         clip_gradients: Largest norm of a player's gradient; none does not clip, as published.
-        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a published generator.
+        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
+            published generator.
     """
 
     def __init__(

@@ -40,9 +40,13 @@ def test_a_run_goes_on_from_its_best_as_if_never_stopped(tmp_path):
     trainer = tiny_trainer(tmp_path / "again", Score(2.0, 3.0), limit_val_batches=1)
     best = tmp_path / "whole" / "checkpoints" / "best.ckpt"
     trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path=str(best))
-    one, two = (read_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "again"))
+    one, two = (
+        read_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "again")
+    )
     assert one["wavelight_progress"] == two["wavelight_progress"]
-    assert all(torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"])
+    assert all(
+        torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"]
+    )
 
 
 def test_nothing_is_written_in_a_dry_run(tmp_path):

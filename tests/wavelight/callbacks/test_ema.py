@@ -16,10 +16,14 @@ class Watch(L.Callback):
         self.validated = []
 
     def on_train_batch_end(self, trainer, pl_module, *rest):
-        self.trained.append({name: weight.clone() for name, weight in averaged_parameters(pl_module).items()})
+        self.trained.append(
+            {name: weight.clone() for name, weight in averaged_parameters(pl_module).items()}
+        )
 
     def on_validation_batch_start(self, trainer, pl_module, *rest):
-        self.validated.append({name: weight.clone() for name, weight in averaged_parameters(pl_module).items()})
+        self.validated.append(
+            {name: weight.clone() for name, weight in averaged_parameters(pl_module).items()}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,10 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(run):
 
 def test_checkpoint_keeps_both_weights(run):
     watch, _, checkpoint = run
-    assert all(torch.equal(checkpoint[TRAINING_KEY][name], watch.trained[-1][name]) for name in watch.trained[-1])
+    assert all(
+        torch.equal(checkpoint[TRAINING_KEY][name], watch.trained[-1][name])
+        for name in watch.trained[-1]
+    )
     assert not any("discriminator" in name for name in checkpoint[TRAINING_KEY])
 
 

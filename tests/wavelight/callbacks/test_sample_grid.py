@@ -10,7 +10,9 @@ from wavelight.wavelets import analysis
 
 
 def test_pictures_are_named_by_images_seen_and_show_fixed_noise(tmp_path):
-    trainer = tiny_trainer(tmp_path, SampleGrid(4, every_n_epochs=2, smallest_side=32), max_epochs=4)
+    trainer = tiny_trainer(
+        tmp_path, SampleGrid(4, every_n_epochs=2, smallest_side=32), max_epochs=4
+    )
     trainer.fit(tiny_system(), datamodule=tiny_data())
     paths = sorted((tmp_path / "samples").iterdir())
     assert [path.name for path in paths] == [f"images_{n:010d}.png" for n in (0, 64, 128)]

@@ -17,7 +17,12 @@ class Slow(L.Callback):
 
 def test_rate_and_progress_are_logged(tmp_path):
     trainer = tiny_trainer(
-        tmp_path, Throughput(), Slow(), logger=CSVLogger(str(tmp_path)), log_every_n_steps=2, max_epochs=1
+        tmp_path,
+        Throughput(),
+        Slow(),
+        logger=CSVLogger(str(tmp_path)),
+        log_every_n_steps=2,
+        max_epochs=1,
     )
     trainer.fit(tiny_system(), datamodule=tiny_data())
     rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))

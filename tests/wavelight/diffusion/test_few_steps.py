@@ -71,8 +71,12 @@ def test_posterior_is_bayes_rule(t):
     k = (1 - b2).sqrt()
     variance = 1 / (1 / s2 + k**2 / b2)
     weights = variance * a / s2, variance * k / b2
-    found = [getattr(diffusion, f"posterior_{name}")[t].double() for name in ("x0", "xt", "variance")]
-    torch.testing.assert_close(torch.stack(found), torch.stack([*weights, variance]), atol=1e-5, rtol=0)
+    found = [
+        getattr(diffusion, f"posterior_{name}")[t].double() for name in ("x0", "xt", "variance")
+    ]
+    torch.testing.assert_close(
+        torch.stack(found), torch.stack([*weights, variance]), atol=1e-5, rtol=0
+    )
 
 
 def test_tables_are_not_in_the_state_dict():
@@ -81,5 +85,5 @@ def test_tables_are_not_in_the_state_dict():
 
 @pytest.mark.parametrize(("steps", "low", "high"), [(0, 0.1, 20), (4, 0, 20), (4, 3, 2)])
 def test_bad_schedules_are_refused(steps, low, high):
-    with pytest.raises(ValueError, match="at least 1 step|must rise"):
+    with pytest.raises(ValueError, match=r"at least 1 step|must rise"):
         FewStepDiffusion(steps, low, high)

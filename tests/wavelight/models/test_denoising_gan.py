@@ -31,7 +31,8 @@ class Recorded:
         return drawn
 
 
-# wavediff_golden_train.json: facts of one iteration of the published code, recipe in specs/wavediff.md, section 9.
+# wavediff_golden_train.json: facts of one iteration of the published code, recipe in
+# specs/wavediff.md, section 9.
 D_REAL = [2.936021089553833, 2.959336996078491, 3.1367251873016357, 3.104512929916382]
 REAL, R1, FAKE = 0.047161929309368134, 0.00017588747141417116, 2.9900999069213867
 ADVERSARIAL, RECONSTRUCTION = 24.710020065307617, 0.44721055030822754
@@ -86,12 +87,20 @@ def test_one_iteration_is_the_published_one():
     (factor,) = Subbands().encode(torch.from_numpy(image))
     torch.testing.assert_close(
         factor.target.flatten()[:4],
-        torch.tensor([0.3040759563446045, -0.13245180249214172, -0.007865811698138714, -0.27328380942344666]),
+        torch.tensor(
+            [0.3040759563446045, -0.13245180249214172, -0.007865811698138714, -0.27328380942344666]
+        ),
     )
     shape = (4, 12, 16, 16)
 
     def noise():
-        return Recorded(torch.arange(4), normal(23, *shape), normal(22, *shape), normal(24, 4, 100), normal(25, *shape))
+        return Recorded(
+            torch.arange(4),
+            normal(23, *shape),
+            normal(22, *shape),
+            normal(24, 4, 100),
+            normal(25, *shape),
+        )
 
     logits = []
     hook = discriminator.register_forward_hook(lambda _, __, output: logits.append(output))
@@ -112,7 +121,9 @@ def test_one_iteration_is_the_published_one():
     before = generator.stem.weight.detach().clone()
     losses = model.losses("generator", factor, turn=0, noise=noise())
     torch.testing.assert_close(losses["adversarial"], torch.tensor(ADVERSARIAL), rtol=2e-5, atol=0)
-    torch.testing.assert_close(losses["reconstruction"], torch.tensor(RECONSTRUCTION), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        losses["reconstruction"], torch.tensor(RECONSTRUCTION), rtol=1e-5, atol=0
+    )
     sum(losses.values()).backward()
     check_gradients(generator, GENERATOR)
     torch.optim.Adam(generator.parameters(), 1.6e-4, (0.5, 0.9)).step()
@@ -161,7 +172,9 @@ def test_penalty_is_lazy():
 
 
 def test_without_reconstruction_it_is_ddgan():
-    assert set(small(reconstruction_weight=0.0).losses("generator", FACTOR, 0, noise())) == {"adversarial"}
+    assert set(small(reconstruction_weight=0.0).losses("generator", FACTOR, 0, noise())) == {
+        "adversarial"
+    }
 
 
 def test_penalty_is_computed_in_float32_under_autocast():

@@ -1,4 +1,4 @@
-"""The recipe of the golden numbers: weights and inputs that anyone can draw again, and where the full arrays are."""
+"""The recipe of the golden numbers: weights and inputs that anyone can draw again."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden"
 Network = TypeVar("Network", bound=nn.Module)
 
 NARROW = {"width": 32, "multipliers": [1, 2], "attention_resolutions": [4], "mapping_layers": 1}
-"""A generator that is quick to run and has every kind of part: resampling, attention inside and in the middle."""
+"""A generator that is quick to run and has every kind of part."""
 
 
 def need_golden(name: str) -> Path:
@@ -33,8 +33,10 @@ def normal(seed: int, *shape: int) -> Tensor:
 
 
 def filled(network: Network) -> Network:
-    """Give a network weights that are functions of their published names, so that nothing in it is silent."""
-    state = {name: _weight(name, tuple(old.shape)) for name, old in published_state(network).items()}
+    """Give a network weights that are functions of their published names."""
+    state = {
+        name: _weight(name, tuple(old.shape)) for name, old in published_state(network).items()
+    }
     load_published(network, state)
     return network
 

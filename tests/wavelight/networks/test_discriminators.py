@@ -7,19 +7,36 @@ import pytest
 import torch
 
 from tests.wavelight.networks.golden import filled, need_golden, normal
-from wavelight.networks.discriminators import Discriminator, LargeDiscriminator, SmallDiscriminator, batch_spread
+from wavelight.networks.discriminators import (
+    Discriminator,
+    LargeDiscriminator,
+    SmallDiscriminator,
+    batch_spread,
+)
 from wavelight.networks.published import published_state
 
-slow = pytest.mark.slow
 
-
-@slow
 @pytest.mark.parametrize(
     ("name", "build", "shape", "first"),
     [
-        ("D_wavediff_cifar10", lambda: SmallDiscriminator(12, 64, 3), (4, 12, 16, 16), [2.84859, 3.18178, 3.1011, 2.88177]),
-        ("D_wavediff_celeba_256", lambda: LargeDiscriminator(12, 64, 5), (2, 12, 128, 128), [3.2374, 3.24444]),
-        ("D_ddgan_cifar10", lambda: SmallDiscriminator(3, 64, 4), (4, 3, 32, 32), [0.836225, 0.685222, 1.24298, 2.23025]),
+        (
+            "D_wavediff_cifar10",
+            lambda: SmallDiscriminator(12, 64, 3),
+            (4, 12, 16, 16),
+            [2.84859, 3.18178, 3.1011, 2.88177],
+        ),
+        (
+            "D_wavediff_celeba_256",
+            lambda: LargeDiscriminator(12, 64, 5),
+            (2, 12, 128, 128),
+            [3.2374, 3.24444],
+        ),
+        (
+            "D_ddgan_cifar10",
+            lambda: SmallDiscriminator(3, 64, 4),
+            (4, 3, 32, 32),
+            [0.836225, 0.685222, 1.24298, 2.23025],
+        ),
     ],
 )
 def test_output_is_the_published_one(
@@ -28,7 +45,9 @@ def test_output_is_the_published_one(
     network = filled(build())
     with torch.no_grad():
         scores = network(normal(1, *shape), torch.arange(shape[0]), normal(3, *shape))
-    torch.testing.assert_close(scores.flatten(), torch.tensor(first), atol=1e-5, rtol=0)  # printed with six digits
+    torch.testing.assert_close(
+        scores.flatten(), torch.tensor(first), atol=1e-5, rtol=0
+    )  # printed with six digits
     expected = np.load(need_golden("wavediff_golden.npz"))[name]
     torch.testing.assert_close(scores, torch.from_numpy(expected), atol=5e-6, rtol=0)
 
@@ -52,21 +71,32 @@ def test_size_is_the_published_one(build: Callable[[], Discriminator], parameter
 
 @pytest.mark.parametrize(
     ("keys", "build"),
-    [("cifar10", lambda: SmallDiscriminator(12, 64, 3)), ("celeba256", lambda: LargeDiscriminator(12, 64, 5))],
+    [
+        ("cifar10", lambda: SmallDiscriminator(12, 64, 3)),
+        ("celeba256", lambda: LargeDiscriminator(12, 64, 5)),
+    ],
 )
-def test_published_names_are_the_published_ones(keys: str, build: Callable[[], Discriminator]) -> None:
+def test_published_names_are_the_published_ones(
+    keys: str, build: Callable[[], Discriminator]
+) -> None:
     lines = need_golden(f"wavediff_keys_{keys}.txt").read_text().splitlines()
     expected = dict(line[2:].split(" ", 1) for line in lines if line.startswith("D "))
     with torch.device("meta"):
         network = build()
-    assert {name: str(tuple(value.shape)) for name, value in published_state(network).items()} == expected
+    assert {
+        name: str(tuple(value.shape)) for name, value in published_state(network).items()
+    } == expected
 
 
 @pytest.mark.parametrize("build", [SmallDiscriminator, LargeDiscriminator])
 def test_every_parameter_learns(build: Callable[..., Discriminator]) -> None:
     network = filled(build(3, 8, 3))
-    network(normal(1, 4, 3, 16, 16), torch.arange(4), normal(3, 4, 3, 16, 16)).square().sum().backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+    network(
+        normal(1, 4, 3, 16, 16), torch.arange(4), normal(3, 4, 3, 16, 16)
+    ).square().sum().backward()
+    assert [
+        name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()
+    ] == []
 
 
 def test_gradient_penalty_has_the_right_gradient() -> None:
@@ -92,7 +122,9 @@ def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
     pair, t = (normal(1, 4, 3, 16, 16), normal(3, 4, 3, 16, 16)), torch.arange(4)
     expected = network(pair[0], t, pair[1])
     first, second = (image.to(memory_format=layout) for image in pair)
-    torch.testing.assert_close(network.to(memory_format=layout)(first, t, second), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        network.to(memory_format=layout)(first, t, second), expected, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_starts_undecided() -> None:

@@ -17,7 +17,9 @@ def networks() -> list[torch.nn.Module]:
 @pytest.mark.parametrize("kind", range(3))
 def test_state_comes_back(kind: int) -> None:
     source, target = filled(networks()[kind]), networks()[kind]
-    load_published(target, {f"module.{name}": value for name, value in published_state(source).items()})
+    load_published(
+        target, {f"module.{name}": value for name, value in published_state(source).items()}
+    )
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
 
@@ -25,17 +27,25 @@ def test_state_comes_back(kind: int) -> None:
 def test_names() -> None:
     network = NCSNpp(8, 12, **NARROW)
     assert published_name(network, "stem.weight") == "all_modules.2.weight"
-    assert published_name(network, "encoder.0.stages.1.block.norm_out.style.bias") == "all_modules.4.GroupNorm_1.style.bias"
+    assert (
+        published_name(network, "encoder.0.stages.1.block.norm_out.style.bias")
+        == "all_modules.4.GroupNorm_1.style.bias"
+    )
     assert published_name(network, "middle.0.attention.query.weight").endswith(".NIN_0.W")
     assert published_name(network, "latent_mapping.layers.1.bias") == "z_transform.3.bias"
-    assert published_name(SmallDiscriminator(3, 8, 3), "blocks.0.conv_in.weight") == "conv1.conv1.0.weight"
+    assert (
+        published_name(SmallDiscriminator(3, 8, 3), "blocks.0.conv_in.weight")
+        == "conv1.conv1.0.weight"
+    )
 
 
 def test_other_weights_are_refused() -> None:
     network = SmallDiscriminator(3, 8, 3)
     state = published_state(network)
     del state["end_linear.bias"]
-    with pytest.raises(ValueError, match=r"not those of this SmallDiscriminator: 1 of its 31 .* 'end_linear.bias'"):
+    with pytest.raises(
+        ValueError, match=r"not those of this SmallDiscriminator: 1 of its 31 .* 'end_linear.bias'"
+    ):
         load_published(network, state)
     with pytest.raises(ValueError, match=r"start_conv\.weight"):
         load_published(network, published_state(SmallDiscriminator(4, 8, 3)))

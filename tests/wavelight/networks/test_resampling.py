@@ -1,10 +1,16 @@
 """The filters of resampling, against their definition."""
 
+import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tests.wavelight.networks.golden import normal
-from wavelight.networks.resampling import FilteredDown, FilteredUp
+from wavelight.networks.resampling import (
+    FilteredConvolutionDown,
+    FilteredDown,
+    convolve_filtered_up,
+    filtered_up,
+)
 
 TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0]))
 
@@ -14,21 +20,43 @@ def test_impulse_becomes_the_filter() -> None:
     impulse[0, 0, 1, 1] = 1
     expected = torch.zeros(8, 8)
     expected[1:5, 1:5] = TAPS / 16
-    torch.testing.assert_close(FilteredUp()(impulse)[0, 0], expected)
+    torch.testing.assert_close(filtered_up(impulse)[0, 0], expected)
 
 
 def test_down_is_the_transpose_of_up() -> None:
     small, large = normal(1, 2, 3, 4, 4), normal(2, 2, 3, 8, 8)
-    torch.testing.assert_close((FilteredUp()(small) * large).sum(), 4 * (small * FilteredDown()(large)).sum())
+    torch.testing.assert_close(
+        (filtered_up(small) * large).sum(), 4 * (small * FilteredDown()(large)).sum()
+    )
 
 
 def test_down_filters_and_keeps_every_second_sample() -> None:
     image = normal(1, 2, 3, 8, 8)
-    filtered = F.conv2d(F.pad(image, [1, 1, 1, 1]).flatten(0, 1)[:, None], TAPS[None, None] / 64)
-    expected = filtered[:, 0].unflatten(0, (2, 3))[..., ::2, ::2]
+    padded = functional.pad(image, [1, 1, 1, 1]).flatten(0, 1)[:, None]
+    filtered = functional.conv2d(padded, TAPS[None, None] / 64)[:, 0].unflatten(0, (2, 3))
+    expected = filtered[..., ::2, ::2]
     torch.testing.assert_close(FilteredDown()(image), expected)
 
 
 def test_filters_are_no_weights() -> None:
-    assert FilteredUp().state_dict() == {}
+    assert FilteredDown().state_dict() == {}
     assert list(FilteredDown().parameters()) == []
+    assert list(FilteredConvolutionDown(3, 4).state_dict()) == [
+        "convolution.weight",
+        "convolution.bias",
+    ]
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 3), (6, 2)])
+def test_convolution_of_a_doubled_image_is_exact_up_to_its_borders(height: int, width: int) -> None:
+    image = normal(1, 2, 3, height, width).double()
+    weight, bias = normal(2, 5, 3, 3, 3).double(), normal(3, 5).double()
+    expected = functional.conv2d(filtered_up(image), weight, bias, padding=1)
+    torch.testing.assert_close(convolve_filtered_up(image, weight, bias), expected)
+
+
+def test_layout_stays_channels_last() -> None:
+    image = normal(1, 2, 8, 4, 4).to(memory_format=torch.channels_last)
+    up = convolve_filtered_up(image, normal(2, 8, 8, 3, 3), normal(3, 8))
+    for drawn in (filtered_up(image), up, FilteredDown()(image)):
+        assert drawn.is_contiguous(memory_format=torch.channels_last)

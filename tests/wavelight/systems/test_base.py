@@ -40,7 +40,9 @@ def assert_same_run(one, two):
             assert torch.equal(tensor, two[part][name]), name
     for first, second in zip(one["optimizer_states"], two["optimizer_states"], strict=True):
         for index, state in first["state"].items():
-            assert all(torch.equal(value, second["state"][index][name]) for name, value in state.items())
+            assert all(
+                torch.equal(value, second["state"][index][name]) for name, value in state.items()
+            )
     assert one["lr_schedulers"] == two["lr_schedulers"]
     assert one["wavelight_progress"] == two["wavelight_progress"]
 
@@ -101,7 +103,8 @@ def test_accumulation_gives_the_same_gradients(tmp_path):
     weights = []
     for accumulate in (1, 2):
         system = tiny_system(accumulate=accumulate, r1_gamma=0.0)
-        # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left out.
+        # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left
+        # out.
         system.models[0].discriminator.judge.weight.data[:, -1] = 0
         fit(tmp_path / str(accumulate), system=system, max_epochs=1, limit_train_batches=1)
         weights.append(system.models[0].discriminator.blocks[0].conv_in.weight.grad.clone())
@@ -189,7 +192,9 @@ def test_fine_tuning_starts_from_the_weights_of_a_checkpoint(whole, tmp_path):
 
     class Watch(L.Callback):
         def on_train_start(self, trainer, pl_module):
-            started.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
+            started.update(
+                {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
+            )
 
     system = fit(tmp_path / "second", Watch(), system=tiny_system(start_from=path), max_epochs=1)
     for name, tensor in last(tmp_path / "first")["state_dict"].items():

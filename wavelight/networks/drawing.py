@@ -1,0 +1,33 @@
+"""Faster drawing from a network that no longer learns."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Drawing(nn.Module):
+    """A network compiled for drawing on a CPU, its weights laid out once for their kernels.
+
+    The first call with inputs of a new shape compiles, which takes half a minute. Weights that
+    change after it are not
+    seen: make a new one.
+
+    Args:
+        network: The network; its outputs are the same to rounding.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.compiled = torch.compile(network, dynamic=False)
+
+    @torch.no_grad()
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Draw, as the network does."""
+        import torch._inductor.config as inductor
+
+        # The option "freezing" of torch.compile is not seen by the tracer, so it is set around the
+        # call.
+        settings: dict[str, Any] = {"freezing": True, "cpp_wrapper": True}
+        with inductor.patch(settings):
+            return self.compiled(*inputs)
