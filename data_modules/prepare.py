@@ -50,6 +50,13 @@ class Summary:
     shards: int
     bytes: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.training_images:,} images to train on and {self.held_out_images:,} held out are in "
+            f"{self.folder}: {self.shards} shards, {self.bytes / 1e6:,.1f} MB; "
+            f"{self.unreadable_images:,} could not be read"
+        )
+
 
 def prepare(
     source: Source | Path,

@@ -58,11 +58,13 @@ def _call(command: str, arguments: list[str]) -> None:
         prog=f"wavelight {command}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
     parser.add_function_arguments(function, as_positional=True)
-    options = parser.instantiate_classes(parser.parse_args(arguments))
+    options = parser.instantiate(parser.parse_args(arguments))
     try:
-        function(**options.as_dict())
+        result = function(**options.as_dict())
     except (ValueError, OSError) as error:
         fail(str(error), error)
+    if result is not None:
+        sys.stdout.write(f"{result}\n")
 
 
 def _help() -> str:

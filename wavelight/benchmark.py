@@ -19,8 +19,8 @@ from torch.nn import functional
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations import Subbands
 from wavelight.models import DenoisingGAN
+from wavelight.networks.compiled import Compiled
 from wavelight.networks.discriminators import SmallDiscriminator
-from wavelight.networks.drawing import Drawing
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.noise import Noise
 
@@ -165,7 +165,10 @@ def _drawing(dtype: torch.dtype, name: str, compiled: bool) -> list[Row]:
     if compiled:
         rows.append(
             Row(
-                f"generator, {name}, compiled", _call(Drawing(generator), inputs), DRAWN_GFLOP, rate
+                f"generator, {name}, compiled",
+                _call(Compiled(generator), inputs),
+                DRAWN_GFLOP,
+                rate,
             )
         )
     return rows

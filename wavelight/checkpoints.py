@@ -56,7 +56,7 @@ def system_from_config(text: str) -> ImageGenerator:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageGenerator, "model")
     config = parser.parse_object({"model": yaml.safe_load(text)["model"]})
-    return parser.instantiate_classes(config).model
+    return parser.instantiate(config).model
 
 
 def export(checkpoint: Path, out: Path, raw: bool = False) -> None:

@@ -15,8 +15,8 @@ from typing_extensions import override
 
 import data_modules
 from data_modules import WaveletDataModule
+from wavelight.configurations import DEFAULTS, find_experiment
 from wavelight.errors import fail
-from wavelight.experiments import DEFAULTS, find_experiment
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.trainer import Trainer

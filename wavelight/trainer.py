@@ -20,6 +20,7 @@ _NO_NEWS = (
     "You're resuming from a checkpoint that ended before the epoch ended",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     "The '.*' does not have many workers",
+    ".*``instantiate_classes`` was deprecated",
     "Total length of `list` across ranks is zero",
 )
 

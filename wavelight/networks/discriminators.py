@@ -188,5 +188,7 @@ def batch_spread(h: Tensor) -> Tensor:
             f"which {batch} images do not fill; take a multiple"
         )
     grouped = h.unflatten(0, (group, batch // group))
-    spread = (grouped.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    deviation = grouped - grouped.mean(dim=0)
+    # Faster than var, which does not vectorise over the first dimension.
+    spread = (deviation.square().mean(dim=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return spread.repeat(group)[:, None, None, None].expand(batch, 1, height, width)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.wavelight.networks.golden import NARROW, filled, need_golden, normal
-from wavelight.networks.drawing import Drawing
+from wavelight.networks.compiled import Compiled
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.published import published_state
 
@@ -182,7 +182,7 @@ def test_compiled_draws_the_same() -> None:
 def test_compiled_for_drawing_draws_the_same() -> None:
     network, inputs = narrow()
     expected = network(*inputs)
-    drawn = Drawing(network)(*inputs)
+    drawn = Compiled(network)(*inputs)
     assert not drawn.requires_grad
     torch.testing.assert_close(drawn, expected.detach(), atol=1e-5, rtol=0)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Drawing(nn.Module):
+class Compiled(nn.Module):
     """A network compiled for drawing on a CPU, its weights laid out once for their kernels.
 
     The first call with inputs of a new shape compiles, which takes half a minute. Weights that

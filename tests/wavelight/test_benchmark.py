@@ -10,7 +10,7 @@ def test_every_run_is_called_twice_a_turn() -> None:
     calls: list[str] = []
     seconds = measure({name: lambda name=name: calls.append(name) for name in "ab"}, turns=2)
     assert "".join(calls) == "ab" + "aabb" * 2
-    assert all(time >= 0 for time in seconds.values())
+    assert all(len(times) == 2 and min(times) >= 0 for times in seconds.values())
 
 
 def test_table_states_products_rates_and_fractions() -> None:
@@ -34,5 +34,5 @@ def test_an_iteration_trains_both_networks(monkeypatch: pytest.MonkeyPatch) -> N
         step(self)
 
     monkeypatch.setattr(torch.optim.Adam, "step", count)
-    training_iteration(images=4)()
+    training_iteration()()
     assert stepped == [31, 272]
