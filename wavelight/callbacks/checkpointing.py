@@ -1,6 +1,7 @@
 """When a run is saved: at the end of every epoch, now and then inside, when it is best, and when it is stopped."""
 
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,10 @@ class LastCheckpoint(ModelCheckpoint):
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._interrupt_before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._stop_politely)
+        # Python lets only the main thread choose what a signal does.
+        if threading.current_thread() is threading.main_thread():
+            self._interrupt_before = signal.getsignal(signal.SIGINT)
+            signal.signal(signal.SIGINT, self._stop_politely)
 
     def _stop_politely(self, signum: int, frame: Any) -> None:
         """Treat Ctrl-C as SIGTERM, for which Lightning finishes the batch; a second Ctrl-C stops at once."""

@@ -191,8 +191,18 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def on_train_epoch_end(self) -> None:
+        self._refuse_divergence()
         for scheduler in _as_list(self.lr_schedulers()):
             scheduler.step()
+
+    def _refuse_divergence(self) -> None:
+        """Stop before a checkpoint of good weights is overwritten by one of bad ones."""
+        for name, value in self.trainer.callback_metrics.items():
+            if name.startswith("train/") and not torch.isfinite(value):
+                raise FloatingPointError(
+                    f"training has diverged: {name} is {value.item()} after {self.images_seen} images; the last "
+                    "checkpoint is of the epoch before"
+                )
 
     # --- drawing ---
 

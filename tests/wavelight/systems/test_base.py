@@ -147,6 +147,19 @@ def test_bf16_mixed_trains_in_bf16_and_keeps_float32_weights(tmp_path):
     assert all(parameter.isfinite().all() for parameter in system.parameters())
 
 
+def test_divergence_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
+    class Poison(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if pl_module.batches_seen == BATCHES_AN_EPOCH + 1:
+                batch["image"].fill_(float("nan"))
+
+    with pytest.raises(FloatingPointError, match="training has diverged: train/"):
+        fit(tmp_path, Poison())
+    kept = last(tmp_path)
+    assert kept["wavelight_progress"]["batches_seen"] == BATCHES_AN_EPOCH
+    assert all(tensor.isfinite().all() for tensor in kept["state_dict"].values())
+
+
 def test_schedules_step_once_an_epoch(tmp_path):
     rates = []
 
