@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 """A field of brightness or coverage: float32, ``(H, W)``, or what broadcasts to it."""
 
 Span = tuple[float, float]
