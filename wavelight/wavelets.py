@@ -1,7 +1,7 @@
 """Orthonormal wavelet transforms of images: a fast Haar path, and pytorch-wavelets for every other wavelet."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
@@ -81,7 +81,8 @@ def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
             f"an image of {height}x{width} has an odd side, which no wavelet level can halve"
         )
     if wavelet == "haar":
-        return _haar_analysis(image)
+        coarse, *details = haar_split(image)
+        return coarse, torch.cat(details, dim=1)
     _check_side(min(height, width), wavelet)
     transform = _analysis_module(wavelet, image.device)
     with torch.autocast(image.device.type, enabled=False):
@@ -110,7 +111,7 @@ def synthesis(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
             f"details of shape {tuple(details.shape)} do not go with a coarse band of {tuple(coarse.shape)}"
         )
     if wavelet == "haar":
-        return _haar_synthesis(coarse, details)
+        return haar_merge(coarse, *details.chunk(DETAIL_BANDS, dim=1))
     _check_side(2 * min(height, width), wavelet)
     transform = _synthesis_module(wavelet, coarse.device)
     with torch.autocast(coarse.device.type, enabled=False):
@@ -135,24 +136,54 @@ def filter_length(wavelet: str) -> int:
     return pywt.Wavelet(wavelet).dec_len
 
 
-def _haar_analysis(image: Tensor) -> tuple[Tensor, Tensor]:
-    top_left, top_right = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
-    bottom_left, bottom_right = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
+def haar_split(x: Tensor, scale: float = 0.5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the Haar bands of one level apart, for those who would cut them apart again.
+
+    Args:
+        x: ``(N, C, H, W)``, even ``H`` and ``W``, in any memory layout.
+        scale: What the sums of four pixels are multiplied by: 1/2 makes the transform orthonormal,
+            1/4 makes LL the mean.
+
+    Returns:
+        LL, LH, HL and HH, ``(N, C, H/2, W/2)`` each, in the layout of ``x``.
+    """
+    top_left, top_right = x[..., 0::2, 0::2], x[..., 0::2, 1::2]
+    bottom_left, bottom_right = x[..., 1::2, 0::2], x[..., 1::2, 1::2]
     top, top_edge = top_left + top_right, top_left - top_right
     bottom, bottom_edge = bottom_left + bottom_right, bottom_left - bottom_right
-    details = torch.cat([top - bottom, top_edge + bottom_edge, top_edge - bottom_edge], dim=1)
-    return (top + bottom) / 2, details / 2
+    return (
+        (top + bottom) * scale,
+        (top - bottom) * scale,
+        (top_edge + bottom_edge) * scale,
+        (top_edge - bottom_edge) * scale,
+    )
 
 
-def _haar_synthesis(coarse: Tensor, details: Tensor) -> Tensor:
-    high_rows, high_columns, diagonal = details.chunk(DETAIL_BANDS, dim=1)
-    top, bottom = coarse + high_rows, coarse - high_rows
-    top_edge, bottom_edge = high_columns + diagonal, high_columns - diagonal
-    rows = [
-        torch.stack([left + edge, left - edge], -1)
-        for left, edge in ((top, top_edge), (bottom, bottom_edge))
-    ]
-    return torch.stack(rows, -3).flatten(-4, -3).flatten(-2) / 2
+def haar_merge(ll: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
+    """Build ``(N, C, 2H, 2W)`` from the orthonormal bands of one level, in their memory layout.
+
+    Args:
+        ll: ``(N, C, H, W)``, as the other bands.
+        lh: High along the height.
+        hl: High along the width.
+        hh: High along both.
+    """
+    top, bottom = ll + lh, ll - lh
+    top_edge, bottom_edge = hl + hh, hl - hh
+    quarters = (top + top_edge, top - top_edge, bottom + bottom_edge, bottom - bottom_edge)
+    if ll.is_contiguous(memory_format=torch.channels_last) and not ll.is_contiguous():
+        pixels = _interleave([quarter.permute(0, 2, 3, 1) for quarter in quarters], 1)
+        return pixels.permute(0, 3, 1, 2) / 2
+    return _interleave(quarters, 2) / 2
+
+
+def _interleave(quarters: Sequence[Tensor], rows: int) -> Tensor:
+    """Put top left, top right, bottom left and bottom right pixels in their places; rows are that dimension."""
+    top_left, top_right, bottom_left, bottom_right = quarters
+    columns = rows + 1
+    top = torch.stack([top_left, top_right], columns + 1).flatten(columns, columns + 1)
+    bottom = torch.stack([bottom_left, bottom_right], columns + 1).flatten(columns, columns + 1)
+    return torch.stack([top, bottom], rows + 1).flatten(rows, rows + 1)
 
 
 def _check_side(side: int, wavelet: str) -> None:

@@ -2,5 +2,6 @@
 
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.ncsnpp import NCSNpp
+from wavelight.networks.wavelet_ncsnpp import WaveletNCSNpp
 
-__all__ = ["LargeDiscriminator", "NCSNpp", "SmallDiscriminator"]
+__all__ = ["LargeDiscriminator", "NCSNpp", "SmallDiscriminator", "WaveletNCSNpp"]

@@ -1,11 +1,10 @@
 """Residual blocks of NCSN++ (Song et al. 2021, after BigGAN), told a step and a style."""
 
 from math import sqrt
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
-from typing_extensions import override
 
 from wavelight.networks.conditioning import Condition
 from wavelight.networks.initialization import NEARLY_ZERO, fan_average
@@ -13,14 +12,35 @@ from wavelight.networks.normalization import AdaptiveGroupNorm
 from wavelight.networks.resampling import FilteredDown, convolve_filtered_up, filtered_up
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+class Sizes(NamedTuple):
+    """Lengths of what all residual blocks of a generator are told."""
+
+    step: int
+    """Of the embedding of the diffusion step."""
+
+    style: int
+    """Of what the latent is mapped to."""
+
+
+class Halved(NamedTuple):
+    """What a block that halves the resolution puts out."""
+
+    features: Tensor
+    """``(N, outputs, H/2, W/2)``."""
+
+    details: Tensor | None
+    """What halving took from the features, for the block that will double them again; None where it
+    is given up."""
+
+
+class Residual(nn.Module):
+    """The layers of all residual blocks: two 3x3 convolutions beside a shortcut.
 
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        step: Length of the embedding of the diffusion step.
-        style: Length of the style.
+        sizes: Of what the block is told.
+        mapped: Whether the shortcut maps channels.
     """
 
     published_names: ClassVar = {
@@ -31,62 +51,79 @@ class ResidualBlock(nn.Module):
         "conv_out": "Conv_1",
         "shortcut": "Conv_2",
     }
-    resamples: ClassVar[bool] = False
 
-    def __init__(self, inputs: int, outputs: int, step: int, style: int) -> None:
+    def __init__(self, inputs: int, outputs: int, sizes: Sizes, mapped: bool) -> None:
         super().__init__()
-        self.norm_in = AdaptiveGroupNorm(inputs, style)
+        self.norm_in = AdaptiveGroupNorm(inputs, sizes.style)
         self.conv_in = fan_average(nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.step = fan_average(nn.Linear(step, outputs))
-        self.norm_out = AdaptiveGroupNorm(outputs, style)
+        self.step = fan_average(nn.Linear(sizes.step, outputs))
+        self.norm_out = AdaptiveGroupNorm(outputs, sizes.style)
         self.conv_out = fan_average(nn.Conv2d(outputs, outputs, 3, padding=1), NEARLY_ZERO)
-        mapped = inputs != outputs or self.resamples
         self.shortcut = fan_average(nn.Conv2d(inputs, outputs, 1)) if mapped else nn.Identity()
+
+    def _opened(self, x: Tensor, condition: Condition) -> Tensor:
+        """Return what the first convolution reads."""
+        return functional.silu(self.norm_in(x, condition.affine_in))
+
+    def _closed(self, h: Tensor, passed: Tensor, condition: Condition) -> Tensor:
+        """Return what the block puts out, from its first convolution's output and its shortcut's."""
+        h = h + condition.shift[:, :, None, None]
+        h = self.conv_out(functional.silu(self.norm_out(h, condition.affine_out)))
+        return (passed + h) / sqrt(2)
+
+
+class ResidualBlock(Residual):
+    """Keeps the resolution.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        sizes: Of what the block is told.
+    """
+
+    def __init__(self, inputs: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__(inputs, outputs, sizes, mapped=inputs != outputs)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Map features ``(N, inputs, H, W)``, given the condition that this block's layers make."""
-        h = self._enter(functional.silu(self.norm_in(x, condition.affine_in)))
-        h = h + condition.shift[:, :, None, None]
-        h = self.conv_out(functional.silu(self.norm_out(h, condition.affine_out)))
-        return (self._pass_by(x) + h) / sqrt(2)
-
-    def _enter(self, h: Tensor) -> Tensor:
-        return self.conv_in(h)
-
-    def _pass_by(self, x: Tensor) -> Tensor:
-        return self.shortcut(x)
+        h = self.conv_in(self._opened(x, condition))
+        return self._closed(h, self.shortcut(x), condition)
 
 
-class DownBlock(ResidualBlock):
-    """Halves the resolution, before its first convolution and in its shortcut."""
+class DownBlock(Residual):
+    """Halves the resolution by the filter, before its first convolution and in its shortcut.
 
-    resamples = True
+    Args:
+        channels: Channels that come in, and go out.
+        sizes: Of what the block is told.
+    """
 
-    def __init__(self, inputs: int, outputs: int, step: int, style: int) -> None:
-        super().__init__(inputs, outputs, step, style)
+    def __init__(self, channels: int, sizes: Sizes) -> None:
+        super().__init__(channels, channels, sizes, mapped=True)
         self.down = FilteredDown()
 
-    @override
-    def _enter(self, h: Tensor) -> Tensor:
-        return self.conv_in(self.down(h))
-
-    @override
-    def _pass_by(self, x: Tensor) -> Tensor:
-        return self.shortcut(self.down(x))
+    def forward(self, x: Tensor, condition: Condition) -> Halved:
+        """Halve features ``(N, channels, H, W)``; their details are given up."""
+        h = self.conv_in(self.down(self._opened(x, condition)))
+        return Halved(self._closed(h, self.shortcut(self.down(x)), condition), None)
 
 
-class UpBlock(ResidualBlock):
-    """Doubles the resolution, before its first convolution and in its shortcut."""
+class UpBlock(Residual):
+    """Doubles the resolution by the filter, before its first convolution and in its shortcut.
 
-    resamples = True
+    Args:
+        channels: Channels that come in, and go out.
+        sizes: Of what the block is told.
+    """
 
-    @override
-    def _enter(self, h: Tensor) -> Tensor:
-        return convolve_filtered_up(h, self.conv_in.weight, self.conv_in.bias)
+    def __init__(self, channels: int, sizes: Sizes) -> None:
+        super().__init__(channels, channels, sizes, mapped=True)
 
-    @override
-    def _pass_by(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, details: Tensor | None, condition: Condition) -> Tensor:
+        """Double features ``(N, channels, H, W)``; there are no details to put back."""
+        h = convolve_filtered_up(self._opened(x, condition), self.conv_in.weight, self.conv_in.bias)
         # Filters of pixels and maps of channels commute; a map is cheaper on fewer pixels.
         # The filter takes zeros for what is outside the image, so the bias has to wait.
         weight, bias = self.shortcut.parameters()
-        return filtered_up(functional.conv2d(x, weight)) + bias[:, None, None]
+        passed = filtered_up(functional.conv2d(x, weight)) + bias[:, None, None]
+        return self._closed(h, passed, condition)
