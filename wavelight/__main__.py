@@ -18,7 +18,13 @@ _FUNCTIONS = {
         "draw images from a checkpoint; needs no configuration",
     ),
     "export": ("wavelight.checkpoints", "export", "write a checkpoint's generator as safetensors"),
+    "convert": (
+        "wavelight.checkpoints",
+        "convert",
+        "write a checkpoint from published weights of WaveDiff or DDGAN",
+    ),
     "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
+    "time": ("wavelight.timing", "time", "measure how long drawing takes, as papers do"),
     "benchmark": ("wavelight.benchmark", "main", "measure the speed of networks and training"),
 }
 

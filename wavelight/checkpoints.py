@@ -1,8 +1,17 @@
 """From files to systems that draw, and from systems to files that others read."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from wavelight.configurations import shipped_experiment, shipped_experiments
+from wavelight.models import GenerativeModel
+from wavelight.models.denoising_gan import DISCRIMINATOR, GENERATOR
+from wavelight.networks.published import differences, load_published
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import (
@@ -11,8 +20,12 @@ from wavelight.weights import (
     read_checkpoint,
     read_safetensors,
     state_of,
+    write_checkpoint,
     write_safetensors,
 )
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 
 def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
@@ -51,12 +64,160 @@ def system_from_config(text: str) -> ImageGenerator:
         text: YAML, with a section ``model``.
     """
     import yaml
+
+    parser = _model_parser()
+    config = parser.parse_object({"model": yaml.safe_load(text)["model"]})
+    return parser.instantiate(config).model
+
+
+def _model_parser() -> "ArgumentParser":
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageGenerator, "model")
-    config = parser.parse_object({"model": yaml.safe_load(text)["model"]})
-    return parser.instantiate(config).model
+    return parser
+
+
+def experiment_config(name: str) -> str:
+    """Return the configuration of the model and the data of an experiment that comes with the package.
+
+    Args:
+        name: The stem of its file, such as ``celeba256``.
+
+    Returns:
+        YAML, for :func:`system_from_config`, with every value of the model written out.
+
+    Raises:
+        ValueError: If there is no such experiment.
+    """
+    import yaml
+
+    config = yaml.safe_load(shipped_experiment(name).read_text())
+    model = config["model"]
+    # The command line links these, see wavelight.cli.
+    linked = {"image_size": config["data"]["image_size"], "seed": config["seed_everything"]}
+    model["init_args"] |= linked
+    parser = _model_parser()
+    resolved = parser.dump(parser.parse_object({"model": model}), skip_unset=False)
+    parts = {"seed_everything": linked["seed"], **yaml.safe_load(resolved), "data": config["data"]}
+    return yaml.safe_dump(parts, sort_keys=False)
+
+
+def from_published(
+    source: str | Path | Mapping[str, Tensor], experiment: str, player: str = "generator"
+) -> nn.Module:
+    """Build a network of an experiment with weights that its authors, or DDGAN's, published.
+
+    Args:
+        source: A file ``netG_<epoch>.pth``, or the state dict in it; the ``module.`` before its
+            names may stand. Nothing but tensors and plain values is unpickled.
+        experiment: The stem of the experiment's file: ``celeba256``. Some experiments have equal
+            networks (church's is celeba256's), whose files nothing tells apart.
+        player: ``generator``, which is called ``(x, t, z)`` with t the index of the cleaner of the
+            two images of a step, or ``discriminator``, which is called ``(x_t, t, x_{t+1})``.
+
+    Returns:
+        The network, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no such experiment or player, or if the weights are not those of its
+            network; then it names the experiments whose they are.
+    """
+    system = system_from_config(experiment_config(experiment))
+    return _load_player(system, experiment, player, source).eval()
+
+
+def convert(source: Path, experiment: str, out: Path, discriminator: Path | None = None) -> None:
+    """Write a checkpoint from published weights, for test, predict, sample, export and fit --ckpt_path.
+
+    A training that is given the file starts anew from its weights: published files hold no
+    optimizer's state.
+
+    Args:
+        source: A published generator, ``netG_<epoch>.pth``.
+        experiment: The experiment that it was trained with, such as ``celeba256``, which also
+            decides the order of the sub-bands. Another network is refused, but nothing tells church
+            from celeba256, whose networks are equal.
+        out: The file to write, ending in .ckpt.
+        discriminator: The weights of the discriminator, under their published names; none leaves it
+            untrained.
+    """
+    import yaml
+
+    if Path(out).suffix != ".ckpt":
+        raise ValueError(f"the file to write ends in .ckpt, which {out} does not")
+    config = experiment_config(experiment)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(yaml.safe_load(config)["seed_everything"])
+        system = system_from_config(config)
+    if system.factorization.needs_statistics():
+        raise ValueError(
+            f"{experiment} scales bands by statistics of its data, which are not in {source}"
+        )
+    _load_player(system, experiment, GENERATOR, source)
+    if discriminator is not None:
+        _load_player(system, experiment, DISCRIMINATOR, discriminator)
+    system.config_text = config
+    checkpoint = {
+        "state_dict": system.state_dict(),
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": L.__version__,
+        # Without it, Lightning shows the file to no callback.
+        "callbacks": {},
+    }
+    system.on_save_checkpoint(checkpoint)
+    write_checkpoint(Path(out), checkpoint)
+
+
+def _load_player(
+    system: ImageGenerator,
+    experiment: str,
+    player: str,
+    source: str | Path | Mapping[str, Tensor],
+) -> nn.Module:
+    """Load published weights into a player of an experiment's system, and return its network."""
+    players = _players(system)
+    if player not in players:
+        known = " and ".join(players) or "none"
+        raise ValueError(f"{experiment} has no player {player!r} to load; it has {known}")
+    if isinstance(source, Mapping):
+        state, given = source, "the state dict"
+    else:
+        state, given = read_checkpoint(Path(source)), str(source)
+    wrong = differences(players[player], state)
+    if wrong:
+        fitting = " or ".join(_fitting_experiments(player, state))
+        others = f" and {len(wrong) - 1} more are" if len(wrong) > 1 else " is"
+        raise ValueError(
+            f"{given} is not the {player} of {experiment}: {wrong[0]!r}{others} missing, unknown "
+            f"or of another shape; it fits {fitting or f'no {player} of the experiments that ship'}"
+        )
+    load_published(players[player], state)
+    return players[player]
+
+
+def _fitting_experiments(player: str, state: Mapping[str, Tensor]) -> list[str]:
+    """Return the experiments that ship whose player has published tensors of these names and shapes."""
+    with torch.device("meta"):
+        networks = {
+            name: _players(system_from_config(experiment_config(name))).get(player)
+            for name in shipped_experiments()
+        }
+    return [
+        name
+        for name, network in networks.items()
+        if network is not None and not differences(network, state)
+    ]
+
+
+def _players(system: ImageGenerator) -> dict[str, nn.Module]:
+    """Return the networks of a system of one model by the names of its players; no other was published."""
+    models = [model for model in system.models if isinstance(model, GenerativeModel)]
+    if len(models) > 1:
+        return {}
+    return {name: player.network for name, player in models[0].players().items()}
 
 
 def export(checkpoint: Path, out: Path, raw: bool = False) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.wavelets import (
@@ -23,6 +24,9 @@ Draw = Callable[[int, Tensor | None], Tensor]
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
+
+HAAR_TAPS = 2
+"""Length of Haar's filters, and of no other wavelet's."""
 
 
 class Factor(NamedTuple):
@@ -49,6 +53,14 @@ class BandScaling(ABC):
             statistics: Of the band over the training set; None where they are not known yet.
         """
 
+    def bounds(self, wavelet: str) -> bool:
+        """Tell whether the scaled bands of images in [-1, 1] lie there, too, whatever the level.
+
+        Args:
+            wavelet: The wavelet of the bands, by PyWavelets' name.
+        """
+        return False
+
 
 class Unscaled(BandScaling):
     """Leaves bands as the orthonormal transform gives them."""
@@ -68,6 +80,29 @@ class Half(BandScaling):
         self, level: int, channels: int, statistics: BandStatistics | None
     ) -> tuple[Tensor, Tensor]:
         return torch.zeros(channels), torch.full((channels,), 2.0**level)
+
+    @override
+    def bounds(self, wavelet: str) -> bool:
+        # Longer filters weigh pixels with more than 2 per level in all.
+        return filter_length(wavelet) == HAAR_TAPS
+
+
+class Peak(BandScaling):
+    """Divides each channel by the largest magnitude it has over the training set: in [-1, 1] for any wavelet."""
+
+    needs_statistics = True
+
+    @override
+    def mean_and_scale(
+        self, level: int, channels: int, statistics: BandStatistics | None
+    ) -> tuple[Tensor, Tensor]:
+        if statistics is None:
+            return torch.zeros(channels), torch.ones(channels)
+        return torch.zeros(channels), statistics.peak.float()
+
+    @override
+    def bounds(self, wavelet: str) -> bool:
+        return True
 
 
 class Scalar(BandScaling):
@@ -166,6 +201,10 @@ class Factorization(nn.Module, ABC):
         """Tell whether :meth:`fit` must be called before training."""
         return any(band.scaling.needs_statistics for band in self._bands())
 
+    def bounded(self) -> bool:
+        """Tell whether the targets of images in [-1, 1] lie there, too."""
+        return all(band.scaling.bounds(self.wavelet) for band in self._bands())
+
     def fit(self, statistics: list[LevelStatistics]) -> None:
         """Choose the scale of each band.
 
@@ -194,16 +233,24 @@ class Pixels(Factorization):
 
 
 class Subbands(Factorization):
-    """One factor: the four bands of one wavelet level as channels, LL first (Phung et al., 2023).
+    """One factor: all bands of a wavelet transform as channels, at the resolution of the coarsest.
+
+    With one level these are the four bands LL, LH, HL, HH (Phung et al., 2023). With more, LL is
+    split again and again; the LL of the last level comes first, then the details of the last level,
+    those of the level before, and so on. Details of finer levels are brought to the coarsest
+    resolution by turning blocks of pixels into channels, so that nothing is lost: ``4**levels`` times
+    the image's channels at its side divided by ``2**levels``.
 
     Args:
         wavelet: The wavelet, by PyWavelets' name.
-        order: The order of the detail bands behind LL.
+        order: The order of the detail bands of each level.
         scaling: How bands are scaled; ``Half`` as published.
         channels: The channels of the images.
-    """
+        levels: How often the image is halved; once as published.
 
-    levels = 1
+    Raises:
+        ValueError: If there is no level, or no wavelet of this name.
+    """
 
     def __init__(
         self,
@@ -211,39 +258,51 @@ class Subbands(Factorization):
         order: BandOrder = BandOrder.PYTORCH_WAVELETS,
         scaling: BandScaling | None = None,
         channels: int = 3,
+        levels: int = 1,
     ) -> None:
         super().__init__()
-        filter_length(wavelet)
+        _check_transform(wavelet, levels)
         self.wavelet = wavelet
         self.order = order
+        self.levels = levels
         scaling = scaling or Half()
-        self.coarse = ScaledBand(scaling, level=1, channels=channels)
-        self.details = ScaledBand(scaling, level=1, channels=DETAIL_BANDS * channels)
+        self.coarse = ScaledBand(scaling, levels, channels)
+        self.details = _scaled_bands(scaling, levels, DETAIL_BANDS * channels)
 
     @override
     def target_shapes(self, image: Shape) -> list[Shape]:
         channels, height, width = image
-        _check_divisible(height, width, levels=1)
-        return [((1 + DETAIL_BANDS) * channels, height // 2, width // 2)]
+        _check_sides(height, width, self.wavelet, self.levels)
+        return [(channels * 4**self.levels, height >> self.levels, width >> self.levels)]
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:
-        coarse, details = analysis(image, self.wavelet)
-        details = self.order.arrange(self.details(details))
-        return [Factor(torch.cat([self.coarse(coarse), details], dim=1), None)]
+        levels = _analyses(image, self.wavelet, self.levels)
+        bands = [self.coarse(levels[-1].coarse)]
+        for level in range(self.levels, 0, -1):
+            details = _band(self.details, level)(levels[level - 1].details)
+            block = 2 ** (self.levels - level)
+            bands.append(functional.pixel_unshuffle(self.order.arrange(details), block))
+        return [Factor(torch.cat(bands, dim=1), None)]
 
     @override
     def decode(self, draw: Draw) -> Tensor:
         bands = draw(0, None)
-        channels = bands.shape[1] // (1 + DETAIL_BANDS)
-        coarse, details = bands.split([channels, DETAIL_BANDS * channels], dim=1)
-        details = self.details.inverse(self.order.arrange(details))
-        return synthesis(self.coarse.inverse(coarse), details, self.wavelet)
+        channels = bands.shape[1] // 4**self.levels
+        sizes = [DETAIL_BANDS * channels * 4**finer for finer in range(self.levels)]
+        coarse, *stacked = bands.split([channels, *sizes], dim=1)
+        image = self.coarse.inverse(coarse)
+        for finer, details in enumerate(stacked):
+            details = self.order.arrange(functional.pixel_shuffle(details, 2**finer))
+            scaled = _band(self.details, self.levels - finer)
+            image = synthesis(image, scaled.inverse(details), self.wavelet)
+        return image
 
     @override
     def fit(self, statistics: list[LevelStatistics]) -> None:
-        self.coarse.fit(statistics[1].coarse)
-        self.details.fit(statistics[1].details)
+        self.coarse.fit(statistics[self.levels].coarse)
+        for level in range(1, self.levels + 1):
+            _band(self.details, level).fit(statistics[level].details)
 
 
 class Pyramid(Factorization):
@@ -256,7 +315,7 @@ class Pyramid(Factorization):
         channels: The channels of the images.
 
     Raises:
-        ValueError: If there is no level.
+        ValueError: If there is no level, or no wavelet of this name.
     """
 
     def __init__(
@@ -267,22 +326,17 @@ class Pyramid(Factorization):
         channels: int = 3,
     ) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"a pyramid needs at least 1 level, not {levels}")
-        filter_length(wavelet)
+        _check_transform(wavelet, levels)
         self.levels = levels
         self.wavelet = wavelet
         scaling = scaling or PerChannel()
-        each = range(1, levels + 1)
-        self.coarse = nn.ModuleList(ScaledBand(scaling, level, channels) for level in each)
-        self.details = nn.ModuleList(
-            ScaledBand(scaling, level, DETAIL_BANDS * channels) for level in each
-        )
+        self.coarse = _scaled_bands(scaling, levels, channels)
+        self.details = _scaled_bands(scaling, levels, DETAIL_BANDS * channels)
 
     @override
     def target_shapes(self, image: Shape) -> list[Shape]:
         channels, height, width = image
-        _check_divisible(height, width, self.levels)
+        _check_sides(height, width, self.wavelet, self.levels)
         coarsest = (channels, height >> self.levels, width >> self.levels)
         details = [
             (DETAIL_BANDS * channels, height >> level, width >> level)
@@ -292,40 +346,74 @@ class Pyramid(Factorization):
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:
-        coarse = image
-        factors: list[Factor] = []
-        for scale_coarse, scale_details in zip(self.coarse, self.details, strict=True):
-            coarse, details = analysis(coarse, self.wavelet)
-            factors.append(Factor(scale_details(details), scale_coarse(coarse)))
-        return [Factor(scale_coarse(coarse), None), *reversed(factors)]
+        details = [
+            Factor(
+                _band(self.details, level)(bands.details), _band(self.coarse, level)(bands.coarse)
+            )
+            for level, bands in enumerate(_analyses(image, self.wavelet, self.levels), start=1)
+        ]
+        coarsest = details[-1].condition
+        assert coarsest is not None
+        return [Factor(coarsest, None), *reversed(details)]
 
     @override
     def decode(self, draw: Draw) -> Tensor:
         condition = draw(0, None)
         for index, level in enumerate(range(self.levels, 0, -1), start=1):
-            coarse, details = self._band(self.coarse, level), self._band(self.details, level)
+            coarse, details = _band(self.coarse, level), _band(self.details, level)
             image = synthesis(
                 coarse.inverse(condition),
                 details.inverse(draw(index, condition)),
                 self.wavelet,
             )
-            condition = self._band(self.coarse, level - 1)(image) if level > 1 else image
+            condition = _band(self.coarse, level - 1)(image) if level > 1 else image
         return condition
 
     @override
     def fit(self, statistics: list[LevelStatistics]) -> None:
         for level in range(1, self.levels + 1):
-            self._band(self.coarse, level).fit(statistics[level].coarse)
-            self._band(self.details, level).fit(statistics[level].details)
-
-    @staticmethod
-    def _band(bands: nn.ModuleList, level: int) -> ScaledBand:
-        band = bands[level - 1]
-        assert isinstance(band, ScaledBand)
-        return band
+            _band(self.coarse, level).fit(statistics[level].coarse)
+            _band(self.details, level).fit(statistics[level].details)
 
 
-def _check_divisible(height: int, width: int, levels: int) -> None:
+class _Level(NamedTuple):
+    """The bands of one level of a wavelet transform."""
+
+    coarse: Tensor
+    details: Tensor
+
+
+def _analyses(image: Tensor, wavelet: str, levels: int) -> list[_Level]:
+    """Split images, then their LL, and so on; the finest level comes first."""
+    found: list[_Level] = []
+    for _ in range(levels):
+        found.append(_Level(*analysis(found[-1].coarse if found else image, wavelet)))
+    return found
+
+
+def _scaled_bands(scaling: BandScaling, levels: int, channels: int) -> nn.ModuleList:
+    return nn.ModuleList(ScaledBand(scaling, level, channels) for level in range(1, levels + 1))
+
+
+def _band(bands: nn.ModuleList, level: int) -> ScaledBand:
+    band = bands[level - 1]
+    assert isinstance(band, ScaledBand)
+    return band
+
+
+def _check_transform(wavelet: str, levels: int) -> None:
+    filter_length(wavelet)
+    if levels < 1:
+        raise ValueError(f"a wavelet transform needs at least 1 level, not {levels}")
+
+
+def _check_sides(height: int, width: int, wavelet: str, levels: int) -> None:
+    size = height if height == width else f"{height}x{width}"
     if height % 2**levels or width % 2**levels:
-        size = height if height == width else f"{height}x{width}"
         raise ValueError(f"image_size {size} is not divisible by 2**levels = {2**levels}")
+    taps, side = filter_length(wavelet), min(height, width) >> (levels - 1)
+    if side < taps:
+        raise ValueError(
+            f"image_size {size} leaves a side of {side} for level {levels}, but wavelet {wavelet!r} has "
+            f"{taps} taps and needs as many pixels"
+        )

@@ -8,11 +8,13 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from wavelight.drawing import ImageFolder, digest
 from wavelight.systems import ImageGenerator
+from wavelight.weights import holds_run, read_checkpoint
 
 # What Lightning says about every run here, and what does not hold for them or is no news.
 _NO_NEWS = (
@@ -23,6 +25,9 @@ _NO_NEWS = (
     ".*``instantiate_classes`` was deprecated",
     "Total length of `list` across ranks is zero",
 )
+
+_WORDS = ("last", "best", "hpc")
+"""What Lightning takes in place of a checkpoint's path."""
 
 
 class Trainer(L.Trainer):
@@ -52,9 +57,14 @@ class Trainer(L.Trainer):
             val_dataloaders: Batches, where there is no data module.
             datamodule: The data.
             ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there
-                is one.
+                is one. From weights alone, of ``wavelight convert`` or ``export``, a new run
+                starts.
         """
         self._refuse_what_players_cannot_use()
+        path = _file(ckpt_path)
+        if path is not None and not holds_run(path):
+            _start_from(model, path)
+            ckpt_path = None
         super().fit(
             model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
         )
@@ -97,6 +107,7 @@ class Trainer(L.Trainer):
             datamodule: The data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
+        _refuse_bare_network(ckpt_path)
         return super().validate(
             model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
         )
@@ -116,6 +127,7 @@ class Trainer(L.Trainer):
             datamodule: The data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
+        _refuse_bare_network(ckpt_path)
         return super().test(model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]
@@ -145,6 +157,7 @@ class Trainer(L.Trainer):
             npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an
                 image.
         """
+        _refuse_bare_network(ckpt_path)
         folder = ImageFolder(out, images, seed)
         numbers = folder.missing()
         self.callbacks.append(_Writer(folder))  # type: ignore[attr-defined]
@@ -164,6 +177,35 @@ class Trainer(L.Trainer):
             )
         if npz and self.is_global_zero:
             folder.pack()
+
+
+def _file(ckpt_path: str | None) -> Path | None:
+    """Return the file that is meant, where it is one and not a word that Lightning knows, such as ``last``."""
+    if ckpt_path is None or ckpt_path in _WORDS or not Path(ckpt_path).is_file():
+        return None
+    return Path(ckpt_path)
+
+
+def _refuse_bare_network(ckpt_path: str | None) -> None:
+    path = _file(ckpt_path)
+    if path is None:
+        return
+    if path.suffix == ".safetensors" or "state_dict" not in read_checkpoint(path, mapped=True):
+        raise ValueError(
+            f"{path} holds a network alone: `wavelight sample` draws from an exported one, and `wavelight convert` "
+            "makes a checkpoint from a published one"
+        )
+
+
+def _start_from(model: ImageGenerator, path: Path) -> None:
+    """Let a new run start from the weights of a file that holds no run to go on with."""
+    if model.start_from is not None and Path(model.start_from) != path:
+        raise ValueError(
+            f"--ckpt_path {path} and model.init_args.start_from {model.start_from} both name weights that a new run "
+            "starts from; give one of them"
+        )
+    rank_zero_info(f"{path} holds weights but no optimizers: a new run starts from them.")
+    model.start_from = path
 
 
 class _Writer(BasePredictionWriter):

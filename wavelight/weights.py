@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from wavelight.networks.published import load_published
 
@@ -13,26 +15,72 @@ TRAINING_KEY = "wavelight_training_weights"
 """Where a checkpoint keeps the weights that go on learning, beside the averaged ones of its ``state_dict``."""
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU, unpickling nothing but tensors and plain values.
+
+    Args:
+        path: The file.
+        mapped: Whether tensors stay in the file until somebody looks at them, which is fast where
+            only names are wanted.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, or is cut short.
+        ValueError: If the file is no checkpoint, is cut short, or holds other objects.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    # Files of before PyTorch 1.6 are no archives, and cannot be mapped.
+    mapped = mapped and is_zipfile(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint; it is damaged or something else"
-        ) from error
+        raise ValueError(_why_unreadable(path)) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(
             f"{path} holds a {type(checkpoint).__name__} where a checkpoint has named parts"
         )
     return checkpoint
+
+
+def _why_unreadable(path: Path) -> str:
+    try:
+        objects = get_unsafe_globals_in_checkpoint(path)
+    except Exception:
+        objects = []
+    if objects:
+        return (
+            f"{path} holds {objects[0]} beside weights, which is not read because it could run code; what is needed "
+            "has weights alone, as the published netG_<epoch>.pth have and content.pth has not"
+        )
+    return f"{path} cannot be read as a checkpoint; it is damaged or something else"
+
+
+def holds_run(path: Path) -> bool:
+    """Tell whether a file holds a run that can go on, not weights alone, from which a new one can start.
+
+    Args:
+        path: Any file that :func:`load_weights` takes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint, or is cut short.
+    """
+    return path.suffix != ".safetensors" and "optimizer_states" in read_checkpoint(
+        path, mapped=True
+    )
+
+
+def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint, under a temporary name first, so that no half-written file is left.
+
+    Args:
+        path: The file.
+        checkpoint: Its parts: tensors and plain values.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    torch.save(dict(checkpoint), temporary)
+    temporary.replace(path)
 
 
 def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, Tensor]:

@@ -26,3 +26,18 @@ class Recorder(L.Callback):
     def on_train_end(self, trainer, pl_module):
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.seen, self.folder / f"rank{trainer.global_rank}of{trainer.world_size}.pt")
+
+
+class AtStart(L.Callback):
+    """Writes the weights that a process starts from to a file of its own.
+
+    Args:
+        folder: Where the files go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def on_train_start(self, trainer, pl_module):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.save(pl_module.state_dict(), self.folder / f"start{trainer.global_rank}.pt")

@@ -199,13 +199,14 @@ def test_help_lists_the_commands(capsys):
         "predict",
         "sample",
         "export",
+        "convert",
         "prepare",
         "benchmark",
     ):
         assert f"\n  {command} " in said
 
 
-@pytest.mark.parametrize("command", ["sample", "export", "prepare"])
+@pytest.mark.parametrize("command", ["sample", "export", "convert", "prepare"])
 def test_functions_are_documented(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

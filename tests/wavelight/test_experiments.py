@@ -1,16 +1,108 @@
-"""Every experiment in the folder parses, trains a batch at its own size, and says what it needs first."""
+"""Every experiment in the folder parses, is as published, trains a batch at its own size, and says what it needs."""
 
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import yaml
 
 from wavelight.__main__ import main
+from wavelight.cli import CLI
+from wavelight.wavelets import BandOrder
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").glob("*.yaml"))
+PUBLISHED = [path for path in EXPERIMENTS if path.stem != "demo"]
 
-pytestmark = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+every_published = pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+
+
+class Networks(NamedTuple):
+    """What the published flags say about the networks, and how many parameters come of it."""
+
+    resolution: int
+    width: int
+    multipliers: list[int]
+    attention: list[int]
+    mapping: int
+    generator: int
+    discriminator: int
+
+
+class Training(NamedTuple):
+    """What the published flags say about the training of one data set, for each of its systems."""
+
+    image_size: int
+    images: int
+    steps: int
+    rates: tuple[float, float]
+    r1: tuple[float, int]
+    decay: float
+
+
+class Run(NamedTuple):
+    """Batch on all GPUs, number of GPUs, epochs, and the order of the bands."""
+
+    batch: int
+    devices: int
+    epochs: int
+    bands: BandOrder | None = None
+
+
+# specs/wavediff.md, sections 2.8, 5.3, 5.4 and 5.5.
+NETWORKS = {
+    "cifar10": Networks(16, 128, [1, 2, 2], [32], 4, 33_370_124, 7_630_593),
+    "stl10": Networks(32, 128, [1, 2, 2, 2], [16], 4, 55_585_292, 12_743_937),
+    "celeba256": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "celeba512": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 44_853_004, 27_739_521),
+    "celeba1024": Networks(512, 64, [1, 1, 2, 2, 4, 4], [], 3, 44_186_416, 27_739_521),
+    "church": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "celeba256_plain": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 28_366_220, 22_626_177),
+    "celeba256_no_residual": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 30_358_796, 22_626_177),
+    "celeba256_no_updown": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 29_492_876, 22_626_177),
+    "celeba256_no_bottleneck": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "cifar10_ddgan": Networks(32, 128, [1, 2, 2, 2], [16], 4, 48_432_515, 12_741_633),
+    "stl10_ddgan": Networks(64, 128, [1, 2, 2, 2], [16], 4, 48_432_515, 12_741_633),
+    "celeba256_ddgan": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+    "celeba512_ddgan": Networks(512, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+    "church_ddgan": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+}
+TRAINING = {
+    "cifar10": Training(32, 50_000, 4, (1.6e-4, 1.25e-4), (0.02, 15), 0.9999),
+    "stl10": Training(64, 100_000, 4, (1.6e-4, 1.25e-4), (0.02, 15), 0.9999),
+    "celeba256": Training(256, 27_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "celeba512": Training(512, 30_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "celeba1024": Training(1024, 30_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "church": Training(256, 120_000, 4, (1.6e-4, 1e-4), (1.0, 10), 0.999),
+}
+RUNS = {
+    "cifar10": Run(256, 1, 1800, BandOrder.PYTORCH_WAVELETS),
+    "stl10": Run(256, 1, 900, BandOrder.PYTORCH_WAVELETS),
+    "celeba256": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba512": Run(32, 8, 400, BandOrder.PYTORCH_WAVELETS),
+    "celeba1024": Run(32, 8, 400, BandOrder.WAVECNET),
+    "church": Run(64, 4, 500, BandOrder.PYTORCH_WAVELETS),
+    "celeba256_plain": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_residual": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_updown": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_bottleneck": Run(64, 2, 500, BandOrder.WAVECNET),
+    "cifar10_ddgan": Run(256, 4, 1800),
+    "stl10_ddgan": Run(128, 1, 1800),
+    "celeba256_ddgan": Run(32, 4, 800),
+    "celeba512_ddgan": Run(16, 8, 400),
+    "church_ddgan": Run(64, 8, 500),
+}
+# Which options of the generator an experiment has beside the common ones.
+PARTS = {
+    "celeba1024": {"patch": 2},
+    "celeba256_no_residual": {"wavelet_pyramid": False},
+    "celeba256_no_updown": {"frequency_resampling": False},
+    "celeba256_no_bottleneck": {"frequency_bottleneck": False},
+}
+# Those of WaveDiff with the plain generator; DDGAN has no other.
+PLAIN = ("cifar10", "celeba256_plain")
 
 
 @pytest.fixture(autouse=True)
@@ -19,44 +111,223 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["wavelight"])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_MODE", "disabled")
+    # A trainer sets it for the whole process.
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
 
 
-def test_first_comment_tells_command_hardware_and_expectation(path):
-    comment = "".join(
-        line for line in path.read_text().splitlines(keepends=True) if line.startswith("#")
+def read(path):
+    return yaml.safe_load(path.read_text())
+
+
+def first_comment(path):
+    lines = path.read_text().splitlines()
+    return " ".join(
+        line.removeprefix("#").strip() for line in lines[: lines.index("seed_everything: 1024")]
     )
+
+
+def data_set(path):
+    return path.stem.split("_")[0]
+
+
+def callbacks(config):
+    """The callbacks by the last part of their name, in their order."""
+    return {
+        entry["class_path"].rpartition(".")[2]: entry.get("init_args", {})
+        for entry in config["trainer"]["callbacks+"]
+    }
+
+
+@every_experiment
+def test_first_comment_tells_command_hardware_and_expectation(path):
+    comment = first_comment(path)
     assert f"python -m wavelight fit --config experiments/{path.name}" in comment
     for word in ("Hardware", "Expected"):
         assert word in comment
 
 
+@every_experiment
 def test_configuration_is_ordered_and_visible(path):
-    config = yaml.safe_load(path.read_text())
+    config = read(path)
     assert list(config) == ["seed_everything", "trainer", "model", "data"]
     assert config["trainer"]["default_root_dir"] == f"runs/{path.stem}"
 
 
+@every_experiment
 def test_schedule_ends_with_the_run(path):
-    config = yaml.safe_load(path.read_text())
+    config = read(path)
     length = config["model"]["init_args"]["scheduler"]["init_args"]["T_max"]
     assert config["trainer"]["max_epochs"] - length in (0, 1)
 
 
-def test_training_starts_without_the_real_data(path, tmp_path):
-    """One batch through the whole configuration, with scenes for its images, and its evaluation left out."""
-    config = yaml.safe_load(path.read_text())
-    size = config["data"]["image_size"]
-    if size > 64:
-        pytest.skip(
-            "a batch at full size takes long: see test_large_experiments_train_at_full_size"
+def test_facts_and_experiments_are_of_the_same_names():
+    names = {path.stem for path in PUBLISHED}
+    assert names == set(NETWORKS) == set(RUNS)
+    assert {data_set(path) for path in PUBLISHED} == set(TRAINING)
+
+
+@every_published
+def test_training_is_as_published(path):
+    config, facts, run = read(path), TRAINING[data_set(path)], RUNS[path.stem]
+    trainer, parts, data = config["trainer"], config["model"]["init_args"], config["data"]
+    optimizers = [parts[f"{player}_optimizer"] for player in ("generator", "discriminator")]
+    assert trainer["devices"] == run.devices
+    # The published loop runs from epoch 0 to the last, both included.
+    assert trainer["max_epochs"] == run.epochs + 1
+    assert trainer["limit_train_batches"] == facts.images // run.batch
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": facts.decay}
+    assert tuple(optimizer["init_args"]["lr"] for optimizer in optimizers) == facts.rates
+    for optimizer in optimizers:
+        assert optimizer["class_path"] == "torch.optim.Adam"
+        assert optimizer["init_args"]["betas"] == [0.5, 0.9]
+    assert parts["scheduler"] == {
+        "class_path": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "init_args": {"T_max": run.epochs, "eta_min": 1e-5},
+    }
+    assert parts["steps"] == facts.steps
+    assert (parts["r1_gamma"], parts["r1_every"]) == facts.r1
+    assert (data["image_size"], data["batch_size"]) == (facts.image_size, run.batch)
+    assert data["batch_size"] % run.devices == 0
+    assert data["source"]["init_args"].get("limit", facts.images) == facts.images
+    assert data["flip"]
+
+
+@every_published
+def test_networks_are_as_published(path):
+    parts, facts = read(path)["model"]["init_args"], NETWORKS[path.stem]
+    channels = 3 if path.stem.endswith("_ddgan") else 12
+    plain = channels == 3 or path.stem in PLAIN
+    large = facts.discriminator > NETWORKS["stl10"].discriminator
+    assert parts["generator"] == {
+        "class_path": f"wavelight.networks.{'NCSNpp' if plain else 'WaveletNCSNpp'}",
+        "init_args": {
+            "resolution": facts.resolution,
+            "channels": channels,
+            "width": facts.width,
+            "multipliers": facts.multipliers,
+            "attention_resolutions": facts.attention,
+            "mapping_layers": facts.mapping,
+            **PARTS.get(path.stem, {}),
+        },
+    }
+    kind = "LargeDiscriminator" if large else "SmallDiscriminator"
+    assert parts["discriminator"]["class_path"] == f"wavelight.networks.{kind}"
+
+
+@every_published
+def test_the_command_line_builds_networks_of_the_published_sizes(path):
+    """On the meta device, where networks have shapes and no numbers."""
+    facts, run = NETWORKS[path.stem], RUNS[path.stem]
+    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
+    with torch.device("meta"):
+        system = CLI("fit", ["--config", str(path), *here]).model
+    counts = [
+        sum(parameter.numel() for parameter in network.parameters())
+        for network in (system.models[0].generator, system.models[0].discriminator)
+    ]
+    assert counts == [facts.generator, facts.discriminator]
+    assert type(system).__name__ == ("WaveDiff" if run.bands else "DDGAN")
+    assert getattr(system.factorization, "order", None) == run.bands
+    assert system.models[0].reconstruction_weight == (1 if run.bands else 0)
+
+
+@every_published
+def test_the_fast_path_is_taken_and_the_way_back_is_said(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert config["trainer"]["benchmark"]
+    assert next(iter(callbacks(config))) == "Acceleration"
+    for player in ("generator", "discriminator"):
+        assert config["model"]["init_args"][f"{player}_optimizer"]["init_args"]["fused"]
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@every_published
+def test_first_comment_tells_where_the_data_lies(path):
+    source = read(path)["data"]["source"]["init_args"]
+    comment = first_comment(path)
+    assert "Data: " in comment
+    assert str(source.get("path", source.get("root"))) in comment
+
+
+@every_published
+def test_runs_of_one_data_set_are_one_group(path):
+    (logger,) = read(path)["trainer"]["logger+"]
+    assert logger["init_args"]["name"] == path.stem
+    assert logger["init_args"]["group"] == data_set(path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(one, other, id=f"{one.stem}-{other.stem}")
+        for one, other in combinations(PUBLISHED, 2)
+        if data_set(one) == data_set(other)
+    ],
+)
+def test_rivals_differ_in_nothing_but_the_recipe(one, other):
+    """What is compared is measured alike: the same images, seed, metrics and moments."""
+
+    def common(path):
+        config = read(path)
+        watching = callbacks(config)
+        for recipe in ("Acceleration", "ExponentialMovingAverage"):
+            del watching[recipe]
+        data = config["data"] | {"batch_size": "its own"}
+        return (
+            config["seed_everything"],
+            config["trainer"]["check_val_every_n_epoch"],
+            watching,
+            data,
         )
+
+    assert common(one) == common(other)
+
+
+def test_all_are_measured_alike():
+    def measured(path):
+        config = read(path)
+        numbers = [config["data"][name] for name in ("val_images", "test_images")]
+        return [callbacks(config)[name] for name in ("Evaluation", "BestCheckpoint")] + numbers
+
+    assert all(measured(path) == measured(PUBLISHED[0]) for path in PUBLISHED)
+
+
+def test_variants_of_celeba256_differ_in_their_generator_alone():
+    def rest(path):
+        config = read(path)
+        for name in ("default_root_dir", "logger+"):
+            del config["trainer"][name]
+        del config["model"]["init_args"]["generator"]
+        return config
+
+    variants = [path for path in PUBLISHED if data_set(path) == "celeba256"]
+    variants = [path for path in variants if not path.stem.endswith("_ddgan")]
+    assert len(variants) == 5
+    assert all(rest(path) == rest(variants[0]) for path in variants)
+
+
+SMALL = 16
+"""Largest side of feature maps at which a batch takes no more than a second or two."""
+
+
+def is_small(path):
+    return read(path)["model"]["init_args"]["generator"]["init_args"]["resolution"] <= SMALL
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXPERIMENTS if is_small(path)], ids=lambda path: path.stem
+)
+def test_training_starts_without_the_real_data(path):
+    """One batch through the whole configuration, with scenes for its images, and its evaluation left out."""
     _one_batch(path, batch=4)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", [path for path in EXPERIMENTS if not is_small(path)], ids=lambda path: path.stem
+)
 def test_large_experiments_train_at_full_size(path):
-    if yaml.safe_load(path.read_text())["data"]["image_size"] <= 64:
-        pytest.skip("not large")
     _one_batch(path, batch=1)
 
 
@@ -64,5 +335,6 @@ def _one_batch(path, batch):
     here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
     data = ["--data.source", "data_modules.Scenes", "--data.num_workers", "0"]
     short = ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
-    main(["fit", "--config", str(path), *here, *data, *short])
+    exact = ["--trainer.precision", "32-true"]
+    main(["fit", "--config", str(path), *here, *data, *short, *exact])
     assert torch.is_grad_enabled()

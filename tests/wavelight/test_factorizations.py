@@ -3,6 +3,7 @@ import torch
 
 from wavelight.factorizations import (
     Half,
+    Peak,
     PerChannel,
     Pixels,
     Pyramid,
@@ -38,6 +39,11 @@ FACTORIZATIONS = [
     Subbands(),
     Subbands(order=BandOrder.WAVECNET),
     Subbands("db2", scaling=PerChannel()),
+    Subbands(levels=2),
+    Subbands(levels=3),
+    Subbands(order=BandOrder.WAVECNET, levels=2),
+    Subbands("db2", scaling=Peak(), levels=2),
+    Subbands("bior4.4", BandOrder.WAVECNET, Scalar(), levels=2),
     Pyramid(1),
     Pyramid(3, scaling=Scalar()),
     Pyramid(2, "db2"),
@@ -85,7 +91,8 @@ def test_a_checkpoint_keeps_the_scaling():
 
 def test_half_keeps_images_in_range():
     extremes = images().sign()
-    assert Subbands().encode(extremes)[0].target.abs().max() <= 1
+    for levels in (1, 2, 3):
+        assert Subbands(levels=levels).encode(extremes)[0].target.abs().max() <= 1
     for factor in Pyramid(3, scaling=Half()).encode(extremes):
         assert factor.target.abs().max() <= 1
 
@@ -95,6 +102,28 @@ def test_subbands_are_half_the_orthonormal_bands_ll_first():
     target = Subbands().encode(images())[0].target
     assert torch.equal(target[:, :3], coarse / 2)
     assert torch.equal(target[:, 3:], details / 2)
+
+
+# Blocks (1 0; 0 0), (0 0; 0 0), (1 0; 1 0) and (0 0; 0 1), whose LL is (0.5 0; 1 0.5); the rest
+# is worked by hand, and halved or quartered.
+PIXELS = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]]
+LL, LH, HL, HH = [0.25], [-0.125], [0.125], [0.0]
+FINE_LH, FINE_HL = [0.25, 0.0, 0.0, -0.25], [0.25, 0.0, 0.5, -0.25]
+FINE_HH = [0.25, 0.0, 0.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (BandOrder.PYTORCH_WAVELETS, LL + LH + HL + HH + FINE_LH + FINE_HL + FINE_HH),
+        (BandOrder.WAVECNET, LL + HL + LH + HH + FINE_HL + FINE_LH + FINE_HH),
+    ],
+)
+def test_two_levels_stack_the_coarse_bands_then_the_pixels_of_the_fine_ones(order, expected):
+    subbands = Subbands(order=order, channels=1, levels=2)
+    target = subbands.encode(torch.tensor(PIXELS)[None, None])[0].target
+    assert target.shape == (1, 16, 1, 1)
+    assert target.flatten().tolist() == expected
 
 
 def test_wavecnet_order_exchanges_the_mixed_bands():
@@ -121,8 +150,31 @@ def test_scalar_scaling_gives_unit_power_and_keeps_zero():
     assert (pyramid.encode(torch.zeros(1, 3, 8, 8))[1].target == 0).all()
 
 
+@pytest.mark.parametrize("wavelet", ["haar", "db2", "bior4.4"])
+def test_peak_brings_what_was_measured_just_into_range(wavelet):
+    subbands = Subbands(wavelet, scaling=Peak(), levels=2)
+    subbands.fit(statistics(2, wavelet))
+    peaks = subbands.encode(images())[0].target.abs().amax((0, 2, 3))
+    torch.testing.assert_close(peaks[:12], torch.ones(12))
+    # A band of level 1 has its peak in one of the four channels that hold its pixels.
+    torch.testing.assert_close(peaks[12:].reshape(9, 4).amax(1), torch.ones(9))
+    assert peaks.max() <= 1
+
+
+def test_scalings_tell_whether_they_keep_images_in_range():
+    assert Pixels().bounded()
+    assert Subbands(levels=2).bounded()
+    assert Subbands("db1").bounded()
+    assert Subbands("db2", scaling=Peak()).bounded()
+    assert not Subbands("db2").bounded()
+    assert (Subbands("db2").encode(images().sign())[0].target.abs() > 1).any()
+    for scaling in (Unscaled(), Scalar(), PerChannel()):
+        assert not Subbands(scaling=scaling).bounded()
+
+
 def test_only_some_scalings_need_statistics():
     assert not Subbands().needs_statistics()
+    assert Subbands(scaling=Peak()).needs_statistics()
     assert not Pixels().needs_statistics()
     assert Pyramid(2).needs_statistics()
 
@@ -138,5 +190,17 @@ def test_sizes_that_do_not_divide_are_refused():
         Pyramid(3).target_shapes((3, 100, 100))
     with pytest.raises(ValueError, match="image_size 33x32"):
         Subbands().target_shapes((3, 33, 32))
+    with pytest.raises(ValueError, match=r"image_size 36 is not divisible by 2\*\*levels = 8"):
+        Subbands(levels=3).target_shapes((3, 36, 36))
+
+
+@pytest.mark.parametrize("kind", [Subbands, Pyramid])
+def test_transforms_that_make_no_sense_are_refused(kind):
     with pytest.raises(ValueError, match="at least 1 level"):
-        Pyramid(0)
+        kind(levels=0)
+    with pytest.raises(ValueError, match="no wavelet is called 'db0'"):
+        kind(levels=1, wavelet="db0")
+    short = kind(levels=3, wavelet="db4")
+    short.target_shapes((3, 32, 32))
+    with pytest.raises(ValueError, match=r"a side of 4 for level 3, but wavelet 'db4' has 8 taps"):
+        short.target_shapes((3, 16, 16))

@@ -1,5 +1,6 @@
 """Callbacks: averaging, checkpoints, pictures, evaluation, speed."""
 
+from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from wavelight.callbacks.ema import ExponentialMovingAverage
 from wavelight.callbacks.evaluation import Evaluation
@@ -7,6 +8,7 @@ from wavelight.callbacks.sample_grid import SampleGrid
 from wavelight.callbacks.throughput import Throughput
 
 __all__ = [
+    "Acceleration",
     "BestCheckpoint",
     "Evaluation",
     "ExponentialMovingAverage",

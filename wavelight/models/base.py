@@ -51,8 +51,12 @@ class GenerativeModel(nn.Module, ABC):
             noise: The randomness of the images.
         """
 
-    def check(self, shape: Shape) -> None:
-        """Check that the networks go with targets of this shape.
+    def check(self, shape: Shape, bounded: bool) -> None:
+        """Check that the networks go with targets of this shape and range.
+
+        Args:
+            shape: Channels, height and width of the target.
+            bounded: Whether targets lie in [-1, 1].
 
         Raises:
             ValueError: If they do not, in one sentence.

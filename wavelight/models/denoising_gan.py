@@ -97,9 +97,11 @@ class DenoisingGAN(GenerativeModel):
     ) -> dict[str, Tensor]:
         penalised = self.r1_gamma > 0 and turn % self.r1_every == 0
         xt = xt.requires_grad_(penalised)
+        # A compiled network has no gradient of a gradient; `forward` is the uncompiled one.
+        judge = self.discriminator.forward if penalised else self.discriminator
         # A gradient of a gradient needs the precision of float32.
         with torch.autocast(xt.device.type, enabled=False) if penalised else nullcontext():
-            logits = self.discriminator(xt, t, x_next)
+            logits = judge(xt, t, x_next)
             losses = {"real": says_real(logits)}
             if penalised:
                 losses["r1"] = r1_penalty(logits, xt, self.r1_gamma)
@@ -133,7 +135,7 @@ class DenoisingGAN(GenerativeModel):
         return x
 
     @override
-    def check(self, shape: Shape) -> None:
+    def check(self, shape: Shape, bounded: bool) -> None:
         channels, side, _ = shape
         wanted = {"channels": channels, "resolution": side}
         for player, network in ((GENERATOR, self.generator), (DISCRIMINATOR, self.discriminator)):
@@ -143,3 +145,8 @@ class DenoisingGAN(GenerativeModel):
                     raise ValueError(
                         f"the {player} is built for {name} {built}, but what it draws has {name} {value}"
                     )
+        if not bounded and getattr(self.generator, "bounded", True):
+            raise ValueError(
+                "the generator ends in tanh, but what it draws leaves [-1, 1]: scale the bands with Peak, or give "
+                "the generator bounded: false"
+            )

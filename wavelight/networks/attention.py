@@ -1,5 +1,6 @@
 """Self-attention between the pixels of a feature map."""
 
+from collections.abc import Iterable
 from math import sqrt
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from wavelight.networks.normalization import group_norm
 
 
 class PixelLinear(nn.Module):
-    """A linear map of every pixel's channels; its weight is ``(in, out)``, as checkpoints have it.
+    """The weights of a linear map of every pixel's channels; ``(in, out)``, as checkpoints have them.
 
     Args:
         channels: Channels that come in, and go out.
@@ -26,10 +27,6 @@ class PixelLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, channels))
         self.bias = nn.Parameter(torch.empty(channels))
         fan_average(self, scale)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Map ``(N, pixels, channels)`` to the same shape."""
-        return functional.linear(pixels, self.weight.t(), self.bias)
 
 
 class PixelAttention(nn.Module):
@@ -55,8 +52,25 @@ class PixelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over ``x`` ``(N, channels, H, W)``."""
-        pixels = self.norm(x).flatten(2).transpose(1, 2)
-        read = functional.scaled_dot_product_attention(
-            self.query(pixels), self.key(pixels), self.value(pixels)
-        )
-        return (x + self.out(read).transpose(1, 2).view_as(x)) / sqrt(2)
+        maps = _mapped(self.norm(x), self.query, self.key, self.value)
+        query, key, value = (each.flatten(2).transpose(1, 2) for each in maps)
+        read = _attend(query, key, value)
+        (out,) = _mapped(read.transpose(1, 2).view_as(x), self.out)
+        return (x + out) / sqrt(2)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return what queries ``(N, pixels, C)`` read from values."""
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, key, value)
+    # The fused form is made for many narrow heads; for one wide head of a few hundred pixels, two
+    # products take a CPU a fraction of its time.
+    weights = torch.softmax(query @ key.transpose(1, 2) / sqrt(query.shape[2]), dim=2)
+    return weights @ value
+
+
+def _mapped(x: Tensor, *layers: PixelLinear) -> Iterable[Tensor]:
+    """Map the channels of ``(N, C, H, W)`` by each layer, all at once."""
+    weight = torch.cat([layer.weight for layer in layers], dim=1).t()[:, :, None, None]
+    bias = torch.cat([layer.bias for layer in layers])
+    return functional.conv2d(x, weight, bias).chunk(len(layers), dim=1)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from wavelight.networks.initialization import fan_out
 
@@ -24,9 +25,19 @@ def groups_of(channels: int) -> int:
     return groups
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int) -> "GroupNorm":
     """Return the group normalization of the published networks, with an affine map of its own."""
-    return nn.GroupNorm(groups_of(channels), channels, eps=EPSILON)
+    return GroupNorm(groups_of(channels), channels, eps=EPSILON)
+
+
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's group normalization, in the form that is fast where it runs."""
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        if not _is_compiled_for_cpu(input):
+            return super().forward(input)
+        return normalized(input, self.num_groups, self.weight, self.bias)
 
 
 class AdaptiveGroupNorm(nn.Module):
@@ -46,5 +57,46 @@ class AdaptiveGroupNorm(nn.Module):
 
     def forward(self, x: Tensor, affine: Tensor) -> Tensor:
         """Normalize ``x`` ``(N, channels, H, W)``, given the outputs ``affine`` of ``style``."""
+        if _is_compiled_for_cpu(x):
+            return normalized(x, self.groups, *affine.chunk(2, dim=1))
         scale, shift = affine[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, scale, functional.group_norm(x, self.groups, eps=EPSILON))
+
+
+def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return what group normalization does, in operations that a compiler for CPUs vectorises.
+
+    Inductor's own group normalization runs over the four channels of a group, which do not fill a
+    vector, and takes seven times as long as PyTorch's uncompiled one; this takes two thirds of it.
+
+    Args:
+        x: ``(N, C, H, W)``, channels last.
+        groups: Into how many groups the channels fall.
+        scale: ``(N, C)``, or ``(C,)`` for all images.
+        shift: Likewise.
+
+    Returns:
+        ``(N, C, H, W)``.
+    """
+    channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
+    # A group's channels are averaged, and its numbers handed back to them, by products with a
+    # matrix: what they give stands in memory, and is not computed anew for every pixel.
+    members = torch.eye(groups, device=x.device).repeat_interleave(channels // groups, dim=1)
+    average = members.t() * (groups / channels)
+    # Sums of squares lose digits where the mean is large; seen from one of the pixels, it is not.
+    pivot = x[:, :, :1, :1].float()
+    away = x.float() - pivot
+    # Rows first: they lie in the nearest cache, and short sums round less.
+    mean = away.sum(dim=3).sum(dim=2) / pixels
+    square = away.square().sum(dim=3).sum(dim=2) / pixels
+    level = mean + pivot[:, :, 0, 0]
+    center = level @ average @ members
+    variance = (square - mean.square() + (level - center).square()) @ average
+    deviation = torch.rsqrt(variance + EPSILON) @ members
+    normal = (x - center[:, :, None, None]) * (scale * deviation)[:, :, None, None]
+    shift = shift if shift.dim() == 2 else shift[None]
+    return (normal + shift[:, :, None, None]).to(x.dtype)
+
+
+def _is_compiled_for_cpu(x: Tensor) -> bool:
+    return torch.compiler.is_compiling() and x.device.type == "cpu"

@@ -1,8 +1,11 @@
 """State dicts under the names of the published WaveDiff and DDGAN checkpoints, in and out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
+
+_PREFIX = "module."
 
 
 def published_name(network: nn.Module, key: str) -> str:
@@ -15,18 +18,69 @@ def published_name(network: nn.Module, key: str) -> str:
         network: A network with published weights: a generator or a discriminator.
         key: Our name of one of its parameters, a key of its state dict.
     """
-    names: Mapping[str, str] = getattr(network, "published_names", {})
-    part = next((name for name in names if f"{key}.".startswith(f"{name}.")), key.partition(".")[0])
-    name, rest = names.get(part, part), key[len(part) + 1 :]
-    return f"{name}.{published_name(network.get_submodule(part), rest)}" if rest else name
+    return _published_names(network, [key])[key]
+
+
+def _published_names(module: nn.Module, keys: list[str]) -> dict[str, str]:
+    """Return the published names of many parameters, by ours; one by one it would take seconds."""
+    names: Mapping[str, str] = getattr(module, "published_names", {})
+    within: dict[str, list[str]] = {}
+    for key in keys:
+        own = next((name for name in names if f"{key}.".startswith(f"{name}.")), None)
+        part = key.partition(".")[0] if own is None else own
+        within.setdefault(part, []).append(key[len(part) + 1 :])
+    found = {}
+    for part, rests in within.items():
+        name = names.get(part, part)
+        if rests == [""]:
+            found[part] = name
+        else:
+            inner = _published_names(module.get_submodule(part), rests)
+            found |= {f"{part}.{ours}": f"{name}.{theirs}" for ours, theirs in inner.items()}
+    return found
 
 
 def published_state(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's state dict under the published names."""
-    return {published_name(network, key): value for key, value in network.state_dict().items()}
+    state = network.state_dict()
+    return {theirs: state[ours] for ours, theirs in _published_names(network, list(state)).items()}
 
 
-def load_published(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+def without_prefix(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a published state dict without the ``module.`` that distributed training puts before every name.
+
+    Raises:
+        ValueError: If it holds anything but tensors.
+    """
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ValueError(
+                f"a published state dict has tensors alone, but {name!r} in this one is of "
+                f"type {type(value).__name__}"
+            )
+    # All of them or none, so that no two names become one.
+    prefix = _PREFIX if all(name.startswith(_PREFIX) for name in state) else ""
+    return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+def differences(network: nn.Module, state: Mapping[str, Any]) -> list[str]:
+    """Return the published names of the tensors that a network and a published state dict do not share.
+
+    They are missing in the one or the other, or of another shape.
+
+    Args:
+        network: The network; it may be on the meta device.
+        state: As :func:`load_published` takes it.
+    """
+    given, wanted = without_prefix(state), published_state(network)
+    return sorted(
+        name
+        for name in given.keys() | wanted.keys()
+        if name not in given or name not in wanted or given[name].shape != wanted[name].shape
+    )
+
+
+def load_published(network: nn.Module, state: Mapping[str, Any]) -> None:
     """Load a published state dict into a network.
 
     Args:
@@ -37,19 +91,13 @@ def load_published(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: If the names or shapes are not those of the network.
     """
-    given = {name.removeprefix("module."): value for name, value in state.items()}
-    wanted = published_state(network)
-    wrong = sorted(
-        name
-        for name in given.keys() | wanted.keys()
-        if name not in given or name not in wanted or given[name].shape != wanted[name].shape
-    )
+    wrong = differences(network, state)
     if wrong:
         raise ValueError(
-            f"the weights are not those of this {type(network).__name__}: "
-            f"{len(wrong)} of its {len(wanted)} tensors are missing, unknown or of another shape, "
+            f"the weights are not those of this {type(network).__name__}: {len(wrong)} of its "
+            f"{len(network.state_dict())} tensors are missing, unknown or of another shape, "
             f"the first {wrong[0]!r}; check the values it is built with"
         )
-    network.load_state_dict(
-        {key: given[published_name(network, key)] for key in network.state_dict()}
-    )
+    given = without_prefix(state)
+    names = _published_names(network, list(network.state_dict()))
+    network.load_state_dict({ours: given[theirs] for ours, theirs in names.items()})

@@ -101,7 +101,7 @@ class ImageGenerator(L.LightningModule):
                 f"accumulate is a number of parts and at least 1, not {self.accumulate}"
             )
         for model, shape in zip(self._models(), shapes, strict=True):
-            model.check(shape)
+            model.check(shape, self.factorization.bounded())
         return shapes
 
     # --- training ---

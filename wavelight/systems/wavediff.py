@@ -1,4 +1,4 @@
-"""WaveDiff: a denoising diffusion GAN on the sub-bands of one wavelet level."""
+"""WaveDiff: a denoising diffusion GAN on wavelet sub-bands."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from lightning.pytorch.cli import LRSchedulerCallable
 from torch import nn
 
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Subbands
+from wavelight.factorizations import BandScaling, Subbands
 from wavelight.models import DenoisingGAN, OptimizerFactory
 from wavelight.systems.base import ImageGenerator
 from wavelight.wavelets import BandOrder
@@ -16,8 +16,9 @@ class WaveDiff(ImageGenerator):
     """Wavelet diffusion models (Phung, Dao and Tran, 2023): few-step diffusion of sub-bands with an adversarial loss.
 
     Args:
-        generator: Predicts clean sub-bands; sees ``4 * channels`` of them at half the image's side.
-        discriminator: Judges pairs of neighbouring diffusion steps; sees ``8 * channels``.
+        generator: Predicts clean sub-bands; sees ``4**levels * channels`` of them at the image's
+            side divided by ``2**levels``.
+        discriminator: Judges pairs of neighbouring diffusion steps, as many sub-bands each.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
         image_size: Side of the images, in pixels; on the command line it follows the data's.
@@ -30,6 +31,10 @@ class WaveDiff(ImageGenerator):
         wavelet: The wavelet of the sub-bands, by PyWavelets' name.
         band_order: The order of the detail bands; it matters only to weights that were trained with
             it.
+        levels: How often the wavelet halves the image; once as published.
+        scaling: How bands are scaled; none divides by 2 per level, as published, which keeps those
+            of Haar in [-1, 1]. For other wavelets take ``Peak``, or a generator with
+            ``bounded: false``.
         channels: Channels of the images.
         scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
             rates.
@@ -53,6 +58,8 @@ class WaveDiff(ImageGenerator):
         reconstruction_weight: float = 1.0,
         wavelet: str = "haar",
         band_order: BandOrder = BandOrder.PYTORCH_WAVELETS,
+        levels: int = 1,
+        scaling: BandScaling | None = None,
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
         accumulate: int = 1,
@@ -70,7 +77,7 @@ class WaveDiff(ImageGenerator):
             reconstruction_weight=reconstruction_weight,
         )
         super().__init__(
-            factorization=Subbands(wavelet, band_order, channels=channels),
+            factorization=Subbands(wavelet, band_order, scaling, channels, levels),
             models=[model],
             image_size=image_size,
             seed=seed,

@@ -103,7 +103,7 @@ def test_one_iteration_is_the_published_one():
         )
 
     logits = []
-    hook = discriminator.register_forward_hook(lambda _, __, output: logits.append(output))
+    hook = discriminator.score.register_forward_hook(lambda _, __, output: logits.append(output))
     losses = model.losses("discriminator", factor, turn=0, noise=noise())
     hook.remove()
     torch.testing.assert_close(logits[0].flatten(), torch.tensor(D_REAL), atol=1e-5, rtol=0)

@@ -1,0 +1,99 @@
+import pytest
+import torch
+import yaml
+
+import wavelight
+from data_modules import Scenes, WaveletDataModule
+from tests.wavelight.conftest import tiny_system, tiny_trainer
+from tests.wavelight.test_cli import TINY
+from wavelight.__main__ import main
+from wavelight.factorizations import Peak, PerChannel, Scalar, Unscaled
+from wavelight.networks import NCSNpp, SmallDiscriminator
+from wavelight.weights import load_weights, read_checkpoint
+
+DEEP = {"levels": 2, "wavelet": "db2", "scaling": Peak()}
+
+
+def deep_system(**changes):
+    """A system whose networks see 48 bands of 4x4 pixels."""
+    networks = {
+        "generator": NCSNpp(4, 48, 16, [1], [], 1, blocks=1),
+        "discriminator": SmallDiscriminator(48, 4, 3),
+    }
+    return tiny_system(**(networks | {"levels": 2} | changes))
+
+
+def train_two_batches(system, folder):
+    trainer = tiny_trainer(folder, max_epochs=1, limit_train_batches=2)
+    data = WaveletDataModule(
+        Scenes(images=32), 16, batch_size=8, seed=3, num_workers=0, cache_dir=folder / "cache"
+    )
+    trainer.fit(system, datamodule=data)
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def test_two_levels_train_and_draw(tmp_path):
+    system = deep_system()
+    before = system.models[0].generator.head.weight.clone()
+    train_two_batches(system, tmp_path)
+    assert not torch.equal(system.models[0].generator.head.weight, before)
+    images = system.sample(3)
+    assert images.shape == (3, 3, 16, 16)
+    assert images.isfinite().all()
+
+
+def test_another_wavelet_is_measured_and_a_checkpoint_draws_without_data(tmp_path):
+    trained = deep_system(**DEEP)
+    path = train_two_batches(trained, tmp_path)
+    scale = trained.factorization.details[0].scale
+    assert (scale > 0).all()
+    assert not (scale == 1).any()
+    fresh = deep_system(**DEEP)
+    load_weights(fresh, path)
+    assert torch.equal(fresh.factorization.details[0].scale, scale)
+    load_weights(trained, path)
+    assert torch.equal(fresh.sample(2), trained.sample(2))
+
+
+def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+    overrides = {
+        "model": {"init_args": {"levels": 2, "wavelet": "db2"}},
+        "data": {"cache_dir": "cache", "source": {"init_args": {"images": 32}}},
+    }
+    model = overrides["model"]["init_args"]
+    model["scaling"] = {"class_path": "wavelight.factorizations.Peak"}
+    model["generator"] = {"init_args": {"resolution": 4, "channels": 48}}
+    model["discriminator"] = {"init_args": {"channels": 48}}
+    (tmp_path / "deep.yaml").write_text(yaml.safe_dump(overrides))
+    options = ["--trainer.max_epochs=1", "--trainer.default_root_dir=run"]
+    main(["fit", "--config", TINY, "--config", "deep.yaml", *options])
+    checkpoint = "run/checkpoints/last.ckpt"
+    main(["export", checkpoint, "generator.safetensors"])
+    exported = wavelight.load("generator.safetensors")
+    scale = read_checkpoint(tmp_path / checkpoint)["state_dict"]["factorization.coarse.scale"]
+    assert torch.equal(exported.factorization.coarse.scale, scale)
+    assert torch.equal(exported.sample(2), wavelight.load(checkpoint).sample(2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"wavelet": "db2"},
+        {"scaling": Unscaled()},
+        {"scaling": Scalar()},
+        {"scaling": PerChannel()},
+    ],
+)
+def test_bands_that_tanh_cannot_reach_are_refused(changes):
+    with pytest.raises(ValueError, match=r"leaves \[-1, 1\]: scale the bands with Peak, or give"):
+        tiny_system(**changes)
+    unlimited = NCSNpp(8, 12, 16, [1], [], 1, blocks=1)
+    unlimited.bounded = False
+    tiny_system(generator=unlimited, **changes)
+
+
+def test_a_size_that_the_levels_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match=r"image_size 12 is not divisible by 2\*\*levels = 8"):
+        tiny_system(levels=3, image_size=12)

@@ -1,0 +1,122 @@
+"""What drawing an image costs, counted and not declared: evaluations, multiply-adds and parameters of each network."""
+
+import copy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wavelight.systems import ImageGenerator
+
+_META = torch.device("meta")
+
+
+class Evaluation(NamedTuple):
+    """All calls of a network, while a batch is drawn, whose inputs have the same shapes."""
+
+    inputs: tuple[Tensor, ...]
+    """Without values: on the meta device."""
+
+    times: int
+    multiply_adds: int
+    """Of one call."""
+
+
+class NetworkCost(NamedTuple):
+    """What one network contributes to the cost of drawing one image."""
+
+    name: str
+    """As its parameters have it in a state dict."""
+
+    parameters: int
+    evaluations: int
+    """How often it is called."""
+
+    multiply_adds: int
+    """Of all its calls together."""
+
+
+def cost(system: ImageGenerator) -> list[NetworkCost]:
+    """Count what drawing one image costs, network by network, in the order of ``system.sampling_networks()``.
+
+    A multiply-add is half of what :class:`torch.utils.flop_counter.FlopCounterMode` counts: the
+    products of convolutions, linear layers and attention, whatever device draws, and nothing
+    elementwise (noise, normalization, wavelets). A network that draws several factors is counted
+    once, under its first name.
+
+    Args:
+        system: Any system, outside a Trainer; its weights and values are not touched.
+    """
+    networks = _distinct_networks(system)
+    return [
+        NetworkCost(
+            name,
+            sum(parameter.numel() for parameter in networks[name].parameters()),
+            sum(call.times for call in calls),
+            sum(call.times * call.multiply_adds for call in calls),
+        )
+        for name, calls in evaluations(system, images=1).items()
+    ]
+
+
+def evaluations(system: ImageGenerator, images: int) -> dict[str, list[Evaluation]]:
+    """Draw a batch with networks on the meta device, which takes no memory and little time, and note their calls.
+
+    Args:
+        system: Any system, outside a Trainer; its weights and values are not touched.
+        images: How many are drawn at once.
+
+    Returns:
+        The calls of each network, by its name in ``system.sampling_networks()``.
+    """
+    without_values: dict[int, Any] = {
+        id(parameter): nn.Parameter(parameter.detach().to(_META))
+        for parameter in system.parameters()
+    }
+    drawer = copy.deepcopy(system, without_values).eval()
+    watches = {name: _Watch(network) for name, network in _distinct_networks(drawer).items()}
+    if drawer.factorization.wavelet == "haar":
+        # Other wavelets need autocast, of which the meta device has none.
+        drawer.to(_META)
+    drawer.draw(torch.arange(images), seed=0)
+    return {name: list(watch.seen.values()) for name, watch in watches.items()}
+
+
+class _Watch:
+    """Takes the place of a network's ``forward``: notes its calls, and returns zeros of the right shape.
+
+    A chain of a thousand steps evaluates the network once.
+
+    Args:
+        network: A copy, which moves to the meta device.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.seen: dict[Any, Evaluation] = {}
+        self._outputs: dict[Any, Tensor] = {}
+        self._forward = network.to(_META).forward
+        network.forward = self
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return zeros where the inputs are."""
+        kind = tuple((value.shape, value.dtype) for value in inputs)
+        if kind not in self.seen:
+            self._evaluate(kind, tuple(value.to(_META) for value in inputs))
+        seen = self.seen[kind]
+        self.seen[kind] = seen._replace(times=seen.times + 1)
+        return torch.zeros_like(self._outputs[kind], device=inputs[0].device)
+
+    def _evaluate(self, kind: Any, inputs: tuple[Tensor, ...]) -> None:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            self._outputs[kind] = self._forward(*inputs)
+        self.seen[kind] = Evaluation(inputs, 0, counter.get_total_flops() // 2)
+
+
+def _distinct_networks(system: ImageGenerator) -> dict[str, nn.Module]:
+    first_names: dict[int, str] = {}
+    networks = system.sampling_networks()
+    for name, network in networks.items():
+        first_names.setdefault(id(network), name)
+    return {name: networks[name] for name in first_names.values()}
