@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from wavelight.memory import keep_memory
+
 _TRAINER_COMMANDS = {
     "fit": "train a system, from the start or from a checkpoint",
     "validate": "measure a checkpoint as training does",
@@ -28,6 +30,10 @@ _FUNCTIONS = {
     "benchmark": ("wavelight.benchmark", "main", "measure the speed of networks and training"),
 }
 
+# Training is not among them: a process that lives for days is to give back memory that it does not
+# need.
+_KEEP_MEMORY = ("predict", "sample", "time", "benchmark")
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command that the first word names.
@@ -36,6 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: The words of the command line; none takes those of the process.
     """
     command, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in _KEEP_MEMORY:
+        # Before the command is imported, and with it PyTorch, which then allocates.
+        keep_memory()
     if command in ("-h", "--help"):
         sys.stdout.write(_help())
     elif command in _TRAINER_COMMANDS:

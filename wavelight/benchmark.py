@@ -1,14 +1,16 @@
-"""How fast the networks of WaveDiff's CIFAR-10 run, next to the convolutions of this machine.
+"""How fast the networks of the experiments run, next to the convolutions of this machine.
 
-Run it with ``python -m wavelight benchmark``. All that is compared is measured in turns, so that
-what else the machine does falls on all alike. In its turn each runs twice. The first call finds the
-caches full of others' numbers, as a layer of a network does; the second finds its own there, which
-a single convolution gains much more from than a network of 130 MB, so that it is the stricter limit.
-Of the turns the least time is taken, that of the quietest moment; of training, the median of five.
+Run it with ``python -m wavelight benchmark``; what is measured on a GPU is in
+:mod:`wavelight.rates`. All that is compared is measured in turns, so that what else the machine
+does falls on all alike. In its turn each runs twice. The first call finds the caches full of
+others' numbers, as a layer of a network does; the second finds its own there, which a single
+convolution gains much more from than a network of 130 MB, so that it is the stricter limit. Of the
+turns the least time is taken, that of the quietest moment; of training, the median.
 """
 
-from collections.abc import Callable
-from functools import partial
+import copy
+import sys
+from collections.abc import Callable, Iterator
 from statistics import median
 from time import perf_counter
 from typing import NamedTuple
@@ -17,24 +19,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Subbands
-from wavelight.models import DenoisingGAN
+from wavelight.checkpoints import experiment_config, system_from_config
 from wavelight.networks.compiled import Compiled
-from wavelight.networks.discriminators import SmallDiscriminator
-from wavelight.networks.ncsnpp import NCSNpp
-from wavelight.noise import Noise
+from wavelight.rates import EAGER, WAYS, counted_gflop, rates, training_iteration
+from wavelight.systems import ImageGenerator
 
 RATE_SHAPE = (16, 128, 16, 16)
 RATE_GFLOP = 2 * 16 * 16**2 * 128**2 * 9 / 1e9
 """The convolution that sets the limit: 3x3, from 128 to 128 channels."""
 
 DRAWN_IMAGES = 4
-DRAWN_GFLOP = 13.3
-"""Convolutions of the published generator for four images; saving some counts as speed."""
+DRAWN_GFLOP = {
+    "cifar10": 13.3,
+    "stl10": 54.5,
+    "celeba256": 226,
+    "church": 226,
+    "cifar10_ddgan": 53.9,
+    "celeba256_ddgan": 564,
+    "church_ddgan": 564,
+}
+"""Convolutions of the published generators for four images; saving some counts as speed."""
 
-TRAINED_IMAGES = 16
-TRAINING_TURNS = 5
+TRAINED_IMAGES = {"cifar10": 16, "celeba256": 4}
+"""The batches of the experiments whose training is measured on a CPU."""
+
+DEFAULT_EXPERIMENTS = ["cifar10", "stl10", "celeba256", "celeba256_ddgan"]
+DEFAULT_EXPERIMENTS_ON_GPU = ["cifar10", "celeba256", "celeba1024"]
+
+_FEW_TURNS = 5
+_GFLOP_OF_ALL_TURNS = 60
+_LATENT = 100
 
 
 class Row(NamedTuple):
@@ -47,33 +61,102 @@ class Row(NamedTuple):
     """The row whose rate is this one's limit."""
 
 
-def main(threads: int = 2, turns: int = 15, compiled: bool = True) -> None:
-    """Measure, and print a table.
+def main(
+    experiments: str | list[str] | None = None,
+    threads: int = 2,
+    turns: int = 15,
+    compiled: bool = True,
+    device: str = "cpu",
+) -> None:
+    """Measure how fast networks draw and learn, and print tables; no data are needed.
 
     Args:
+        experiments: The names of experiments that come with the package, one or several,
+            [cifar10,celeba256_ddgan]; none takes four on a CPU (cifar10, stl10, celeba256,
+            celeba256_ddgan), three on a GPU (cifar10, celeba256, celeba1024).
         threads: Processor threads to use.
-        turns: How often each thing is measured; the training iteration, five times.
-        compiled: Whether to measure drawing with the compiled generator too, which takes a minute
-            or two to build.
+        turns: How often each thing is measured; on a CPU five times at most where a network is so
+            large that more would take long, and training.
+        compiled: Whether to measure the compiled networks too, which take minutes to build; on a
+            GPU also with CUDA graphs.
+        device: Where to measure: cpu, or cuda, which prints other tables.
     """
+    where = _device(device)
+    default = DEFAULT_EXPERIMENTS if where.type == "cpu" else DEFAULT_EXPERIMENTS_ON_GPU
+    names = [experiments] if isinstance(experiments, str) else experiments or default
+    if min(threads, turns) < 1:
+        raise ValueError(f"threads and turns are at least 1, not {threads} and {turns}")
     torch.set_num_threads(threads)
+    lines: Iterator[str]
+    if where.type == "cpu":
+        _check_known(names)
+        lines = (text for name in names for text in compare(name, turns, compiled))
+    else:
+        torch.backends.cudnn.benchmark = True  # as the experiments have it
+        lines = rates(names, where, turns, WAYS if compiled else EAGER)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"there is no device {name!r} here") from error
+
+
+def _check_known(names: list[str]) -> None:
+    for name in names:
+        if name not in DRAWN_GFLOP:
+            raise ValueError(
+                f"what the published network of {name!r} costs is not known; it is of {', '.join(DRAWN_GFLOP)}"
+            )
+
+
+def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
+    """Measure an experiment on the CPU, and yield its tables.
+
+    Args:
+        experiment: One of :data:`DRAWN_GFLOP`.
+        turns: How often each thing is measured, at most.
+        compiled: Whether to measure drawing with the compiled generator too.
+    """
     torch.manual_seed(0)
+    gflop = DRAWN_GFLOP[experiment]
+    (generator,) = _build(experiment).sampling_networks().values()
     rows = [
         _product(),
-        *_drawing(torch.float32, "float32", compiled),
-        *_drawing(torch.bfloat16, "bfloat16", compiled),
+        *_drawing(generator, gflop, torch.float32, "float32", compiled),
+        *_drawing(generator, gflop, torch.bfloat16, "bfloat16", compiled),
     ]
-    times = measure({row.name: row.run for row in rows}, turns)
-    train = training_iteration()
-    iteration = Row("training iteration, float32", train, _counted_gflop(train), rows[1].name)
-    # The convolution and the matrix product are measured again beside it, in the same turns.
-    few = [rows[0], rows[1], iteration]
-    beside = measure({row.name: row.run for row in few}, TRAINING_TURNS)
+    turns_taken = turns_of(gflop, turns)
+    times = measure({row.name: row.run for row in rows}, turns_taken)
+    title = f"{experiment}, {torch.get_num_threads()} threads"
     for call, which in enumerate(("first call", "second call, in cache")):
         least = {name: min(each[call]) for name, each in times.items()}
-        print(f"{threads} threads, least of {turns}, {which}\n{table(rows, least)}\n")
-    medians = {name: median(each[0]) for name, each in beside.items()}
-    print(f"{threads} threads, median of {TRAINING_TURNS}\n{table(few, medians)}")
+        yield f"{title}, least of {turns_taken}, {which}\n{table(rows, least)}\n"
+    if compiled:
+        # It holds what it has compiled, with its weights.
+        torch._dynamo.reset()
+    if experiment in TRAINED_IMAGES:
+        yield from _compare_training(experiment, title, rows[:2], min(turns, _FEW_TURNS))
+
+
+def _compare_training(experiment: str, title: str, limits: list[Row], turns: int) -> Iterator[str]:
+    """Measure training beside a product and a convolution, in the same turns."""
+    images = TRAINED_IMAGES[experiment]
+    train = training_iteration(_build(experiment), images)
+    name = f"training iteration of {images}, float32"
+    rows = [*limits, Row(name, train, counted_gflop(train), limits[-1].name)]
+    times = measure({row.name: row.run for row in rows}, turns)
+    medians = {name: median(each[0]) for name, each in times.items()}
+    yield f"{title}, median of {turns}\n{table(rows, medians)}\n"
+
+
+def turns_of(gflop: float, turns: int) -> int:
+    """Return how often a network of this cost is measured, so that large ones take little longer than small ones."""
+    return min(turns, max(_FEW_TURNS, round(turns * _GFLOP_OF_ALL_TURNS / gflop)))
 
 
 def measure(
@@ -105,46 +188,8 @@ def table(rows: list[Row], seconds: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def training_iteration() -> Callable[[], None]:
-    """Return a turn of the discriminator, without R1, followed by a turn of the generator."""
-    adam = partial(torch.optim.Adam, betas=(0.5, 0.9), fused=True)
-    model = DenoisingGAN(
-        _generator(),
-        SmallDiscriminator(channels=12, width=64, blocks=3),
-        partial(adam, lr=1.6e-4),
-        partial(adam, lr=1.25e-4),
-        FewStepDiffusion(steps=4),
-        r1_gamma=0,
-        r1_every=1,
-        reconstruction_weight=1,
-    )
-    players = model.players()
-    optimizers = {
-        name: player.optimizer(player.network.parameters()) for name, player in players.items()
-    }
-    images, subbands = torch.rand(TRAINED_IMAGES, 3, 32, 32) * 2 - 1, Subbands()
-
-    def iteration() -> None:
-        (factor,) = subbands.encode(images)
-        for stream, (name, optimizer) in enumerate(optimizers.items()):
-            for other, player in players.items():
-                player.network.requires_grad_(other == name)
-            optimizer.zero_grad()
-            noise = Noise(0, torch.arange(TRAINED_IMAGES), stream)
-            sum(
-                model.losses(name, factor, turn=0, noise=noise).values(), torch.zeros(())
-            ).backward()
-            optimizer.step()
-
-    return iteration
-
-
-def _counted_gflop(run: Callable[[], object]) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return counter.get_total_flops() / 1e9
+def _build(experiment: str) -> ImageGenerator:
+    return system_from_config(experiment_config(experiment))
 
 
 def _product() -> Row:
@@ -152,31 +197,30 @@ def _product() -> Row:
     return Row("matrix product 2048^3, float32", lambda: a @ b, 2 * 2048**3 / 1e9, None)
 
 
-def _drawing(dtype: torch.dtype, name: str, compiled: bool) -> list[Row]:
+def _drawing(
+    network: nn.Module, gflop: float, dtype: torch.dtype, name: str, compiled: bool
+) -> list[Row]:
     """Return what is measured in one precision: the rate of convolutions, the generator."""
     image = torch.randn(RATE_SHAPE, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-    generator = _generator().to(dtype).requires_grad_(False).eval()
+    generator = copy.deepcopy(network).to(dtype).requires_grad_(False).eval()
+    channels, side = int(generator.channels), int(generator.resolution)
     inputs = (
-        torch.randn(DRAWN_IMAGES, 12, 16, 16, dtype=dtype),
+        torch.randn(DRAWN_IMAGES, channels, side, side, dtype=dtype),
         torch.arange(DRAWN_IMAGES),
-        torch.randn(4, 100, dtype=dtype),
+        torch.randn(DRAWN_IMAGES, _LATENT, dtype=dtype),
     )
     rate = f"convolution, {name}"
-    rows = [
-        Row(rate, lambda: functional.conv2d(image, weight, padding=1), RATE_GFLOP, None),
-        Row(f"generator, {name}, eager", _call(generator, inputs), DRAWN_GFLOP, rate),
-    ]
+    ways: dict[str, nn.Module] = {"eager": generator}
     if compiled:
-        rows.append(
-            Row(
-                f"generator, {name}, compiled",
-                _call(Compiled(generator), inputs),
-                DRAWN_GFLOP,
-                rate,
-            )
-        )
-    return rows
+        ways["compiled"] = Compiled(generator)
+    return [
+        Row(rate, lambda: functional.conv2d(image, weight, padding=1), RATE_GFLOP, None),
+        *(
+            Row(f"generator, {name}, {way}", _call(each, inputs), gflop, rate)
+            for way, each in ways.items()
+        ),
+    ]
 
 
 def _call(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
@@ -185,14 +229,3 @@ def _call(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor
         return network(*inputs)
 
     return run
-
-
-def _generator() -> NCSNpp:
-    return NCSNpp(
-        resolution=16,
-        channels=12,
-        width=128,
-        multipliers=[1, 2, 2],
-        attention_resolutions=[],
-        mapping_layers=4,
-    )

@@ -102,7 +102,7 @@ class CLI(LightningCLI):
     @override
     def after_instantiate_classes(self) -> None:
         self.model.config_text = self.parser.dump(
-            self.config, skip_link_targets=False, skip_none=False
+            self.config, skip_link_targets=False, skip_unset=False
         )
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class SaveConfig(SaveConfigCallback):
             return
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        text = self.parser.dump(self.config, skip_none=False)
+        text = self.parser.dump(self.config, skip_unset=False)
         (folder / self.config_filename).write_text(text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):

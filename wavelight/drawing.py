@@ -108,8 +108,8 @@ class ImageFolder:
 def digest(system: ImageGenerator) -> str:
     """Return a short text that tells one set of sampling weights from another."""
     hasher = hashlib.sha256()
-    for network in system.sampling_networks().values():
-        for name, tensor in network.state_dict().items():
+    for part in system.sampling_parts().values():
+        for name, tensor in part.state_dict().items():
             hasher.update(name.encode())
             hasher.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return hasher.hexdigest()[:16]

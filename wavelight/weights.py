@@ -129,6 +129,9 @@ class Drawer(Protocol):
     def sampling_parts(self) -> dict[str, nn.Module]:
         """Return the networks, and what else they cannot draw without, likewise."""
 
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return all weights by name."""
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
         """Load weights by name."""
 
@@ -158,9 +161,11 @@ def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]
         return _load_named(system, state_of(checkpoint, averaged), path)
     if len(networks) > 1:
         raise ValueError(f"{path} holds one network, but the system draws with {len(networks)}")
-    (network,) = networks.values()
+    ((prefix, network),) = networks.items()
     load_published(network, checkpoint)
-    return []
+    return _weights_among(
+        system, [name for name in system.state_dict() if not name.startswith(f"{prefix}.")]
+    )
 
 
 def drawing_state(system: Drawer) -> dict[str, Tensor]:
@@ -196,8 +201,14 @@ def _load_named(system: Drawer, state: Mapping[str, Tensor], path: Path) -> list
         raise ValueError(
             f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there"
         )
+    return _weights_among(system, result.missing_keys)
+
+
+def _weights_among(system: Drawer, names: list[str]) -> list[str]:
     # The scale of a band that needs no statistics is no weight.
-    return [name for name in result.missing_keys if not name.startswith("factorization.")]
+    if "factorization" in system.sampling_parts():
+        return names
+    return [name for name in names if not name.startswith("factorization.")]
 
 
 def _first(error: RuntimeError) -> str:

@@ -41,7 +41,8 @@ class SampleGrid(L.Callback):
         self.smallest_side = smallest_side
 
     @override
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Not on_fit_start: a system measures its bands then, after the callbacks' turn.
         assert isinstance(pl_module, ImageGenerator)
         if pl_module.images_seen == 0:
             self._draw(trainer, pl_module)

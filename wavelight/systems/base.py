@@ -101,7 +101,7 @@ class ImageGenerator(L.LightningModule):
                 f"accumulate is a number of parts and at least 1, not {self.accumulate}"
             )
         for model, shape in zip(self._models(), shapes, strict=True):
-            model.check(shape, self.factorization.bounded())
+            model.check(shape, self.bounded and self.factorization.bounded())
         return shapes
 
     # --- training ---
@@ -116,13 +116,15 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def on_fit_start(self) -> None:
+        # What brings weights brings the statistics that they were learnt with, too; measuring again
+        # would move a model under its weights.
+        measured = self.images_seen > 0
         if self.start_from is not None and self.images_seen == 0:
             missing = load_weights(self, Path(self.start_from))
             rest = f"; {len(missing)} tensors that it lacks start afresh" if missing else ""
             rank_zero_info(f"Starting from the weights of {self.start_from}{rest}.")
-        # A checkpoint brings its own statistics; measuring again must not move a model under its
-        # weights.
-        if self.factorization.needs_statistics() and self.images_seen == 0:
+            measured = not any(name.startswith("factorization.") for name in missing)
+        if self.factorization.needs_statistics() and not measured:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             wavelet, levels = self.factorization.wavelet, self.factorization.levels
             self.factorization.fit(data.band_statistics(wavelet, levels))

@@ -110,7 +110,7 @@ def test_a_checkpoint_loads_without_its_configuration_file(tmp_path, monkeypatch
     monkeypatch.setattr("sys.argv", ["wavelight"])
     config = yaml.safe_load(TINY.read_text())
     config["trainer"]["default_root_dir"] = str(tmp_path)
-    config["trainer"] |= {"max_epochs": 1, "limit_train_batches": 1}
+    config["trainer"] |= {"max_epochs": 1, "limit_train_batches": 2}
     config["model"]["class_path"] = "wavelight.systems.DDGAN"
     parts = config["model"]["init_args"]
     parts["generator"]["init_args"] |= {"resolution": 16, "channels": 3}

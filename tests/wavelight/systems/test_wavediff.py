@@ -5,10 +5,15 @@ import yaml
 import wavelight
 from data_modules import Scenes, WaveletDataModule
 from tests.wavelight.conftest import tiny_system, tiny_trainer
+from tests.wavelight.systems.test_ddgan import tiny_ddgan
 from tests.wavelight.test_cli import TINY
 from wavelight.__main__ import main
-from wavelight.factorizations import Peak, PerChannel, Scalar, Unscaled
+from wavelight.callbacks import SampleGrid
+from wavelight.drawing import digest
+from wavelight.factorizations import Peak, PerChannel, Pixels, Scalar, Unscaled
 from wavelight.networks import NCSNpp, SmallDiscriminator
+from wavelight.networks.published import published_state
+from wavelight.systems import ImageGenerator
 from wavelight.weights import load_weights, read_checkpoint
 
 DEEP = {"levels": 2, "wavelet": "db2", "scaling": Peak()}
@@ -23,8 +28,8 @@ def deep_system(**changes):
     return tiny_system(**(networks | {"levels": 2} | changes))
 
 
-def train_two_batches(system, folder):
-    trainer = tiny_trainer(folder, max_epochs=1, limit_train_batches=2)
+def train_two_batches(system, folder, *callbacks):
+    trainer = tiny_trainer(folder, *callbacks, max_epochs=1, limit_train_batches=2)
     data = WaveletDataModule(
         Scenes(images=32), 16, batch_size=8, seed=3, num_workers=0, cache_dir=folder / "cache"
     )
@@ -53,6 +58,44 @@ def test_another_wavelet_is_measured_and_a_checkpoint_draws_without_data(tmp_pat
     assert torch.equal(fresh.factorization.details[0].scale, scale)
     load_weights(trained, path)
     assert torch.equal(fresh.sample(2), trained.sample(2))
+
+
+def test_fine_tuning_keeps_the_scaling_that_its_weights_were_learnt_with(tmp_path):
+    path = train_two_batches(deep_system(**DEEP), tmp_path / "first")
+    checkpoint = read_checkpoint(path)
+    scale = checkpoint["state_dict"]["factorization.coarse.scale"]
+    scale *= 2  # as of other data
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    tuned = deep_system(**DEEP, start_from=tmp_path / "other.ckpt")
+    train_two_batches(tuned, tmp_path / "second")
+    assert torch.equal(tuned.factorization.coarse.scale, scale)
+
+
+def test_a_bare_network_learns_anew_how_bands_are_scaled(tmp_path):
+    network = deep_system().models[0].generator
+    torch.save(published_state(network), tmp_path / "netG.pth")
+    tuned = deep_system(**DEEP, start_from=tmp_path / "netG.pth")
+    train_two_batches(tuned, tmp_path / "run")
+    assert not (tuned.factorization.coarse.scale == 1).any()
+
+
+def test_the_first_picture_is_drawn_with_the_scaling(tmp_path):
+    system, scales = deep_system(**DEEP), []
+    grid = SampleGrid(1)
+    draw = system.sample
+    system.sample = lambda *a, **k: (
+        scales.append(system.factorization.coarse.scale.clone()) or draw(*a, **k)
+    )
+    train_two_batches(system, tmp_path, grid)
+    assert not (scales[0] == 1).any()
+
+
+def test_images_of_another_scaling_are_other_images():
+    one, two = deep_system(**DEEP), deep_system(**DEEP)
+    two.load_state_dict(one.state_dict())
+    assert digest(one) == digest(two)
+    two.factorization.coarse.scale *= 2
+    assert digest(one) != digest(two)
 
 
 def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
@@ -89,9 +132,15 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
 def test_bands_that_tanh_cannot_reach_are_refused(changes):
     with pytest.raises(ValueError, match=r"leaves \[-1, 1\]: scale the bands with Peak, or give"):
         tiny_system(**changes)
-    unlimited = NCSNpp(8, 12, 16, [1], [], 1, blocks=1)
-    unlimited.bounded = False
+    unlimited = NCSNpp(8, 12, 16, [1], [], 1, blocks=1, bounded=False)
     tiny_system(generator=unlimited, **changes)
+
+
+def test_fields_that_tanh_cannot_reach_are_refused():
+    parts = {"factorization": Pixels(), "models": tiny_ddgan().models, "image_size": 16, "seed": 0}
+    ImageGenerator(**parts)
+    with pytest.raises(ValueError, match="the generator ends in tanh"):
+        ImageGenerator(**parts, bounded=False)
 
 
 def test_a_size_that_the_levels_do_not_divide_is_refused():
