@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from data_modules.errors import DataError as DataError
     from data_modules.files import ImageFolder as ImageFolder
     from data_modules.files import ImageZip as ImageZip
+    from data_modules.gaussian_fields import GaussianFields as GaussianFields
+    from data_modules.phi4 import Phi4 as Phi4
     from data_modules.published import CIFAR10 as CIFAR10
     from data_modules.published import STL10 as STL10
     from data_modules.scenes import Scenes as Scenes
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "CIFAR10": "published",
     "DataError": "errors",
+    "GaussianFields": "gaussian_fields",
     "ImageFolder": "files",
     "ImageZip": "files",
     "LSUN": "databases",
     "Lmdb": "databases",
+    "Phi4": "phi4",
     "STL10": "published",
     "Sample": "source",
     "Scenes": "scenes",

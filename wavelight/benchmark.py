@@ -46,7 +46,8 @@ TRAINED_IMAGES = {"cifar10": 16, "celeba256": 4}
 DEFAULT_EXPERIMENTS = ["cifar10", "stl10", "celeba256", "celeba256_ddgan"]
 DEFAULT_EXPERIMENTS_ON_GPU = ["cifar10", "celeba256", "celeba1024"]
 
-_FEW_TURNS = 5
+_FEW_TURNS = 10
+_TRAINING_TURNS = 5
 _GFLOP_OF_ALL_TURNS = 60
 _LATENT = 100
 
@@ -75,8 +76,8 @@ def main(
             [cifar10,celeba256_ddgan]; none takes four on a CPU (cifar10, stl10, celeba256,
             celeba256_ddgan), three on a GPU (cifar10, celeba256, celeba1024).
         threads: Processor threads to use.
-        turns: How often each thing is measured; on a CPU five times at most where a network is so
-            large that more would take long, and training.
+        turns: How often each thing is measured; on a CPU less often, but five times, where a
+            network is large; training five times at most.
         compiled: Whether to measure the compiled networks too, which take minutes to build; on a
             GPU also with CUDA graphs.
         device: Where to measure: cpu, or cuda, which prints other tables.
@@ -110,7 +111,7 @@ def _check_known(names: list[str]) -> None:
     for name in names:
         if name not in DRAWN_GFLOP:
             raise ValueError(
-                f"what the published network of {name!r} costs is not known; it is of {', '.join(DRAWN_GFLOP)}"
+                f"it is not known what {name!r} cost as published; known are {', '.join(DRAWN_GFLOP)}"
             )
 
 
@@ -123,32 +124,37 @@ def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
         compiled: Whether to measure drawing with the compiled generator too.
     """
     torch.manual_seed(0)
-    gflop = DRAWN_GFLOP[experiment]
-    (generator,) = _build(experiment).sampling_networks().values()
-    rows = [
-        _product(),
-        *_drawing(generator, gflop, torch.float32, "float32", compiled),
-        *_drawing(generator, gflop, torch.bfloat16, "bfloat16", compiled),
-    ]
-    turns_taken = turns_of(gflop, turns)
-    times = measure({row.name: row.run for row in rows}, turns_taken)
     title = f"{experiment}, {torch.get_num_threads()} threads"
-    for call, which in enumerate(("first call", "second call, in cache")):
-        least = {name: min(each[call]) for name, each in times.items()}
-        yield f"{title}, least of {turns_taken}, {which}\n{table(rows, least)}\n"
+    yield from _compare_drawing(experiment, title, turns, compiled)
     if compiled:
         # It holds what it has compiled, with its weights.
         torch._dynamo.reset()
     if experiment in TRAINED_IMAGES:
-        yield from _compare_training(experiment, title, rows[:2], min(turns, _FEW_TURNS))
+        yield from _compare_training(experiment, title, min(turns, _TRAINING_TURNS))
 
 
-def _compare_training(experiment: str, title: str, limits: list[Row], turns: int) -> Iterator[str]:
+def _compare_drawing(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
+    gflop = DRAWN_GFLOP[experiment]
+    system = _build(experiment)
+    rows = [
+        _product(),
+        *_drawing(system, gflop, torch.float32, "float32", compiled),
+        *_drawing(system, gflop, torch.bfloat16, "bfloat16", compiled),
+    ]
+    taken = turns_of(gflop, turns)
+    times = measure({row.name: row.run for row in rows}, taken)
+    for call, which in enumerate(("first call", "second call, in cache")):
+        least = {name: min(each[call]) for name, each in times.items()}
+        yield f"{title}, least of {taken}, {which}\n{table(rows, least)}\n"
+
+
+def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
     """Measure training beside a product and a convolution, in the same turns."""
     images = TRAINED_IMAGES[experiment]
+    limit = _convolution(torch.float32, "float32")
     train = training_iteration(_build(experiment), images)
     name = f"training iteration of {images}, float32"
-    rows = [*limits, Row(name, train, counted_gflop(train), limits[-1].name)]
+    rows = [_product(), limit, Row(name, train, counted_gflop(train), limit.name)]
     times = measure({row.name: row.run for row in rows}, turns)
     medians = {name: median(each[0]) for name, each in times.items()}
     yield f"{title}, median of {turns}\n{table(rows, medians)}\n"
@@ -197,30 +203,37 @@ def _product() -> Row:
     return Row("matrix product 2048^3, float32", lambda: a @ b, 2 * 2048**3 / 1e9, None)
 
 
-def _drawing(
-    network: nn.Module, gflop: float, dtype: torch.dtype, name: str, compiled: bool
-) -> list[Row]:
-    """Return what is measured in one precision: the rate of convolutions, the generator."""
+def _convolution(dtype: torch.dtype, name: str) -> Row:
     image = torch.randn(RATE_SHAPE, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    return Row(
+        f"convolution, {name}",
+        lambda: functional.conv2d(image, weight, padding=1),
+        RATE_GFLOP,
+        None,
+    )
+
+
+def _drawing(
+    system: ImageGenerator, gflop: float, dtype: torch.dtype, name: str, compiled: bool
+) -> list[Row]:
+    """Return what is measured in one precision: the rate of convolutions, the generator."""
+    (network,) = system.sampling_networks().values()
     generator = copy.deepcopy(network).to(dtype).requires_grad_(False).eval()
-    channels, side = int(generator.channels), int(generator.resolution)
     inputs = (
-        torch.randn(DRAWN_IMAGES, channels, side, side, dtype=dtype),
+        torch.randn(DRAWN_IMAGES, *system.target_shapes[0], dtype=dtype),
         torch.arange(DRAWN_IMAGES),
         torch.randn(DRAWN_IMAGES, _LATENT, dtype=dtype),
     )
-    rate = f"convolution, {name}"
+    limit = _convolution(dtype, name)
     ways: dict[str, nn.Module] = {"eager": generator}
     if compiled:
         ways["compiled"] = Compiled(generator)
-    return [
-        Row(rate, lambda: functional.conv2d(image, weight, padding=1), RATE_GFLOP, None),
-        *(
-            Row(f"generator, {name}, {way}", _call(each, inputs), gflop, rate)
-            for way, each in ways.items()
-        ),
+    rows = [
+        Row(f"generator, {name}, {way}", _call(each, inputs), gflop, limit.name)
+        for way, each in ways.items()
     ]
+    return [limit, *rows]
 
 
 def _call(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:

@@ -16,8 +16,8 @@ def keep_memory() -> None:
 
     By default glibc gives every tensor of more than 32 MB back to the kernel as soon as it is
     freed, and the next one of its size is faulted in page by page, 4 KB each: elementwise
-    operations on such tensors then take two to four times as long. The price is that the process
-    holds the most that it ever needed until it ends.
+    operations on such tensors then take several times as long. The price is that the process holds
+    the most that it ever needed until it ends, and about a tenth more.
 
     To be called before PyTorch allocates its first tensor, which is when it reads the environment.
     A value that is already set there stays. Only Linux with glibc is changed.

@@ -7,7 +7,7 @@ measured at the batch that one device gets in the experiment (training) and at t
 
 import copy
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from math import nan
 from time import perf_counter
 
@@ -119,12 +119,7 @@ def _images_a_second(
 ) -> float:
     system = copy.deepcopy(original)
     if mode is not None:
-        # What was compiled before counts against a limit, and holds memory.
-        torch._dynamo.reset()
-        torch._dynamo.config.recompile_limit = _GRAPHS_A_FUNCTION
-        for model in _models(system):
-            for player in model.players().values():
-                player.network.compile(mode=mode, dynamic=False)
+        _compile(system, mode)
     try:
         with calculating(precision, system.device):
             return images / seconds(start(system, images), system.device, repetitions)
@@ -133,6 +128,15 @@ def _images_a_second(
         reason = str(error).strip().partition("\n")[0]
         sys.stderr.write(f"{images} images, {precision.value}, {mode or 'eager'}: {reason}\n")
         return nan
+
+
+def _compile(system: ImageGenerator, mode: str) -> None:
+    # What was compiled before counts against a limit, and holds memory.
+    torch._dynamo.reset()
+    torch._dynamo.config.recompile_limit = _GRAPHS_A_FUNCTION
+    for model in _models(system):
+        for player in model.players().values():
+            player.network.compile(mode=mode, dynamic=False)
 
 
 def matrix_rate(precision: Precision, device: torch.device, repetitions: int) -> float:
@@ -209,5 +213,4 @@ def counted_gflop(run: Callable[[], object]) -> float:
 
 
 def _models(system: ImageGenerator) -> list[GenerativeModel]:
-    models: Iterable[torch.nn.Module] = system.models
-    return [model for model in models if isinstance(model, GenerativeModel)]
+    return [model for model in system.models if isinstance(model, GenerativeModel)]

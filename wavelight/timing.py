@@ -26,7 +26,6 @@ from wavelight.checkpoints import experiment_config, load, system_from_config
 from wavelight.configurations import shipped_experiments
 from wavelight.cost import Evaluation, NetworkCost, cost, evaluations
 from wavelight.metrics.base import to_uint8
-from wavelight.networks.compiled import Compiled
 from wavelight.systems import ImageGenerator
 
 PUBLISHED_SECONDS: dict[str, tuple[float | None, float]] = {
@@ -239,7 +238,7 @@ def measure(
     # Compiled networks could not be counted.
     calls = [evaluations(system, images) for images in sizes]
     if compiled:
-        _compile(system)
+        system.compile_for_drawing()
     for images, made in zip(sizes, calls, strict=True):
         sys.stderr.write(f"{name}, {images} at once: ")
         sys.stderr.flush()
@@ -342,15 +341,6 @@ def _peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _compile(system: ImageGenerator) -> None:
-    for name, network in system.sampling_networks().items():
-        if system.device.type == "cpu":
-            model, _, attribute = name.rpartition(".")
-            setattr(system.get_submodule(model), attribute, Compiled(network))
-        else:
-            network.compile(dynamic=False)
 
 
 # --- input and output ---

@@ -1,6 +1,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -168,6 +169,18 @@ def test_sample_and_predict_draw_the_same_files(trained):
     assert sorted(path.name for path in Path("one").glob("*.png")) == names
     for name in names:
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+@pytest.mark.slow
+def test_compiled_sampling_draws_the_same_images(trained):
+    options = ["--images", "5", "--seed", "5", "--batch_size", "2", "--npz", "true"]
+    main(["sample", str(trained), "eager", *options])
+    main(["sample", str(trained), "fast", *options, "--compiled", "true"])
+    eager, fast = (
+        np.load(Path(folder, "images.npz"))["arr_0"].astype(int) for folder in ("eager", "fast")
+    )
+    assert eager.shape == fast.shape == (5, 16, 16, 3)
+    assert abs(eager - fast).max() <= 1
 
 
 def test_export_holds_the_generator_and_draws_alike(trained):

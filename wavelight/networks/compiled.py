@@ -9,9 +9,8 @@ from torch import Tensor, nn
 class Compiled(nn.Module):
     """A network compiled for drawing on a CPU, its weights laid out once for their kernels.
 
-    The first call with inputs of a new shape compiles, which takes half a minute. Weights that
-    change after it are not
-    seen: make a new one.
+    The first call with inputs of a new shape compiles, which takes half a minute or more. Weights
+    that change after it are not seen: make a new one.
 
     Args:
         network: The network; its outputs are the same to rounding.

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from wavelight.factorizations import Factor, Factorization, Shape
 from wavelight.models import GenerativeModel, Player
+from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
 from wavelight.weights import load_weights
 
@@ -251,6 +252,20 @@ class ImageGenerator(L.LightningModule):
         images = torch.cat([self.draw(batch, seed).cpu() for batch in batches])
         self.train(was_training)
         return images
+
+    def compile_for_drawing(self) -> None:
+        """Compile the networks that draw, for a system that no longer learns; each batch size compiles anew.
+
+        On a CPU weights are laid out for their kernels, see
+        :class:`wavelight.networks.compiled.Compiled`: later changes of them are not seen, and their
+        names change.
+        """
+        for name, network in self.sampling_networks().items():
+            if self.device.type == "cpu":
+                model, _, attribute = name.rpartition(".")
+                setattr(self.get_submodule(model), attribute, Compiled(network))
+            else:
+                network.compile(dynamic=False)
 
     @override
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:

@@ -1,0 +1,387 @@
+"""Samplers on a Gaussian, where each is an affine map that can be worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from wavelight.diffusion import (
+    Cosine,
+    HeunWithChurn,
+    Karras,
+    LinearVariancePreserving,
+    OrnsteinUhlenbeck,
+    Quadratic,
+    Uniform,
+    VarianceExploding,
+    ancestral,
+    clipped,
+    ddim,
+    dpm_solver_2m,
+    euler_maruyama,
+    heun,
+)
+from wavelight.noise import Noise
+
+MEAN, STD = 0.7, 0.6
+OU = OrnsteinUhlenbeck(3.0)
+
+churned = HeunWithChurn(4.0, smallest=0.2, largest=5.0, noise_scale=1.01)
+DETERMINISTIC = [ddim, heun, dpm_solver_2m]
+STOCHASTIC = [euler_maruyama, ancestral, churned]
+SAMPLERS = [*DETERMINISTIC, *STOCHASTIC]
+
+
+def name(case):
+    return getattr(case, "__name__", type(case).__name__)
+
+
+samplers = pytest.mark.parametrize("sampler", SAMPLERS, ids=name)
+
+
+def gaussian(process, mean=MEAN, std=STD):
+    """Return the exact denoiser of N(mean, std^2) data, E[x_0 | x_t]."""
+
+    def denoise(xt, t):
+        alpha = process.alpha(t)[:, None, None, None]
+        sigma = process.sigma(t)[:, None, None, None]
+        gain = alpha * std**2 / (alpha**2 * std**2 + sigma**2)
+        return mean + gain * (xt - alpha * mean)
+
+    return denoise
+
+
+def no_noise():
+    raise AssertionError("a deterministic sampler draws no noise")
+
+
+def affine(sampler, process, times):
+    """Read off what a sampler does to x: x -> offset + gain x + noise of a variance.
+
+    Image 0 starts at 0 and image 1 at 1, and they get no noise; image 2 + k starts at 0 and its only noise is a 1 in
+    draw k.
+    """
+    rows = len(times) + 2
+    draw = iter(range(2, rows))
+    x = torch.zeros(rows, 1, 1, 1, dtype=torch.float64)
+    x[1] = 1
+
+    def noise():
+        impulse = torch.zeros_like(x)
+        impulse[next(draw)] = 1
+        return impulse
+
+    x0 = sampler(gaussian(process), process, times, x, noise).flatten()
+    return torch.stack([x0[0], x0[1] - x0[0], ((x0[2:] - x0[0]) ** 2).sum()])
+
+
+def compose(steps):
+    """Compose affine steps (offset, gain, variance) by hand."""
+    offset, gain, variance = 0.0, 1.0, 0.0
+    for step_offset, step_gain, step_variance in steps:
+        offset = step_offset + step_gain * offset
+        gain = step_gain * gain
+        variance = step_gain**2 * variance + step_variance
+    return torch.tensor([offset, gain, variance], dtype=torch.float64)
+
+
+# The Ornstein-Uhlenbeck process and its Gaussian once more, by hand.
+
+
+def alpha_of(t):
+    return math.exp(-t)
+
+
+def sigma_of(t):
+    return math.sqrt(1 - math.exp(-2 * t))
+
+
+def variance_of(t):
+    return alpha_of(t) ** 2 * STD**2 + sigma_of(t) ** 2
+
+
+def denoiser_at(t):
+    """Return offset and gain of the denoiser."""
+    gain = alpha_of(t) * STD**2 / variance_of(t)
+    return MEAN - gain * alpha_of(t) * MEAN, gain
+
+
+def pairs(schedule, steps):
+    times = schedule(OU, steps)
+    return times, list(zip(times[:-1].tolist(), times[1:].tolist(), strict=True))
+
+
+schedules = pytest.mark.parametrize("schedule", [Uniform(), Quadratic(), Cosine()], ids=name)
+
+
+@schedules
+def test_euler_maruyama_is_wsgm_s_recursion(schedule):
+    """S_{k+1} = M S_k M + 2 delta I with M = (1 + delta) I - 2 delta / S_t (specs/wsgm.md, A7)."""
+    times, each = pairs(schedule, 9)
+    steps = []
+    for t, after in each:
+        delta = t - after
+        pull = 2 * delta / variance_of(t)
+        steps.append((pull * alpha_of(t) * MEAN, 1 + delta - pull, 2 * delta))
+    torch.testing.assert_close(affine(euler_maruyama, OU, times), compose(steps))
+
+
+@schedules
+def test_ancestral_is_ddpm(schedule):
+    """Ho et al., 2020, equations 7 and 11, with the variance beta."""
+    times, each = pairs(schedule, 9)
+    steps = []
+    for t, after in each:
+        beta = 1 - math.exp(-2 * (t - after))
+        bar, bar_after = math.exp(-2 * t), math.exp(-2 * after)
+        of_x0 = math.sqrt(bar_after) * beta / (1 - bar)
+        of_xt = math.sqrt(1 - beta) * (1 - bar_after) / (1 - bar)
+        offset, gain = denoiser_at(t)
+        steps.append((of_x0 * offset, of_x0 * gain + of_xt, beta if after else 0.0))
+    torch.testing.assert_close(affine(ancestral, OU, times), compose(steps))
+
+
+@schedules
+def test_ddim_keeps_the_predicted_noise(schedule):
+    times, each = pairs(schedule, 9)
+    steps = []
+    for t, after in each:
+        offset, gain = denoiser_at(t)
+        eps = -alpha_of(t) * offset / sigma_of(t), (1 - alpha_of(t) * gain) / sigma_of(t)
+        step = [
+            alpha_of(after) * x0 + sigma_of(after) * e
+            for x0, e in zip((offset, gain), eps, strict=True)
+        ]
+        steps.append((*step, 0.0))
+    torch.testing.assert_close(affine(ddim, OU, times), compose(steps))
+
+
+def edm_step(here, there):
+    """A step of EDM's algorithm 1 by hand, as an affine map of x_t / alpha, between two noise levels."""
+
+    def slope(level):
+        """(x - D(x)) / level, with D(x) of N(MEAN, STD^2) seen through noise of that level."""
+        rate = level / (STD**2 + level**2)
+        return -rate * MEAN, rate
+
+    length = there - here
+    offset, gain = slope(here)
+    euler = length * offset, 1 + length * gain
+    if there == 0:
+        return euler
+    after_offset, after_gain = slope(there)
+    # The second slope is taken where Euler's step ends.
+    second = after_offset + after_gain * euler[0], after_gain * euler[1]
+    return length * (offset + second[0]) / 2, 1 + length * (gain + second[1]) / 2
+
+
+def level_of(t):
+    return math.sqrt(math.exp(2 * t) - 1)
+
+
+@schedules
+def test_heun_is_edm_s_algorithm_1(schedule):
+    times, each = pairs(schedule, 9)
+    steps = [(0.0, math.exp(times[0]), 0.0)]
+    steps += [(*edm_step(level_of(t), level_of(after)), 0.0) for t, after in each]
+    torch.testing.assert_close(affine(heun, OU, times), compose(steps))
+
+
+@pytest.mark.parametrize("churn", [1.0, 2.0, 100.0])
+def test_churn_is_edm_s_algorithm_2(churn):
+    times, each = pairs(Quadratic(), 9)
+    steps = [(0.0, math.exp(times[0]), 0.0)]
+    most = min(churn / 9, math.sqrt(2) - 1)
+    raised_steps = 0
+    for t, after in each:
+        level = level_of(t)
+        gamma = most if 0.2 <= level <= 5 else 0
+        raised_steps += gamma > 0
+        raised = level + gamma * level
+        steps.append((0.0, 1.0, 1.01**2 * (raised**2 - level**2)))
+        steps.append((*edm_step(raised, level_of(after)), 0.0))
+    assert 2 < raised_steps < 9
+    sampler = HeunWithChurn(churn, 0.2, 5.0, 1.01)
+    torch.testing.assert_close(affine(sampler, OU, times), compose(steps))
+
+
+def test_no_churn_is_heun():
+    times = Quadratic()(OU, 9)
+    for sampler in [HeunWithChurn(0), HeunWithChurn(40, 100, 200)]:
+        torch.testing.assert_close(affine(sampler, OU, times), affine(heun, OU, times))
+
+
+def test_dpm_solver_2m_is_the_paper_s_algorithm_2():
+    """In the paper's words: lambda, h, r, and the last step of the first order."""
+    times, each = pairs(Quadratic(), 9)
+    lambdas = [math.log(alpha_of(t) / sigma_of(t)) for t in times[:-1].tolist()] + [math.inf]
+    starts = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    x, before = starts, None
+    for k, (t, after) in enumerate(each):
+        offset, gain = denoiser_at(t)
+        x0 = offset + gain * x
+        h = lambdas[k + 1] - lambdas[k]
+        used = x0
+        if 0 < k < 8:
+            r = (lambdas[k] - lambdas[k - 1]) / h
+            used = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * before
+        x = sigma_of(after) / sigma_of(t) * x - alpha_of(after) * (math.exp(-h) - 1) * used
+        before = x0
+    found = affine(dpm_solver_2m, OU, times)
+    torch.testing.assert_close(found, torch.stack([x[0], x[1] - x[0], 0 * x[0]]))
+
+
+@samplers
+@pytest.mark.parametrize(
+    "process", [OrnsteinUhlenbeck(5.0), LinearVariancePreserving(), VarianceExploding()], ids=name
+)
+def test_exact_denoiser_of_a_gaussian_gives_that_gaussian(sampler, process):
+    times = Karras(smallest=0.01)(process, 400)
+    offset, gain, variance = affine(sampler, process, times)
+    # The start is a draw of the process, at its first time.
+    alpha, sigma = process.alpha(times[0]), process.sigma(times[0])
+    assert offset + gain * alpha * MEAN == pytest.approx(MEAN, rel=5e-3)
+    found = (gain**2 * (alpha**2 * STD**2 + sigma**2) + variance).sqrt()
+    # Of churn, 1.01 is the inflation that was asked for.
+    assert found == pytest.approx(STD, rel=0.02 if sampler in STOCHASTIC else 2e-3)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (heun, 2), (dpm_solver_2m, 2)], ids=name)
+def test_order_of_convergence(sampler, order):
+    """The error against the exact flow falls as steps^-order."""
+    top, bottom = 5.0, 0.0 if sampler is heun else 0.3
+    counts = [16, 32, 64, 128]
+    errors = []
+    for steps in counts:
+        levels = torch.linspace(top, bottom, steps + 1, dtype=torch.float64)
+        times = OU.time_of(levels)
+        offset, gain, _ = affine(sampler, OU, times)
+        exact = math.sqrt((STD**2 + bottom**2) / (STD**2 + top**2))
+        # Of x_t / alpha, at both ends.
+        errors.append(abs(gain / OU.alpha(times[-1]) * OU.alpha(times[0]) - exact).item())
+    logs = torch.tensor([counts, errors], dtype=torch.float64).log()
+    centred = logs - logs.mean(1, keepdim=True)
+    slope = (centred[0] * centred[1]).sum() / (centred[0] ** 2).sum()
+    assert slope.item() == pytest.approx(-order, abs=0.2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+@samplers
+def test_evaluations(sampler, steps):
+    seen = []
+
+    def denoise(xt, t):
+        seen.append(t)
+        return gaussian(OU)(xt, t)
+
+    x = torch.randn(3, 2, 4, 4)
+    times = Uniform()(OU, steps)
+    x0 = sampler(denoise, OU, times, x, lambda: torch.zeros_like(x))
+    assert x0.shape == x.shape
+    assert len(seen) == (2 * steps - 1 if sampler in (heun, churned) else steps)
+    for t in seen:
+        assert t.shape == (3,)
+        assert t.dtype == x.dtype
+        assert (t == t[0]).all()
+    if sampler is not churned:
+        visited = torch.stack(seen)[:, 0].unique().flip(0)
+        torch.testing.assert_close(visited, times[:-1].float())
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_draws_of_noise(steps):
+    x = torch.randn(2, 1, 4, 4)
+    drawn = []
+
+    def noise():
+        drawn.append(1)
+        return torch.zeros_like(x)
+
+    expected = {euler_maruyama: steps, ancestral: steps - 1, churned: steps}
+    for sampler, count in expected.items():
+        drawn.clear()
+        sampler(gaussian(OU), OU, Uniform()(OU, steps), x, noise)
+        assert len(drawn) == count
+    for sampler in DETERMINISTIC:
+        sampler(gaussian(OU), OU, Uniform()(OU, steps), x, no_noise)
+
+
+def sample(sampler, noise, process=OU, steps=6, dtype=torch.float32):
+    shape = 2, 4, 4
+    x = noise.normal(*shape).to(dtype)
+    return sampler(
+        gaussian(process),
+        process,
+        Quadratic()(process, steps),
+        x,
+        lambda: noise.normal(*shape).to(dtype),
+    )
+
+
+@samplers
+def test_same_noise_gives_the_same_images_in_any_batch(sampler):
+    images = sample(sampler, Noise(7, torch.arange(4)))
+    assert torch.equal(images, sample(sampler, Noise(7, torch.arange(4))))
+    torch.testing.assert_close(images[2:], sample(sampler, Noise(7, torch.arange(2, 4))))
+    assert not torch.allclose(images, sample(sampler, Noise(8, torch.arange(4))), atol=0.1)
+
+
+@samplers
+def test_precision_is_the_start_s(sampler):
+    images = [
+        sample(sampler, Noise(7, torch.arange(4)), steps=50, dtype=dtype)
+        for dtype in (torch.float32, torch.float64)
+    ]
+    assert [image.dtype for image in images] == [torch.float32, torch.float64]
+    torch.testing.assert_close(images[0].double(), images[1], atol=1e-4, rtol=0)
+
+
+@samplers
+def test_no_step_waits_for_the_device(sampler):
+    """A tensor on the meta device has no numbers, so a step that read one would fail."""
+    x = torch.empty(3, 2, 4, 4, device="meta")
+    times = Uniform()(OU, 5)
+    assert sampler(gaussian(OU), OU, times, x, lambda: x).device == x.device
+    if sampler not in (heun, churned):  # These read the last time, once, before the first step.
+        assert sampler(gaussian(OU), OU, times.to(x.device), x, lambda: x).device == x.device
+
+
+@samplers
+def test_times_in_float32_will_do(sampler):
+    x = torch.randn(3, 1, 2, 2)
+    times = Uniform()(OU, 8)
+    images = [sampler(gaussian(OU), OU, t, x, lambda: 0 * x) for t in (times, times.float())]
+    torch.testing.assert_close(*images, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", [heun, churned], ids=name)
+def test_heun_needs_a_clean_end(sampler):
+    process = VarianceExploding(0.01, 50)
+    x = torch.zeros(1, 1, 2, 2)
+    with pytest.raises(ValueError, match=r"the last time cannot have noise 0\.01"):
+        sampler(gaussian(process), process, Uniform()(process, 4), x, no_noise)
+
+
+@pytest.mark.parametrize("sampler", [euler_maruyama, ancestral, ddim, dpm_solver_2m], ids=name)
+def test_others_may_stop_at_some_noise(sampler):
+    process = VarianceExploding(0.3, 50)
+    times = Karras(smallest=0.31, largest=50)(process, 2000)
+    _, gain, variance = affine(sampler, process, times)
+    found = gain**2 * (STD**2 + 50**2) + variance
+    assert found == pytest.approx(STD**2 + 0.3**2, rel=0.02)
+
+
+def test_clipped_images_stay_in_range():
+    xt, t = torch.linspace(-9, 9, 24).reshape(2, 3, 2, 2), torch.full((2,), 0.1)
+    denoise = gaussian(OU)
+    expected = denoise(xt, t).clamp(-1, 1)
+    assert expected.abs().max() == 1
+    assert torch.equal(clipped(denoise)(xt, t), expected)
+    x0 = ancestral(clipped(denoise), OU, Uniform()(OU, 3), 9 * xt, lambda: 9 * xt)
+    assert x0.abs().max() <= 1
+
+
+@pytest.mark.parametrize("values", [(-1,), (1, -1), (1, 2, 1), (1, 0, 1, 0)])
+def test_bad_churn_is_refused(values):
+    with pytest.raises(ValueError, match="churn needs churn >= 0"):
+        HeunWithChurn(*values)

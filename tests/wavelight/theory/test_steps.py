@@ -1,0 +1,226 @@
+"""The golden table of specs/wsgm.md A7, and an independent computation with dense matrices."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import pywt
+
+from wavelight.theory import (
+    euler_maruyama,
+    factors_of,
+    kl_divergence,
+    kl_per_dimension,
+    level_error,
+    pixel_error,
+    power_law,
+    smallest_steps,
+    steps_needed,
+    uniform_times,
+)
+from wavelight.theory.steps import default_levels
+
+# eta, size: condition numbers; steps for KL/d < 1e-2, < 1e-3; steps for sup < 0.1; SGM, then WSGM.
+GOLDEN = {
+    (1, 16): ((12.3, 2.46), (42, 32), (133, 98), (83, 15)),
+    (1, 64): ((46.3, 2.72), (48, 32), (154, 101), (141, 8)),
+    (2, 16): ((129, 7.59), (124, 50), (406, 164), (137, 7)),
+}
+SYSTEMS = ("sgm", "wsgm")
+
+
+def rounded(number, digits):
+    return float(f"{number:.{digits}g}")
+
+
+@pytest.mark.parametrize(("system", "golden"), [("sgm", 9.355610e-3), ("wsgm", 1.617588e-3)])
+def test_kl_is_the_golden_number(system, golden):
+    assert kl_per_dimension(system, 16, 2.0, 128) == pytest.approx(golden, rel=1e-6)
+
+
+@pytest.mark.parametrize(("eta", "size"), GOLDEN)
+def test_condition_numbers_are_the_golden_ones(eta, size):
+    pixels, details = GOLDEN[eta, size][0]
+    (field,) = factors_of("sgm", size, eta)
+    _, *scales = factors_of("wsgm", size, eta)
+    assert rounded(field.condition_number, 3) == pixels
+    assert rounded(max(scale.condition_number for scale in scales), 3) == details
+
+
+@pytest.mark.parametrize(("eta", "size"), GOLDEN)
+@pytest.mark.parametrize("column", [1, 2])
+def test_steps_are_the_golden_ones(eta, size, column):
+    needed = tuple(steps_needed(system, size, eta, 10.0 ** (-1 - column)) for system in SYSTEMS)
+    assert needed == GOLDEN[eta, size][column]
+
+
+@pytest.mark.parametrize(("eta", "size"), GOLDEN)
+def test_steps_for_the_largest_error_are_the_golden_ones(eta, size):
+    spectrum = power_law(size, eta)
+    pixels = smallest_steps(lambda n: pixel_error(spectrum, uniform_times(n)), 0.1)
+    level = smallest_steps(lambda n: level_error(spectrum, "db4", uniform_times(n)), 0.1)
+    assert (pixels, level) == GOLDEN[eta, size][3]
+
+
+@pytest.mark.parametrize(
+    ("wavelet", "eta", "details", "coarsest"),
+    [
+        ("haar", 1, 2.72, 4.86),
+        ("haar", 2, 8.12, 12.8),
+        ("db2", 1, 2.72, 4.10),
+        ("db2", 2, 7.97, 10.0),
+        ("db4", 1, 2.72, 3.87),
+        ("db4", 2, 7.97, 9.16),
+    ],
+)
+def test_condition_numbers_hardly_depend_on_the_wavelet(wavelet, eta, details, coarsest):
+    coarse, *scales = factors_of("wsgm", 64, eta, wavelet)
+    assert rounded(coarse.condition_number, 3) == coarsest
+    assert rounded(max(scale.condition_number for scale in scales), 3) == details
+
+
+def dense_transform(size, wavelet):
+    """The matrix of one level, rows LL, LH, HL, HH, by PyWavelets on every unit image."""
+    images = np.eye(size * size).reshape(-1, size, size)
+    ll, details = pywt.dwt2(images, wavelet, mode="periodization", axes=(-2, -1))
+    return np.concatenate([band.reshape(size * size, -1) for band in (ll, *details)], axis=1).T
+
+
+def dense_covariance(spectrum):
+    """The matrix of a stationary field, from its autocovariance."""
+    size = len(spectrum)
+    autocovariance = np.fft.ifft2(spectrum).real
+    index = np.arange(size)
+    shift = (index[:, None] - index) % size
+    return autocovariance[shift[:, None, :, None], shift[None, :, None, :]].reshape(size**2, -1)
+
+
+def dense_kl(true, model):
+    product = np.linalg.solve(model, true)
+    return 0.5 * (np.trace(product) - len(true) - np.linalg.slogdet(product)[1])
+
+
+def dense_sampler(covariance, steps, horizon=10.0):
+    """Covariance and operator on the conditional mean that Euler-Maruyama ends with, as matrices."""
+    identity = np.eye(len(covariance))
+    drawn, gain = identity, np.zeros_like(covariance)
+    step = horizon / steps
+    for k in range(steps, 0, -1):
+        time = k * step
+        precision = np.linalg.inv(
+            np.exp(-2 * time) * covariance + (1 - np.exp(-2 * time)) * identity
+        )
+        matrix = (1 + step) * identity - 2 * step * precision
+        drawn = matrix @ drawn @ matrix.T + 2 * step * identity
+        gain = matrix @ gain + 2 * step * np.exp(-time) * precision
+    return drawn, gain
+
+
+def dense_wsgm(spectrum, wavelet, steps):
+    """The true covariance of the bands, at WSGM's scales, and that of WSGM's samples of one level."""
+    size = len(spectrum)
+    transform = dense_transform(size, wavelet)
+    bands = transform @ dense_covariance(spectrum) @ transform.T
+    low = size**2 // 4
+    diagonal = np.diag(bands)
+    scale = np.repeat([diagonal[:low].mean(), diagonal[low:].mean()], [low, 3 * low]) ** -0.5
+    bands = scale[:, None] * bands * scale
+    coarse, cross = bands[:low, :low], bands[low:, :low]
+    regression = cross @ np.linalg.inv(coarse)
+    details, gain = dense_sampler(bands[low:, low:] - regression @ cross.T, steps)
+    drawn_coarse, _ = dense_sampler(coarse, steps)
+    biased = gain @ regression
+    # The sampler conditions on the coarse band that it drew itself: the joint law of its samples.
+    joint = np.block(
+        [
+            [drawn_coarse, drawn_coarse @ biased.T],
+            [biased @ drawn_coarse, biased @ drawn_coarse @ biased.T + details],
+        ]
+    )
+    return bands, joint
+
+
+@pytest.mark.parametrize("eta", [1, 2])
+@pytest.mark.parametrize("steps", [32, 128])
+def test_kl_of_sgm_is_that_of_dense_matrices(eta, steps):
+    spectrum = power_law(8, eta)
+    covariance = dense_covariance(spectrum)
+    drawn, _ = dense_sampler(covariance, steps)
+    exact = dense_kl(covariance, drawn) / 64
+    assert kl_per_dimension("sgm", 8, eta, steps) == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db4"])
+@pytest.mark.parametrize("eta", [1, 2])
+@pytest.mark.parametrize("steps", [32, 128])
+def test_kl_of_wsgm_is_that_of_the_joint_law_of_its_samples(wavelet, eta, steps):
+    bands, joint = dense_wsgm(power_law(8, eta), wavelet, steps)
+    exact = dense_kl(bands, joint) / 64
+    assert kl_per_dimension("wsgm", 8, eta, steps, wavelet) == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_error_falls_with_every_step(system):
+    factors = factors_of(system, 16, 2.0)
+
+    def error(steps):
+        chains = [euler_maruyama(each.variances, uniform_times(steps)) for each in factors]
+        return sum(map(kl_divergence, factors, chains))
+
+    errors = [error(steps) for steps in range(1, 81)]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "wavelet", "levels", "xi"),
+    [(48, "sym5", None, None), (20, "coif2", 2, 0.5), (16, "db10", 4, None), (8, "haar", 0, None)],
+)
+def test_other_sizes_wavelets_levels_and_spectra_work(size, wavelet, levels, xi):
+    needed = partial(steps_needed, "wsgm", size, 1.5, wavelet=wavelet, levels=levels, xi=xi)
+    kl = partial(kl_per_dimension, "wsgm", size, 1.5, wavelet=wavelet, levels=levels, xi=xi)
+    enough = needed(kl_per_dim=5e-3)
+    assert kl(steps=enough) <= 5e-3 < kl(steps=enough - 1)
+
+
+def test_a_pyramid_without_levels_is_the_field():
+    assert kl_per_dimension("wsgm", 8, 2.0, 32, levels=0) == kl_per_dimension("sgm", 8, 2.0, 32)
+
+
+def test_the_call_of_the_issue_works():
+    assert steps_needed(system="wsgm", size=64, eta=2.0, kl_per_dim=1e-2, wavelet="db4") == 50
+
+
+@pytest.mark.parametrize(("size", "levels"), [(4, 0), (8, 1), (16, 2), (64, 4), (96, 4), (15, 0)])
+def test_default_levels_end_at_4_pixels(size, levels):
+    assert default_levels(size) == levels
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"system": "vae"}, "systems sgm, wsgm, not 'vae'"),
+        ({"size": 1}, "side of at least 2"),
+        ({"eta": -1.0}, "eta of at least 0"),
+        ({"xi": 0.0}, "xi above 0"),
+        ({"levels": 5}, "16 is not divisible"),
+        ({"levels": -1}, "levels -1"),
+        ({"wavelet": "db99"}, "no wavelet is called 'db99'"),
+        ({"wavelet": "bior2.2"}, "'bior2.2' is not orthogonal"),
+        ({"horizon": 0.0}, "above 0"),
+        ({"kl_per_dim": 0.0}, "above 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        steps_needed(**{"system": "wsgm", "size": 16, "eta": 1.0} | arguments)
+
+
+def test_a_sampler_takes_a_step():
+    with pytest.raises(ValueError, match="at least 1 step"):
+        kl_per_dimension("sgm", 8, 1.0, 0)
+
+
+def test_a_threshold_below_every_error_is_refused(monkeypatch):
+    monkeypatch.setattr("wavelight.theory.steps.MOST_STEPS", 64)
+    with pytest.raises(ValueError, match="64 steps still leave an error above"):
+        steps_needed("sgm", 8, 1.0, 1e-3, horizon=0.1)

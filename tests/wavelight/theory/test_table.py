@@ -1,0 +1,45 @@
+"""The command that prints and draws the steps needed."""
+
+import builtins
+
+import pytest
+from jsonargparse import ArgumentParser
+from PIL import Image
+
+from wavelight.theory.table import steps
+
+
+def test_the_table_has_the_golden_steps():
+    lines = steps(sizes=[16], etas=[1, 2]).splitlines()
+    assert "KL/d <= 0.01" in lines[0]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[-2:]] == [
+        ["1", "16", "12.3", "3.38", "42", "32", "1.31"],
+        ["2", "16", "129", "7.59", "124", "50", "2.48"],
+    ]
+
+
+def test_the_command_line_reads_its_options():
+    parser = ArgumentParser()
+    parser.add_function_arguments(steps, as_positional=True)
+    options = parser.instantiate(parser.parse_args(["--sizes", "[8]", "--etas", "[1.5]"]))
+    assert steps(**options.as_dict()).splitlines()[-1].startswith("| 1.5 | 8 |")
+
+
+def test_the_curve_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "new" / "steps.png"
+    steps(sizes=[4, 8], etas=[1.0], out=out)
+    assert Image.open(out).size == (900, 600)
+
+
+def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *arguments):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ValueError, match="pip install matplotlib"):
+        steps(sizes=[4], etas=[1.0], out=tmp_path / "steps.png")

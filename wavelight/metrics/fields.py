@@ -1,0 +1,275 @@
+"""How close drawn physical fields are to real ones: by their power spectra and their values' histograms."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from typing_extensions import override
+
+from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.collectives import largest_shape, total
+
+
+class RadialSpectrum(NamedTuple):
+    """A power spectrum averaged over rings of frequencies, ``(R,)`` each."""
+
+    frequency: Tensor
+    """Whole waves across the image, 0 to R - 1: the middle of each ring, which is one wide."""
+    power: Tensor
+
+
+def power_spectrum(fields: Tensor) -> Tensor:
+    """Estimate P(w) = E |x^(w)|^2 / (H W), whose mean over frequencies is E x^2.
+
+    For a stationary periodic field of mean 0 these are the eigenvalues of its covariance. No mean is
+    subtracted: P(0) is the mean square of the whole image's sum.
+
+    Args:
+        fields: ``(N, C, H, W)`` floats, N at least 1.
+
+    Returns:
+        ``(C, H, W)`` float64, in the order of ``torch.fft.fft2``.
+
+    Raises:
+        ValueError: If there are no fields.
+    """
+    _check_some(fields)
+    return _powers(fields).mean(0)
+
+
+def radial_spectrum(spectrum: Tensor) -> RadialSpectrum:
+    """Average a power spectrum over channels and over rings of equal frequency.
+
+    Args:
+        spectrum: ``(C, L, L)``, in the order of ``torch.fft.fft2``.
+
+    Returns:
+        The rings up to the highest frequency along an axis, L // 2; the corners are left out.
+
+    Raises:
+        ValueError: If the spectrum is not square.
+    """
+    height, width = spectrum.shape[-2:]
+    if height != width:
+        raise ValueError(f"a radial spectrum wants square images, not {height}x{width}")
+    waves = torch.fft.fftfreq(width, 1 / width, dtype=torch.float64, device=spectrum.device)
+    ring = torch.hypot(waves[:, None], waves).round().long().flatten()
+    power = spectrum.double().mean(0).flatten()
+    power = torch.zeros(width, **_like(power)).index_add(0, ring, power)
+    rings = width // 2 + 1
+    frequency = torch.arange(rings, **_like(power))
+    return RadialSpectrum(frequency, power[:rings] / ring.bincount(minlength=rings)[:rings])
+
+
+def spectrum_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Return D1 = ||P - P^||^2, the sum over channels and frequencies (Guth et al. 2022, phi^4).
+
+    It grows with the size of the image: to compare sizes, divide by ``spectrum_distance(first,
+    zeros)``.
+
+    Args:
+        first: ``(C, H, W)``.
+        second: The same.
+
+    Returns:
+        A float64 scalar.
+    """
+    return (first.double() - second.double()).square().sum()
+
+
+def marginal_histogram(fields: Tensor, low: float, high: float, bins: int) -> Tensor:
+    """Return which share of all values lies in each bin.
+
+    Args:
+        fields: Floats of any shape, at least one.
+        low: The lower end of the first of the equal bins.
+        high: The upper end of the last of them.
+        bins: How many.
+
+    Returns:
+        ``(bins + 2,)`` float64 of sum 1: the first entry is what lies below ``low``, the last what
+        lies at ``high`` or above, or is not a number.
+
+    Raises:
+        ValueError: If there are no values, or the bins are none.
+    """
+    _check_some(fields)
+    counts = _counts(fields, low, high, bins)
+    return counts / counts.sum()
+
+
+def total_variation(first: Tensor, second: Tensor) -> Tensor:
+    """Return D2 = 1/2 sum |p - q| of two histograms, in [0, 1] (Guth et al. 2022, phi^4).
+
+    Args:
+        first: ``(K,)``, of sum 1.
+        second: The same.
+
+    Returns:
+        A float64 scalar.
+    """
+    return (first.double() - second.double()).abs().sum() / 2
+
+
+def binder_cumulant(fields: Tensor) -> Tensor:
+    """Return U4 = 1 - <m^4> / (3 <m^2>^2) of the magnetisation m, the mean of a field (Binder 1981).
+
+    2/3 where all fields have the same \\|m\\|, 0 where m is normal; about 0.61 at the critical point
+    of a large square lattice with a scalar order parameter.
+
+    Args:
+        fields: ``(N, 1, H, W)`` floats, N at least 1.
+
+    Returns:
+        A float64 scalar.
+
+    Raises:
+        ValueError: If there are no fields.
+    """
+    _check_some(fields)
+    squares = fields.double().flatten(1).mean(1).square()
+    return 1 - squares.square().mean() / (3 * squares.mean().square())
+
+
+class FieldDistance(Metric, ImageMetric):
+    """The two distances of drawn fields to real ones: of their spectra, and of their values' histograms.
+
+    Guth et al. 2022 (phi^4). Unlike pictures, fields are floats without bounds. ``spectrum`` is the
+    squared distance of the power spectra as a share of the real one's square, so that sizes compare;
+    ``marginal`` is the total variation of the histograms of all values. Both are 0 for equal data,
+    and fall with the number of images to no less than what as many real ones would give.
+
+    Args:
+        low: The lower end of the histogram.
+        high: The upper end of the histogram; what lies outside counts in two bins of its own.
+        bins: How many bins lie between them.
+
+    Raises:
+        ValueError: If the bins are none.
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    is_differentiable = False
+
+    count: Tensor
+    power: Tensor
+    values_in_bin: Tensor
+
+    def __init__(self, low: float = -2.5, high: float = 2.5, bins: int = 100) -> None:
+        _check_bins(low, high, bins)
+        super().__init__(sync_on_compute=False, compute_with_cache=False)
+        self.low = low
+        self.high = high
+        self.bins = bins
+        # Entry 0 is drawn and entry 1 real; the spectra take their shape from the first images.
+        self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("power", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state(
+            "values_in_bin", torch.zeros(2, bins + 2, dtype=torch.float64), dist_reduce_fx="sum"
+        )
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"power spectrum, and histogram of {self.bins} bins in [{self.low}, {self.high})"
+
+    @override
+    def update(self, images: Tensor, real: bool) -> None:
+        """Add fields to the sums.
+
+        Args:
+            images: ``(N, C, H, W)`` floats.
+            real: Whether they are real, or drawn.
+
+        Raises:
+            ValueError: If the fields are bytes, or of another size than before.
+        """
+        if not images.is_floating_point():
+            raise ValueError(f"fields are compared as floats, not as {images.dtype}")
+        self._allocate(torch.Size([2, *images.shape[1:]]))
+        side = int(real)
+        self.count[side] += len(images)
+        self.power[side] += _powers(images).sum(0)
+        self.values_in_bin[side] += _counts(images, self.low, self.high, self.bins)
+
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Return ``spectrum`` and ``marginal``, float64 scalars. Collective.
+
+        Raises:
+            ValueError: If there are no real or no drawn fields.
+        """
+        self._allocate(largest_shape(self.power.shape))
+        count = total(self.count)
+        if not count.all():
+            drawn, real = count.tolist()
+            raise ValueError(
+                f"fields are compared with at least one real and one drawn, not {real} and {drawn}"
+            )
+        drawn_power, real_power = total(self.power) / count[:, None, None, None]
+        in_bin = total(self.values_in_bin)
+        drawn_share, real_share = in_bin / in_bin.sum(1, keepdim=True)
+        distance = spectrum_distance(real_power, drawn_power)
+        return {
+            "spectrum": distance / real_power.square().sum(),
+            "marginal": total_variation(real_share, drawn_share),
+        }
+
+    @override
+    def values(self) -> dict[str, Tensor]:
+        return self.compute()
+
+    @override
+    def forget_drawn(self) -> None:
+        for state in (self.count, self.power, self.values_in_bin):
+            state[0].zero_()
+
+    @override
+    def real_statistics(self) -> dict[str, Tensor]:
+        self._allocate(largest_shape(self.power.shape))
+        names = ("count", "power", "values_in_bin")
+        return {name: total(getattr(self, name)[1]) for name in names}
+
+    @override
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        self._allocate(torch.Size([2, *statistics["power"].shape]))
+        for name, value in statistics.items():
+            getattr(self, name)[1] = value
+
+    def _allocate(self, shape: torch.Size) -> None:
+        """Shape the spectra ``(2, C, H, W)``, or check that they are so shaped."""
+        if len(shape) == 1 or self.power.shape == shape:
+            return
+        if self.power.ndim > 1:
+            raise ValueError(
+                f"fields of {tuple(shape[1:])} do not compare with earlier ones of "
+                f"{tuple(self.power.shape[1:])}: all must have one size"
+            )
+        self.power = self.power.new_zeros(shape)
+
+
+def _powers(fields: Tensor) -> Tensor:
+    return torch.fft.fft2(fields.double(), norm="ortho").abs().square()
+
+
+def _counts(fields: Tensor, low: float, high: float, bins: int) -> Tensor:
+    _check_bins(low, high, bins)
+    edges = torch.linspace(low, high, bins + 1, dtype=torch.float64, device=fields.device)
+    places = torch.bucketize(fields.double().flatten(), edges, right=True)
+    return places.bincount(minlength=bins + 2).double()
+
+
+def _check_some(fields: Tensor) -> None:
+    if not fields.numel():
+        raise ValueError("there are no fields to measure")
+
+
+def _check_bins(low: float, high: float, bins: int) -> None:
+    if bins < 1 or not low < high:
+        raise ValueError(f"{bins} bins from {low} to {high} are none; give an interval and a number")
+
+
+def _like(tensor: Tensor) -> dict[str, torch.dtype | torch.device]:
+    return {"dtype": tensor.dtype, "device": tensor.device}

@@ -1,0 +1,357 @@
+"""The U-Net of improved diffusion (Nichol and Dhariwal 2021), of WSGM and of the SGM it is compared with."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavelight.networks.conditioning import all_at_once
+from wavelight.networks.embeddings import StepMapping
+from wavelight.networks.initialization import fan_average
+from wavelight.networks.normalization import EPSILON, GroupNorm
+
+GROUPS = 32
+"""Groups of channels that are normalized together; fewer channels are normalized one by one."""
+
+
+class Shared(NamedTuple):
+    """What all parts of a U-Net have in common."""
+
+    embedding: int
+    """Length of the embedding of the time."""
+
+    heads: int
+    """Number of heads of every attention."""
+
+    dropout: float
+    """Share of the features that every residual block forgets in training."""
+
+    periodic: bool
+    """Whether images continue at the opposite border, and not with zeros."""
+
+    def convolution(self, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+        """Make a 3x3 convolution from ``inputs`` to ``outputs`` channels."""
+        border = "circular" if self.periodic else "zeros"
+        return fan_average(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, padding_mode=border), scale=1
+        )
+
+    def silent_convolution(self, inputs: int, outputs: int) -> nn.Conv2d:
+        """Make a 3x3 convolution that starts at zero."""
+        return fan_average(self.convolution(inputs, outputs), scale=0)
+
+
+def group_norm(channels: int) -> GroupNorm:
+    """Return the normalization of ``channels`` in 32 groups, or one by one where they are fewer.
+
+    Raises:
+        ValueError: If that does not split the channels evenly.
+    """
+    groups = min(GROUPS, channels)
+    if channels % groups:
+        raise ValueError(
+            f"{channels} channels cannot be normalized in {groups} equal groups; "
+            f"take widths that are multiples of {GROUPS}"
+        )
+    return GroupNorm(groups, channels, eps=EPSILON)
+
+
+class ScaleShiftBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; the time scales and shifts what the second reads.
+
+    The shortcut is the identity where the number of channels stays, and a 1x1 convolution where it
+    changes.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        shared: What all parts have in common.
+    """
+
+    def __init__(self, inputs: int, outputs: int, shared: Shared) -> None:
+        super().__init__()
+        self.norm_in = group_norm(inputs)
+        self.conv_in = shared.convolution(inputs, outputs)
+        self.affine = fan_average(nn.Linear(shared.embedding, 2 * outputs))
+        self.norm_out = group_norm(outputs)
+        self.dropout = nn.Dropout(shared.dropout)
+        self.conv_out = shared.silent_convolution(outputs, outputs)
+        mapped = inputs != outputs
+        self.shortcut = fan_average(nn.Conv2d(inputs, outputs, 1)) if mapped else nn.Identity()
+
+    def forward(self, x: Tensor, affine: Tensor) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, given what :attr:`affine` makes of the time's embedding."""
+        scale, shift = affine[:, :, None, None].chunk(2, dim=1)
+        h = self.conv_in(functional.silu(self.norm_in(x)))
+        h = functional.silu(torch.addcmul(shift, 1 + scale, self.norm_out(h)))
+        return self.shortcut(x) + self.conv_out(self.dropout(h))
+
+
+class HeadsAttention(nn.Module):
+    """Lets every pixel read from every other, by several heads, added to the features.
+
+    Args:
+        channels: Channels of the features.
+        heads: Number of heads, which share the channels.
+
+    Raises:
+        ValueError: If the heads do not share the channels evenly.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"{heads} heads of attention cannot share {channels} channels evenly")
+        self.heads = heads
+        self.norm = group_norm(channels)
+        self.query_key_value = fan_average(nn.Conv2d(channels, 3 * channels, 1))
+        self.out = fan_average(nn.Conv2d(channels, channels, 1), scale=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend over ``x`` ``(N, channels, H, W)``."""
+        pixels = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)
+        heads = pixels.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        read = functional.scaled_dot_product_attention(*heads.unbind())
+        return x + self.out(
+            read.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, x.shape[2:])
+        )
+
+
+class Stage(nn.Module):
+    """A residual block, and attention after it where there is some.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        shared: What all parts have in common.
+        attends: Whether there is attention.
+    """
+
+    def __init__(self, inputs: int, outputs: int, shared: Shared, attends: bool) -> None:
+        super().__init__()
+        self.block = ScaleShiftBlock(inputs, outputs, shared)
+        self.attention = HeadsAttention(outputs, shared.heads) if attends else nn.Identity()
+
+    def forward(self, x: Tensor, affine: Tensor) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, given the affine map of the block."""
+        return self.attention(self.block(x, affine))
+
+
+class Up(nn.Module):
+    """Doubles the resolution: repeats every pixel, and convolves.
+
+    Args:
+        channels: Channels that come in, and go out.
+        shared: What all parts have in common.
+    """
+
+    def __init__(self, channels: int, shared: Shared) -> None:
+        super().__init__()
+        self.convolution = shared.convolution(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to ``(N, channels, 2H, 2W)``."""
+        return self.convolution(functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class EncoderLevel(nn.Module):
+    """What the encoder does at one resolution: its stages, and the way down.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        blocks: Number of stages.
+        shared: What all parts have in common.
+        attends: Whether every stage has attention.
+        last: Whether there is no way down.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, blocks: int, shared: Shared, attends: bool, last: bool
+    ) -> None:
+        super().__init__()
+        incoming = [inputs] + [outputs] * (blocks - 1)
+        self.stages = nn.ModuleList(Stage(width, outputs, shared, attends) for width in incoming)
+        self.down = None if last else shared.convolution(outputs, outputs, stride=2)
+
+    def forward(self, h: Tensor, affines: Iterator[Tensor]) -> list[Tensor]:
+        """Run the level.
+
+        Args:
+            h: Features ``(N, inputs, H, W)``.
+            affines: What the blocks are told, from here on.
+
+        Returns:
+            What the level leaves for the decoder, of which the last enters the next level.
+        """
+        skips = []
+        for stage in self.stages:
+            h = stage(h, next(affines))
+            skips.append(h)
+        return skips if self.down is None else [*skips, self.down(h)]
+
+
+class DecoderLevel(nn.Module):
+    """What the decoder does at one resolution: its stages, which read a skip each, and the way up.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        skips: Channels of what the stages read from the encoder, in their order.
+        shared: What all parts have in common.
+        attends: Whether every stage has attention.
+        last: Whether there is no way up.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        skips: Sequence[int],
+        shared: Shared,
+        attends: bool,
+        last: bool,
+    ) -> None:
+        super().__init__()
+        incoming = [inputs] + [outputs] * (len(skips) - 1)
+        self.stages = nn.ModuleList(
+            Stage(width + skip, outputs, shared, attends)
+            for width, skip in zip(incoming, skips, strict=True)
+        )
+        self.up = nn.Identity() if last else Up(outputs, shared)
+
+    def forward(self, h: Tensor, skips: list[Tensor], affines: Iterator[Tensor]) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, taking the last of the skips for each stage."""
+        for stage in self.stages:
+            h = stage(torch.cat([h, skips.pop()], dim=1), next(affines))
+        return self.up(h)
+
+
+class ImprovedUNet(nn.Module):
+    """Maps noisy images and a time to images, such as the noise; its output starts at zero.
+
+    Widths and multipliers of the conditional networks of WSGM (Guth et al. 2022) are those of the
+    network of the whole image, of which the first multipliers are left out.
+
+    Args:
+        resolution: Side of the images (of the sub-bands, where these are what is drawn).
+        channels: Channels of the images: 3 for colours, 9 for the details of colours.
+        width: Channels of the features, of which the multipliers are multiples.
+        multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
+            down by halves; the first and the last convolution have the first of them.
+        attention_resolutions: Sides of feature maps whose residual blocks are followed by attention.
+            There is one attention more at the smallest.
+        blocks: Residual blocks at each resolution of the encoder; the decoder has one more.
+        heads: Number of heads of every attention.
+        condition_channels: Channels of the images that the network is told, such as a coarser band;
+            0 for none.
+        dropout: Share of the features that every residual block forgets in training.
+        periodic: Whether images continue at the opposite border, as physical fields do, and not with
+            zeros.
+
+    Raises:
+        ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for
+            channels that group normalization or the heads cannot split.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        width: int,
+        multipliers: Sequence[int],
+        attention_resolutions: Sequence[int],
+        blocks: int = 3,
+        heads: int = 4,
+        condition_channels: int = 0,
+        dropout: float = 0.0,
+        periodic: bool = False,
+    ) -> None:
+        super().__init__()
+        if resolution % 2 ** (len(multipliers) - 1):
+            raise ValueError(
+                f"resolution {resolution} cannot be halved {len(multipliers) - 1} times, "
+                f"as {len(multipliers)} multipliers ask for"
+            )
+        self.resolution = resolution
+        self.channels = channels
+        self.condition_channels = condition_channels
+        widths = [width * multiplier for multiplier in multipliers]
+        entering = [widths[0], *widths]  # channels of the features on their way down, at each level
+        attends = [resolution >> level in attention_resolutions for level in range(len(widths))]
+        shared = Shared(4 * width, heads, dropout, periodic)
+        smallest = len(widths) - 1
+
+        def encoder_level(level: int) -> EncoderLevel:
+            inputs, outputs = entering[level], widths[level]
+            return EncoderLevel(
+                inputs, outputs, blocks, shared, attends[level], last=level == smallest
+            )
+
+        def decoder_level(level: int) -> DecoderLevel:
+            inputs, outputs = widths[min(level + 1, smallest)], widths[level]
+            skips = [outputs] * blocks + [entering[level]]
+            return DecoderLevel(inputs, outputs, skips, shared, attends[level], last=level == 0)
+
+        self.time_mapping = StepMapping(width, shared.embedding)
+        self.stem = shared.convolution(channels + condition_channels, widths[0])
+        self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
+        self.middle = nn.ModuleList(
+            Stage(widths[-1], widths[-1], shared, attends) for attends in (True, False)
+        )
+        self.decoder = nn.ModuleList(decoder_level(level) for level in reversed(range(len(widths))))
+        self.head_norm = group_norm(widths[0])
+        self.head = shared.silent_convolution(widths[0], channels)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map noisy images.
+
+        Args:
+            x: Noisy images ``(N, channels, resolution, resolution)``.
+            t: Times ``(N,)`` as they are embedded, best between 0 and 1000: the caller scales them.
+            condition: Images that the network is told, ``(N, condition_channels, resolution,
+                resolution)``; left out where ``condition_channels`` is 0.
+
+        Returns:
+            ``(N, channels, resolution, resolution)``, unbounded.
+
+        Raises:
+            ValueError: If the condition does not have the channels that the network is made for, or
+                not the shape of the images.
+        """
+        affines = self._affines(t)
+        told = self._told(x, condition).contiguous(memory_format=torch.channels_last)
+        skips = [self.stem(told)]
+        for level in self.encoder:
+            skips += level(skips[-1], affines)
+        h = skips[-1]
+        for stage in self.middle:
+            h = stage(h, next(affines))
+        for level in self.decoder:
+            h = level(h, skips, affines)
+        return self.head(functional.silu(self.head_norm(h))).contiguous()
+
+    def _told(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Put the condition beside the noisy images."""
+        found = 0 if condition is None else condition.shape[1]
+        if found != self.condition_channels:
+            raise ValueError(
+                f"the network is made for a condition of {self.condition_channels} channels, "
+                f"and was given one of {found}"
+            )
+        if condition is None:
+            return x
+        if condition.shape[2:] != x.shape[2:]:
+            raise ValueError(
+                f"a condition of {tuple(condition.shape[2:])} pixels does not fit "
+                f"images of {tuple(x.shape[2:])}"
+            )
+        return torch.cat([x, condition], dim=1)
+
+    def _affines(self, t: Tensor) -> Iterator[Tensor]:
+        """Make scales and shifts for all residual blocks, in the order in which they run."""
+        blocks = [module for module in self.modules() if isinstance(module, ScaleShiftBlock)]
+        return all_at_once([block.affine for block in blocks], self.time_mapping(t))

@@ -1,0 +1,142 @@
+"""The steps that SGM and WSGM need against the size of the field: ``python -m wavelight steps``."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wavelight.theory.steps import System, factors_of, steps_needed
+
+_HEADING = (
+    "| eta | image size | condition number, SGM | WSGM | steps, SGM | WSGM | SGM / WSGM |",
+    "|--:|--:|--:|--:|--:|--:|--:|",
+)
+
+
+class Row(NamedTuple):
+    """What the two systems need at one size, for one spectrum."""
+
+    eta: float
+    size: int
+    condition_numbers: dict[System, float]
+    """Of the worst factor of each system."""
+
+    steps: dict[System, int]
+
+    def __str__(self) -> str:
+        sgm, wsgm = self.steps[System.SGM], self.steps[System.WSGM]
+        numbers = [f"{self.condition_numbers[system]:.3g}" for system in System]
+        return (
+            f"| {self.eta:g} | {self.size} | {' | '.join(numbers)} | {sgm} | {wsgm} | "
+            f"{sgm / wsgm:.2f} |"
+        )
+
+
+def steps(
+    sizes: list[int] | None = None,
+    etas: list[float] | None = None,
+    kl_per_dim: float = 1e-2,
+    wavelet: str = "db4",
+    xi: float | None = None,
+    out: Path | None = None,
+) -> str:
+    """Print how many steps SGM and WSGM need to sample Gaussian fields to a given accuracy, exactly.
+
+    The fields have the spectrum 1 / (xi^eta + |w|^eta). Both systems sample them by Euler-Maruyama
+    with the exact score, in uniform steps from time 10; WSGM takes the steps shown at every scale
+    of a pyramid whose coarsest band is 4x4. Condition numbers are those of the covariances that are
+    sampled, the worst of WSGM's scales.
+
+    Args:
+        sizes: Sides of the fields, in pixels; none takes 8, 16, ... 256.
+        etas: Powers of the spectra; none takes 1 (natural images) and 2.
+        kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
+        wavelet: Of WSGM: an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
+        xi: The frequency below which the spectra are flat; none takes 2 pi / size.
+        out: A PNG to draw the curve into; drawing needs matplotlib.
+
+    Returns:
+        A Markdown table.
+
+    Raises:
+        ValueError: If a value makes no sense, or there is no matplotlib to draw with.
+    """
+    rows = list(table(sizes or [8, 16, 32, 64, 128, 256], etas or [1, 2], kl_per_dim, wavelet, xi))
+    if out is not None:
+        draw(rows, kl_per_dim, wavelet, out)
+    return "\n".join(
+        [
+            f"Uniform steps of Euler-Maruyama with the exact score for KL/d <= {kl_per_dim:g}, wavelet {wavelet}.\n",
+            *_HEADING,
+            *map(str, rows),
+        ]
+    )
+
+
+def table(
+    sizes: Sequence[int],
+    etas: Sequence[float],
+    kl_per_dim: float,
+    wavelet: str,
+    xi: float | None = None,
+) -> Iterator[Row]:
+    """Yield the rows of the table, size by size for each spectrum.
+
+    Raises:
+        ValueError: If a value makes no sense.
+    """
+    for eta in etas:
+        for size in sizes:
+            numbers = {
+                system: max(
+                    each.condition_number
+                    for each in factors_of(system, size, eta, wavelet=wavelet, xi=xi)
+                )
+                for system in System
+            }
+            needed = {
+                system: steps_needed(system, size, eta, kl_per_dim, wavelet, xi=xi)
+                for system in System
+            }
+            yield Row(eta, size, numbers, needed)
+
+
+def draw(rows: Sequence[Row], kl_per_dim: float, wavelet: str, out: Path) -> None:
+    """Draw the steps of both systems against the image size, a pair of curves for each spectrum.
+
+    Args:
+        rows: Of :func:`table`.
+        kl_per_dim: The accuracy they belong to.
+        wavelet: WSGM's.
+        out: The PNG to write; folders are made.
+
+    Raises:
+        ValueError: If matplotlib is not installed.
+    """
+    try:
+        # Not pyplot, which looks for a screen.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError("drawing the curve needs matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for color, eta in enumerate(dict.fromkeys(row.eta for row in rows)):
+        curve = [row for row in rows if row.eta == eta]
+        for system, style in ((System.SGM, "--o"), (System.WSGM, "-s")):
+            axes.plot(
+                [row.size for row in curve],
+                [row.steps[system] for row in curve],
+                style,
+                color=f"C{color}",
+                label=f"{system.name}, eta = {eta:g}",
+            )
+    sizes = sorted({row.size for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("image size, pixels")
+    axes.set_ylabel(f"steps for KL/d <= {kl_per_dim:g}")
+    axes.set_title(f"Exact score, uniform steps, {wavelet}")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150, format="png")
