@@ -25,9 +25,14 @@ CRITICAL_BETA = 0.6806
 
 RECORD = "phi4.json"
 _FORMAT = 1
+# Sites are numbered, and their bonds counted, by 32 bits.
+_MOST_SITES = 2**30
 _ENERGY = "-beta sum_<ij> x_i x_j + sum (x^4 - x^2)"
 # Updates before anything is kept; the width of proposals is tuned in the first half of them.
 _WARM_UP = 100
+# Below this, magnitudes of sites and not signs of clusters are what changes slowest; a sweep of moves
+# costs a fifth of an update of clusters.
+_SWEEPS = 3
 _FIRST_WIDTH = 1.5
 _TARGET_ACCEPTANCE = 0.5
 
@@ -59,11 +64,22 @@ class Simulation:
             )
         if self.seed < 0 or self.beta < 0:
             raise DataError(f"seed = {self.seed} and beta = {self.beta} must not be negative")
+        if self.chains * self.size**2 >= _MOST_SITES:
+            raise DataError(
+                f"{self.chains} chains of {self.size}x{self.size} sites are too many at once; "
+                "run fewer chains"
+            )
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the record of a folder says of it."""
-        return {"format": _FORMAT, "energy": _ENERGY, "warm_up": _WARM_UP, **asdict(self)}
+        return {
+            "format": _FORMAT,
+            "energy": _ENERGY,
+            "warm_up": _WARM_UP,
+            "sweeps": _SWEEPS,
+            **asdict(self),
+        }
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,7 @@ def simulate(
     chains: int = 500,
     seed: int = 0,
     beta: float = CRITICAL_BETA,
-    interval: int = 20,
+    interval: int = 30,
 ) -> Summary:
     """Simulate configurations of the phi^4 field at its critical point, which ``data_modules.Phi4`` reads.
 
@@ -108,7 +124,8 @@ def simulate(
         chains: How many independent Markov chains run at once. Each goes through a warm-up.
         seed: Another seed gives other configurations. At least 0.
         beta: The coupling; 0.6806 is critical.
-        interval: Updates of a chain from one configuration that is kept to the next.
+        interval: Updates of a chain from one configuration that is kept to the next; 30 leave a
+            correlation of about 0.01 at 32 sites.
 
     Returns:
         What the folder holds.
@@ -152,7 +169,8 @@ class Phi4(Source):
         chains: How many independent Markov chains they come from.
         seed: Another seed gives other configurations. At least 0.
         beta: The coupling; 0.6806 is critical.
-        interval: Updates of a chain from one configuration that is kept to the next.
+        interval: Updates of a chain from one configuration that is kept to the next; 30 leave a
+            correlation of about 0.01 at 32 sites.
 
     Raises:
         DataError: If a number is out of range.
@@ -169,7 +187,7 @@ class Phi4(Source):
         chains: int = 500,
         seed: int = 0,
         beta: float = CRITICAL_BETA,
-        interval: int = 20,
+        interval: int = 30,
     ) -> None:
         _check_images(images)
         self.path = Path(path)
@@ -230,7 +248,7 @@ class Phi4(Source):
 
 
 def update(fields: Fields, beta: float, width: float, random: Generator) -> float:
-    """Update configurations in place: the signs of clusters, then each site.
+    """Update configurations in place: the signs of clusters, then each site a few times.
 
     Args:
         fields: ``(chains, L, L)``.
@@ -242,7 +260,8 @@ def update(fields: Fields, beta: float, width: float, random: Generator) -> floa
         The share of moves of single sites that were accepted.
     """
     flip_clusters(fields, beta, random)
-    return move_sites(fields, beta, width, random)
+    shares = [move_sites(fields, beta, width, random) for _ in range(_SWEEPS)]
+    return sum(shares) / _SWEEPS
 
 
 def move_sites(fields: Fields, beta: float, width: float, random: Generator) -> float:
@@ -355,7 +374,7 @@ def _record_of(path: Path, simulation: Simulation) -> dict[str, Any] | None:
     changed = [name for name, value in simulation.settings.items() if record.get(name) != value]
     if changed:
         raise DataError(
-            f"{path} was simulated with another {' and '.join(changed)}; choose a new folder"
+            f"{path} was simulated with other values of {' and '.join(changed)}; choose a new folder"
         )
     return record
 
@@ -386,4 +405,7 @@ def _with_progress(shards: range) -> Iterable[int]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(shards, "Simulating phi^4", console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    # In a file it would leave empty lines.
+    hidden = not console.is_terminal
+    return track(shards, "Simulating phi^4", console=console, transient=True, disable=hidden)

@@ -13,9 +13,13 @@ __all__ = ["load"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because it imports Lightning, which takes seconds.
+    # Late, because they take time, Lightning's import seconds.
     if name == "load":
         from wavelight.checkpoints import load
 
         return load
+    if name == "theory":
+        from importlib import import_module
+
+        return import_module("wavelight.theory")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,6 +27,16 @@ _FUNCTIONS = {
     ),
     "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
     "time": ("wavelight.timing", "time", "measure how long drawing takes, as papers do"),
+    "simulate": (
+        "data_modules.phi4",
+        "simulate",
+        "simulate the phi^4 field at its critical point, for data_modules.Phi4",
+    ),
+    "steps": (
+        "wavelight.theory.table",
+        "steps",
+        "print and draw how many steps SGM and WSGM need on Gaussian fields, exactly",
+    ),
     "benchmark": ("wavelight.benchmark", "main", "measure the speed of networks and training"),
 }
 

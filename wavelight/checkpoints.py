@@ -145,8 +145,7 @@ def convert(source: Path, experiment: str, out: Path, discriminator: Path | None
     """
     import yaml
 
-    if Path(out).suffix != ".ckpt":
-        raise ValueError(f"the file to write ends in .ckpt, which {out} does not")
+    check_name(out)
     config = experiment_config(experiment)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(yaml.safe_load(config)["seed_everything"])
@@ -158,6 +157,23 @@ def convert(source: Path, experiment: str, out: Path, discriminator: Path | None
     _load_player(system, experiment, GENERATOR, source)
     if discriminator is not None:
         _load_player(system, experiment, DISCRIMINATOR, discriminator)
+    write_start(Path(out), system, config)
+
+
+def check_name(out: Path) -> None:
+    """Refuse a name for a checkpoint that does not end in .ckpt, before any work is done for it."""
+    if Path(out).suffix != ".ckpt":
+        raise ValueError(f"the file to write ends in .ckpt, which {out} does not")
+
+
+def write_start(out: Path, system: ImageGenerator, config: str) -> None:
+    """Write the weights of a system as a checkpoint that holds no run, but from which one can start.
+
+    Args:
+        out: The file to write, ending in .ckpt.
+        system: The system.
+        config: YAML from which :func:`system_from_config` builds it.
+    """
     system.config_text = config
     checkpoint = {
         "state_dict": system.state_dict(),
@@ -168,7 +184,7 @@ def convert(source: Path, experiment: str, out: Path, discriminator: Path | None
         "callbacks": {},
     }
     system.on_save_checkpoint(checkpoint)
-    write_checkpoint(Path(out), checkpoint)
+    write_checkpoint(out, checkpoint)
 
 
 def _load_player(

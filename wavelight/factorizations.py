@@ -189,6 +189,14 @@ class Factorization(nn.Module, ABC):
             ValueError: If images of this shape cannot be split so.
         """
 
+    def condition_channels(self, image: Shape) -> list[int]:
+        """Return the channels of each factor's condition, 0 where there is none.
+
+        Args:
+            image: Channels, height and width of the images.
+        """
+        return [0] * len(self.target_shapes(image))
+
     @abstractmethod
     def encode(self, image: Tensor) -> list[Factor]:
         """Split images ``(N, C, H, W)`` into factors, in the order in which they are drawn."""
@@ -343,6 +351,10 @@ class Pyramid(Factorization):
             for level in range(self.levels, 0, -1)
         ]
         return [coarsest, *details]
+
+    @override
+    def condition_channels(self, image: Shape) -> list[int]:
+        return [0, *[image[0]] * self.levels]
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:

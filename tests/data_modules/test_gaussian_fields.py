@@ -7,6 +7,7 @@ import torch
 from data_modules import GaussianFields, WaveletDataModule
 from data_modules.errors import DataError
 from data_modules.gaussian_fields import power_law
+from wavelight.theory.spectra import power_law as power_law_of_theory
 
 
 def fields(source, size):
@@ -30,7 +31,7 @@ def test_the_spectrum_is_the_power_law_with_unit_variance(size, eta):
 @pytest.mark.parametrize(("eta", "size", "condition"), [(1, 16, 12.3), (1, 64, 46.3), (2, 16, 129)])
 def test_condition_numbers_are_those_of_the_golden_table(eta, size, condition):
     spectrum = power_law(size, eta)
-    assert spectrum.max() / spectrum.min() == pytest.approx(condition, abs=0.05 * condition / 12)
+    assert spectrum.max() / spectrum.min() == pytest.approx(condition, rel=0.005)
 
 
 @pytest.mark.parametrize("size", [8, 7])
@@ -50,6 +51,11 @@ def test_the_covariance_of_many_fields_is_the_circulant_of_the_spectrum(size):
         for column in range(size)
     ]
     assert (covariance - torch.stack(shifts)).abs().max() < 0.12
+
+
+@pytest.mark.parametrize("xi", [None, 0.7])
+def test_the_fields_are_those_of_the_exact_theory(xi):
+    np.testing.assert_allclose(power_law(16, 1.5, xi), power_law_of_theory(16, 1.5, xi), rtol=1e-12)
 
 
 def test_a_cut_off_flattens_the_low_frequencies():

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import wavelight
-from wavelight.__main__ import main
+from wavelight.__main__ import _FUNCTIONS, main
 from wavelight.cli import git_revision
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
@@ -205,21 +205,11 @@ def test_an_experiment_is_found_from_any_folder(capsys):
 def test_help_lists_the_commands(capsys):
     main(["--help"])
     said = capsys.readouterr().out
-    for command in (
-        "fit",
-        "validate",
-        "test",
-        "predict",
-        "sample",
-        "export",
-        "convert",
-        "prepare",
-        "benchmark",
-    ):
+    for command in ("fit", "validate", "test", "predict", *_FUNCTIONS):
         assert f"\n  {command} " in said
 
 
-@pytest.mark.parametrize("command", ["sample", "export", "convert", "prepare"])
+@pytest.mark.parametrize("command", _FUNCTIONS)
 def test_functions_are_documented(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

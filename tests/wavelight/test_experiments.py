@@ -13,10 +13,35 @@ from wavelight.cli import CLI
 from wavelight.wavelets import BandOrder
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").glob("*.yaml"))
-PUBLISHED = [path for path in EXPERIMENTS if path.stem != "demo"]
 
-every_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-every_published = pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+
+def read(path):
+    return yaml.safe_load(path.read_text())
+
+
+def data_set(path):
+    return path.stem.split("_")[0]
+
+
+def system_of(path):
+    return read(path)["model"]["class_path"].removeprefix("wavelight.systems.")
+
+
+ON_FILES = [path for path in EXPERIMENTS if data_set(path) != "demo"]
+"""Those whose images lie in files, and not drawn on the fly."""
+PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN")]
+"""Those of the WaveDiff paper."""
+OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
+
+
+def every(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+every_experiment = every(EXPERIMENTS)
+every_on_files = every(ON_FILES)
+every_published = every(PUBLISHED)
+every_of_scores = every(OF_SCORES)
 
 
 class Networks(NamedTuple):
@@ -40,6 +65,16 @@ class Training(NamedTuple):
     rates: tuple[float, float]
     r1: tuple[float, int]
     decay: float
+
+
+class ScoreNetwork(NamedTuple):
+    """A network of a score model: how it is built, how many parameters come of it, and its sampler's steps."""
+
+    resolution: int
+    width: int
+    multipliers: list[int]
+    parameters: int
+    steps: int
 
 
 class Run(NamedTuple):
@@ -104,6 +139,41 @@ PARTS = {
 # Those of WaveDiff with the plain generator; DDGAN has no other.
 PLAIN = ("cifar10", "celeba256_plain")
 
+# specs/wsgm.md, A5, for the two as published; the coarsest band's network comes first.
+SCORE_NETWORKS = {
+    "celeba128_sgm": [ScoreNetwork(128, 128, [1, 2, 2, 4, 4], 160_299_267, 16)],
+    "celeba128_wsgm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 16),
+        ScoreNetwork(32, 128, [2, 4, 4], 142_144_265, 16),
+        ScoreNetwork(64, 128, [2, 2, 4, 4], 156_317_961, 16),
+    ],
+    "celeba128_wsgm_edm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18),
+        ScoreNetwork(32, 128, [2, 4, 4], 142_144_265, 8),
+        ScoreNetwork(64, 128, [2, 2, 4, 4], 156_317_961, 5),
+    ],
+    "cifar10_sgm": [ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18)],
+    "cifar10_wsgm": [
+        ScoreNetwork(8, 128, [2, 2], 32_507_651, 18),
+        ScoreNetwork(8, 128, [2, 2], 32_542_217, 10),
+        ScoreNetwork(16, 128, [2, 2, 2], 46_715_913, 6),
+    ],
+    "church_sgm": [ScoreNetwork(256, 128, [1, 1, 2, 2, 4, 4], 124_053_251, 18)],
+    "church_wsgm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18),
+        ScoreNetwork(32, 128, [2, 2, 4], 74_584_841, 8),
+        ScoreNetwork(64, 128, [1, 2, 2, 4], 77_548_809, 6),
+        ScoreNetwork(128, 64, [1, 2, 2, 4], 19_085_193, 5),
+    ],
+    "demo_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 8)],
+    "demo_wsgm": [
+        ScoreNetwork(8, 32, [1, 2], 718_723, 8),
+        ScoreNetwork(8, 32, [1, 2], 723_049, 8),
+        ScoreNetwork(16, 32, [1, 2], 760_489, 8),
+    ],
+}
+SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
+
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
@@ -115,19 +185,11 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
 
 
-def read(path):
-    return yaml.safe_load(path.read_text())
-
-
 def first_comment(path):
     lines = path.read_text().splitlines()
     return " ".join(
         line.removeprefix("#").strip() for line in lines[: lines.index("seed_everything: 1024")]
     )
-
-
-def data_set(path):
-    return path.stem.split("_")[0]
 
 
 def callbacks(config):
@@ -136,6 +198,25 @@ def callbacks(config):
         entry["class_path"].rpartition(".")[2]: entry.get("init_args", {})
         for entry in config["trainer"]["callbacks+"]
     }
+
+
+def score_models(path):
+    """The arguments of an experiment's score models, the coarsest band's first."""
+    parts = read(path)["model"]["init_args"]
+    models = [parts["model"]] if "model" in parts else [parts["coarse"], *parts["details"]]
+    assert {model["class_path"] for model in models} == {"wavelight.models.ScoreModel"}
+    return [model["init_args"] for model in models]
+
+
+def built(path):
+    """The system that the command line makes of an experiment, with shapes and no numbers."""
+    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
+    with torch.device("meta"):
+        return CLI("fit", ["--config", str(path), *here]).model
+
+
+def size(network):
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @every_experiment
@@ -153,7 +234,7 @@ def test_configuration_is_ordered_and_visible(path):
     assert config["trainer"]["default_root_dir"] == f"runs/{path.stem}"
 
 
-@every_experiment
+@every([path for path in EXPERIMENTS if path not in OF_SCORES])
 def test_schedule_ends_with_the_run(path):
     config = read(path)
     length = config["model"]["init_args"]["scheduler"]["init_args"]["T_max"]
@@ -164,6 +245,7 @@ def test_facts_and_experiments_are_of_the_same_names():
     names = {path.stem for path in PUBLISHED}
     assert names == set(NETWORKS) == set(RUNS)
     assert {data_set(path) for path in PUBLISHED} == set(TRAINING)
+    assert {path.stem for path in OF_SCORES} == set(SCORE_NETWORKS)
 
 
 @every_published
@@ -216,15 +298,8 @@ def test_networks_are_as_published(path):
 
 @every_published
 def test_the_command_line_builds_networks_of_the_published_sizes(path):
-    """On the meta device, where networks have shapes and no numbers."""
-    facts, run = NETWORKS[path.stem], RUNS[path.stem]
-    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
-    with torch.device("meta"):
-        system = CLI("fit", ["--config", str(path), *here]).model
-    counts = [
-        sum(parameter.numel() for parameter in network.parameters())
-        for network in (system.models[0].generator, system.models[0].discriminator)
-    ]
+    facts, run, system = NETWORKS[path.stem], RUNS[path.stem], built(path)
+    counts = [size(system.models[0].generator), size(system.models[0].discriminator)]
     assert counts == [facts.generator, facts.discriminator]
     assert type(system).__name__ == ("WaveDiff" if run.bands else "DDGAN")
     assert getattr(system.factorization, "order", None) == run.bands
@@ -242,7 +317,7 @@ def test_the_fast_path_is_taken_and_the_way_back_is_said(path):
     assert "--trainer.precision 32-true" in first_comment(path)
 
 
-@every_published
+@every_on_files
 def test_first_comment_tells_where_the_data_lies(path):
     source = read(path)["data"]["source"]["init_args"]
     comment = first_comment(path)
@@ -250,7 +325,7 @@ def test_first_comment_tells_where_the_data_lies(path):
     assert str(source.get("path", source.get("root"))) in comment
 
 
-@every_published
+@every_on_files
 def test_runs_of_one_data_set_are_one_group(path):
     (logger,) = read(path)["trainer"]["logger+"]
     assert logger["init_args"]["name"] == path.stem
@@ -261,7 +336,7 @@ def test_runs_of_one_data_set_are_one_group(path):
     ("one", "other"),
     [
         pytest.param(one, other, id=f"{one.stem}-{other.stem}")
-        for one, other in combinations(PUBLISHED, 2)
+        for one, other in combinations(ON_FILES, 2)
         if data_set(one) == data_set(other)
     ],
 )
@@ -272,7 +347,7 @@ def test_rivals_differ_in_nothing_but_the_recipe(one, other):
         config = read(path)
         watching = callbacks(config)
         for recipe in ("Acceleration", "ExponentialMovingAverage"):
-            del watching[recipe]
+            watching.pop(recipe, None)
         data = config["data"] | {"batch_size": "its own"}
         return (
             config["seed_everything"],
@@ -290,7 +365,7 @@ def test_all_are_measured_alike():
         numbers = [config["data"][name] for name in ("val_images", "test_images")]
         return [callbacks(config)[name] for name in ("Evaluation", "BestCheckpoint")] + numbers
 
-    assert all(measured(path) == measured(PUBLISHED[0]) for path in PUBLISHED)
+    assert all(measured(path) == measured(PUBLISHED[0]) for path in ON_FILES)
 
 
 def test_variants_of_celeba256_differ_in_their_generator_alone():
@@ -307,12 +382,119 @@ def test_variants_of_celeba256_differ_in_their_generator_alone():
     assert all(rest(path) == rest(variants[0]) for path in variants)
 
 
-SMALL = 16
-"""Largest side of feature maps at which a batch takes no more than a second or two."""
+@every_of_scores
+def test_score_networks_are_of_the_sizes_that_are_told(path):
+    facts, system = SCORE_NETWORKS[path.stem], built(path)
+    assert type(system).__name__ == system_of(path)
+    assert [size(model.score) for model in system.models] == [
+        network.parameters for network in facts
+    ]
+    assert [len(model.times) - 1 for model in system.models] == [network.steps for network in facts]
+    for index, (options, network) in enumerate(zip(score_models(path), facts, strict=True)):
+        given = options["network"]["init_args"]
+        assert options["network"]["class_path"] == "wavelight.networks.ImprovedUNet"
+        assert given["resolution"] == network.resolution
+        assert (given["width"], given["multipliers"]) == (network.width, network.multipliers)
+        # Details are three bands of three colours, given one band of them.
+        assert given["channels"] == (9 if index else 3)
+        assert given.get("condition_channels", 0) == (3 if index else 0)
+
+
+@every([path for path in OF_SCORES if path.stem in SCORES_AS_PUBLISHED])
+def test_score_models_are_trained_as_published(path):
+    """specs/wsgm.md, A2 to A5; the batch of 128 at 32 pixels is not, as the first comment says."""
+    config = read(path)
+    parts, trainer = config["model"]["init_args"], config["trainer"]
+    assert trainer["precision"] == "32-true"
+    assert "Acceleration" not in callbacks(config)
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": 0.9999}
+    assert (config["data"]["image_size"], config["data"]["batch_size"]) == (128, 64)
+    assert 0 <= trainer["max_epochs"] * trainer["limit_train_batches"] - 500_000 < 421
+    assert "scheduler" not in parts
+    if system_of(path) == "WSGM":
+        assert parts["wavelet"] == "haar"
+        assert parts["scaling"] == "wavelight.factorizations.PerChannel"
+    for options in score_models(path):
+        assert options.pop("network")["init_args"]["attention_resolutions"] == [16, 8]
+        clip = {"clip": True} if system_of(path) == "SGM" else {}
+        assert options == clip | {
+            "optimizer": {
+                "class_path": "torch.optim.Adam",
+                "init_args": {"lr": 1e-4, "betas": [0.9, 0.999], "fused": True},
+            },
+            "process": {
+                "class_path": "wavelight.diffusion.processes.OrnsteinUhlenbeck",
+                "init_args": {"end": 5.0},
+            },
+            "parameterization": {
+                "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+                "init_args": {"time_scale": 200.0},
+            },
+            "training_times": "wavelight.diffusion.training_times.QuadraticTimes",
+            "sampler": "wavelight.diffusion.samplers.ancestral",
+            "schedule": "wavelight.diffusion.schedules.Uniform",
+            "steps": 16,
+        }
+
+
+@every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED])
+def test_other_score_models_follow_edm(path):
+    """The training times and the preconditioning know the same spread of the data, 0.5 of pixels and 1 of bands."""
+    pixels = system_of(path) == "SGM"
+    for options in score_models(path):
+        given = {name: options[name]["init_args"] for name in ("process", "schedule")}
+        assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
+        assert options["training_times"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
+        assert given["process"]["largest"] == given["schedule"]["largest"] == 80
+        assert options["sampler"] == "wavelight.diffusion.samplers.heun"
+
+
+@every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED and path in ON_FILES])
+def test_the_fast_path_of_score_models_is_taken(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert config["trainer"]["benchmark"]
+    assert next(iter(callbacks(config))) == "Acceleration"
+    assert all(options["optimizer"]["init_args"]["fused"] for options in score_models(path))
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@pytest.mark.parametrize("name", ["celeba128", "cifar10", "church", "demo"])
+def test_score_models_of_bands_and_of_pixels_learn_alike(name):
+    """But for the system, and how it is called."""
+
+    def rest(kind):
+        (path,) = (path for path in OF_SCORES if path.stem == f"{name}_{kind}")
+        config = read(path)
+        for called in ("default_root_dir", "logger+"):
+            config["trainer"].pop(called, None)
+        optimizers = [options["optimizer"] for options in score_models(path)]
+        assert all(optimizer == optimizers[0] for optimizer in optimizers)
+        return config["trainer"], config["data"], config["seed_everything"], optimizers[0]
+
+    assert rest("sgm") == rest("wsgm")
+
+
+def test_the_modern_wsgm_has_the_networks_of_the_published_one():
+    one, other = (
+        [options["network"] for options in score_models(path)]
+        for path in OF_SCORES
+        if path.stem in ("celeba128_wsgm", "celeba128_wsgm_edm")
+    )
+    assert one == other
+
+
+SMALL = 2048
+"""Largest sum, over the networks that draw, of side times width at which a batch takes no more than a second or two."""
 
 
 def is_small(path):
-    return read(path)["model"]["init_args"]["generator"]["init_args"]["resolution"] <= SMALL
+    if path in OF_SCORES:
+        networks = [options["network"] for options in score_models(path)]
+    else:
+        networks = [read(path)["model"]["init_args"]["generator"]]
+    sizes = [network["init_args"] for network in networks]
+    return sum(given["resolution"] * given["width"] for given in sizes) <= SMALL
 
 
 @pytest.mark.parametrize(
@@ -333,7 +515,9 @@ def test_large_experiments_train_at_full_size(path):
 
 def _one_batch(path, batch):
     here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
-    data = ["--data.source", "data_modules.Scenes", "--data.num_workers", "0"]
+    # Few images, of which the statistics of bands are soon taken.
+    data = ["--data.source", "data_modules.Scenes", "--data.source.images", "8"]
+    data += ["--data.num_workers", "0", "--data.held_out", "0"]
     short = ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
     exact = ["--trainer.precision", "32-true"]
     main(["fit", "--config", str(path), *here, *data, *short, *exact])

@@ -18,7 +18,7 @@ They return x_t at ``times[-1]``, which is the image where that has no noise. A 
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,11 +27,20 @@ from wavelight.diffusion.processes import Process
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 Draw = Callable[[], Tensor]
-Sampler = Callable[[Denoiser, Process, Tensor, Tensor, Draw], Tensor]
+
+
+class Sampler(Protocol):
+    """A function, or an object that is called like one, from noise to an image."""
+
+    def __call__(
+        self, denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw
+    ) -> Tensor:
+        """Sample; see this module's docstring for the arguments."""
+        ...
 
 
 def clipped(denoise: Denoiser) -> Denoiser:
-    """Return ``denoise`` with its images clipped to [-1, 1], as DDPM's (Ho et al., 2020): for pixels, not for details."""
+    """Return ``denoise`` with its images clipped to [-1, 1], as in DDPM (Ho et al., 2020); for pixels only."""
 
     def clip(xt: Tensor, t: Tensor) -> Tensor:
         return denoise(xt, t).clamp(-1, 1)

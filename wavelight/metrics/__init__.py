@@ -2,6 +2,7 @@
 
 from wavelight.metrics.base import ImageMetric, to_uint8
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
+from wavelight.metrics.fields import FieldDistance
 from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
 from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
 from wavelight.metrics.precision_recall import PrecisionRecall
@@ -10,6 +11,7 @@ from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
 __all__ = [
     "FeatureExtractor",
     "FeatureMetrics",
+    "FieldDistance",
     "FrechetWaveletDistance",
     "Gaussian",
     "ImageMetric",

@@ -56,10 +56,10 @@ def radial_spectrum(spectrum: Tensor) -> RadialSpectrum:
     waves = torch.fft.fftfreq(width, 1 / width, dtype=torch.float64, device=spectrum.device)
     ring = torch.hypot(waves[:, None], waves).round().long().flatten()
     power = spectrum.double().mean(0).flatten()
-    power = torch.zeros(width, **_like(power)).index_add(0, ring, power)
     rings = width // 2 + 1
-    frequency = torch.arange(rings, **_like(power))
-    return RadialSpectrum(frequency, power[:rings] / ring.bincount(minlength=rings)[:rings])
+    means = ring.bincount(power) / ring.bincount()
+    frequency = torch.arange(rings, dtype=torch.float64, device=spectrum.device)
+    return RadialSpectrum(frequency, means[:rings])
 
 
 def spectrum_distance(first: Tensor, second: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def total_variation(first: Tensor, second: Tensor) -> Tensor:
 def binder_cumulant(fields: Tensor) -> Tensor:
     """Return U4 = 1 - <m^4> / (3 <m^2>^2) of the magnetisation m, the mean of a field (Binder 1981).
 
-    2/3 where all fields have the same \\|m\\|, 0 where m is normal; about 0.61 at the critical point
+    2/3 where m has one magnitude in all fields, 0 where it is normal; about 0.61 at the critical point
     of a large square lattice with a scalar order parameter.
 
     Args:
@@ -268,8 +268,6 @@ def _check_some(fields: Tensor) -> None:
 
 def _check_bins(low: float, high: float, bins: int) -> None:
     if bins < 1 or not low < high:
-        raise ValueError(f"{bins} bins from {low} to {high} are none; give an interval and a number")
-
-
-def _like(tensor: Tensor) -> dict[str, torch.dtype | torch.device]:
-    return {"dtype": tensor.dtype, "device": tensor.device}
+        raise ValueError(
+            f"{bins} bins from {low} to {high} are none; give an interval and a number"
+        )

@@ -2,5 +2,6 @@
 
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.models.denoising_gan import DenoisingGAN
+from wavelight.models.score_model import ScoreModel
 
-__all__ = ["DenoisingGAN", "GenerativeModel", "OptimizerFactory", "Player"]
+__all__ = ["DenoisingGAN", "GenerativeModel", "OptimizerFactory", "Player", "ScoreModel"]

@@ -28,7 +28,11 @@ class GenerativeModel(nn.Module, ABC):
 
     @abstractmethod
     def players(self) -> Mapping[str, Player]:
-        """Return the players by name, in the order of their turns on a batch."""
+        """Return the players by name, in the order of their turns on a batch.
+
+        A name is that of the attribute which holds the network, and so part of the names in a state
+        dict.
+        """
 
     @abstractmethod
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
@@ -51,11 +55,12 @@ class GenerativeModel(nn.Module, ABC):
             noise: The randomness of the images.
         """
 
-    def check(self, shape: Shape, bounded: bool) -> None:
-        """Check that the networks go with targets of this shape and range.
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        """Check that the networks go with targets of this shape and range, and with their conditions.
 
         Args:
             shape: Channels, height and width of the target.
+            condition_channels: Channels of the condition, 0 where there is none.
             bounded: Whether targets lie in [-1, 1].
 
         Raises:

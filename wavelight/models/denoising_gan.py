@@ -135,7 +135,9 @@ class DenoisingGAN(GenerativeModel):
         return x
 
     @override
-    def check(self, shape: Shape, bounded: bool) -> None:
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        if condition_channels:
+            raise ValueError("a DenoisingGAN cannot be told a condition, which this factor has")
         channels, side, _ = shape
         wanted = {"channels": channels, "resolution": side}
         for player, network in ((GENERATOR, self.generator), (DISCRIMINATOR, self.discriminator)):

@@ -33,10 +33,15 @@ class Shared(NamedTuple):
 
     def convolution(self, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
         """Make a 3x3 convolution from ``inputs`` to ``outputs`` channels."""
-        border = "circular" if self.periodic else "zeros"
-        return fan_average(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, padding_mode=border), scale=1
+        convolution = nn.Conv2d(
+            inputs,
+            outputs,
+            3,
+            stride,
+            padding=1,
+            padding_mode="circular" if self.periodic else "zeros",
         )
+        return fan_average(convolution)
 
     def silent_convolution(self, inputs: int, outputs: int) -> nn.Conv2d:
         """Make a 3x3 convolution that starts at zero."""
@@ -114,9 +119,8 @@ class HeadsAttention(nn.Module):
         pixels = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)
         heads = pixels.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         read = functional.scaled_dot_product_attention(*heads.unbind())
-        return x + self.out(
-            read.transpose(1, 2).flatten(2).transpose(1, 2).unflatten(2, x.shape[2:])
-        )
+        pixels = read.transpose(1, 2).flatten(2)
+        return x + self.out(pixels.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
 class Stage(nn.Module):
@@ -232,8 +236,9 @@ class DecoderLevel(nn.Module):
 class ImprovedUNet(nn.Module):
     """Maps noisy images and a time to images, such as the noise; its output starts at zero.
 
-    Widths and multipliers of the conditional networks of WSGM (Guth et al. 2022) are those of the
-    network of the whole image, of which the first multipliers are left out.
+    The networks of the bands of WSGM (Guth et al. 2022) have the multipliers of the network of the
+    whole image, without the first of them. Initial weights, of which the description says nothing,
+    are those of the other generators.
 
     Args:
         resolution: Side of the images (of the sub-bands, where these are what is drawn).

@@ -87,7 +87,8 @@ class ImageGenerator(L.LightningModule):
         self.target_shapes = self._check_parts()
 
     def _check_parts(self) -> list[Shape]:
-        shapes = self.factorization.target_shapes((self.channels, self.image_size, self.image_size))
+        image = (self.channels, self.image_size, self.image_size)
+        shapes = self.factorization.target_shapes(image)
         if len(shapes) != len(self.models):
             raise ValueError(
                 f"{type(self.factorization).__name__} makes {len(shapes)} factors, but there are "
@@ -101,8 +102,10 @@ class ImageGenerator(L.LightningModule):
             raise ValueError(
                 f"accumulate is a number of parts and at least 1, not {self.accumulate}"
             )
-        for model, shape in zip(self._models(), shapes, strict=True):
-            model.check(shape, self.bounded and self.factorization.bounded())
+        conditions = self.factorization.condition_channels(image)
+        bounded = self.bounded and self.factorization.bounded()
+        for model, shape, condition in zip(self._models(), shapes, conditions, strict=True):
+            model.check(shape, condition, bounded)
         return shapes
 
     # --- training ---

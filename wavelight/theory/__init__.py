@@ -10,7 +10,13 @@ from wavelight.theory.expansion import mean_step_error, variance_horizon_error, 
 from wavelight.theory.factors import GaussianFactor, pixel_factor, pyramid_factors
 from wavelight.theory.recursion import Chain, euler_maruyama, kl_divergence, uniform_times
 from wavelight.theory.spectra import power_law
-from wavelight.theory.steps import System, factors_of, kl_per_dimension, smallest_steps, steps_needed
+from wavelight.theory.steps import (
+    System,
+    factors_of,
+    kl_per_dimension,
+    smallest_steps,
+    steps_needed,
+)
 
 __all__ = [
     "Chain",

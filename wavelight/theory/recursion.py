@@ -18,6 +18,7 @@ At t = 0 the sampler has drawn N(b m, v) in place of N(m, l): a covariance error
 WSGM's recursion S' = M S M + 2 delta I, and an error (b - 1) m of the conditional mean.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,14 +57,17 @@ def euler_maruyama(variances: NDArray[np.float64], times: NDArray[np.float64]) -
     Returns:
         Arrays of the shape of ``variances``.
     """
-    drawn, gains = np.ones_like(variances), np.zeros_like(variances)
-    for start, end in zip(times[:-1], times[1:], strict=True):
+    # A spectrum has each value 4 or 8 times, by symmetry.
+    distinct, places = np.unique(variances, return_inverse=True)
+    drawn, gains = np.ones_like(distinct), np.zeros_like(distinct)
+    for start, end in pairwise(times):
         step = start - end
-        pull = 2 * step / (1 + np.exp(-2 * start) * (variances - 1))
+        pull = 2 * step / (1 + np.exp(-2 * start) * (distinct - 1))
         factor = 1 + step - pull
         drawn = factor**2 * drawn + 2 * step
         gains = factor * gains + np.exp(-start) * pull
-    return Chain(drawn, gains)
+    places = places.reshape(variances.shape)
+    return Chain(drawn[places], gains[places])
 
 
 def kl_divergence(factor: GaussianFactor, chain: Chain) -> float:

@@ -131,7 +131,8 @@ def smallest_steps(error: Callable[[int], float], threshold: float) -> int:
     """Return the smallest number of steps whose error is at or below the threshold.
 
     Args:
-        error: The error of a number of steps; it falls as they grow.
+        error: The error of a number of steps; it may rise at first, as it does from 1 to 2 steps of
+            a length at which Euler-Maruyama diverges, and then falls.
         threshold: The largest error.
 
     Raises:
@@ -140,17 +141,18 @@ def smallest_steps(error: Callable[[int], float], threshold: float) -> int:
     if threshold <= 0:
         raise ValueError(f"an error can be asked to be below a number above 0, not {threshold}")
     enough = 1
-    while error(enough) > threshold:
+    # What is no number, because the sampler overflows, is not enough either.
+    while not error(enough) <= threshold:
         if enough >= MOST_STEPS:
             raise ValueError(f"{enough} steps still leave an error above {threshold}")
         enough *= 2
     too_few = enough // 2
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
-        if error(middle) > threshold:
-            too_few = middle
-        else:
+        if error(middle) <= threshold:
             enough = middle
+        else:
+            too_few = middle
     return enough
 
 

@@ -1,14 +1,15 @@
 """The steps that SGM and WSGM need against the size of the field: ``python -m wavelight steps``."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
 from wavelight.theory.steps import System, factors_of, steps_needed
 
 _HEADING = (
-    "| eta | image size | condition number, SGM | WSGM | steps, SGM | WSGM | SGM / WSGM |",
-    "|--:|--:|--:|--:|--:|--:|--:|",
+    "| eta | image size | condition number, SGM | WSGM details | WSGM coarsest | steps, SGM | WSGM | SGM / WSGM |",
+    "|--:|--:|--:|--:|--:|--:|--:|--:|",
 )
 
 
@@ -17,18 +18,28 @@ class Row(NamedTuple):
 
     eta: float
     size: int
-    condition_numbers: dict[System, float]
-    """Of the worst factor of each system."""
+    field: float
+    """The condition number of the covariance that SGM samples."""
+
+    details: float
+    """The worst of those of WSGM's details, given the coarser band; nan without levels."""
+
+    coarsest: float
+    """That of WSGM's coarsest band."""
 
     steps: dict[System, int]
 
     def __str__(self) -> str:
+        numbers = [self.field, self.details, self.coarsest]
+        shown = " | ".join(map(_three_digits, numbers))
         sgm, wsgm = self.steps[System.SGM], self.steps[System.WSGM]
-        numbers = [f"{self.condition_numbers[system]:.3g}" for system in System]
-        return (
-            f"| {self.eta:g} | {self.size} | {' | '.join(numbers)} | {sgm} | {wsgm} | "
-            f"{sgm / wsgm:.2f} |"
-        )
+        return f"| {self.eta:g} | {self.size} | {shown} | {sgm} | {wsgm} | {sgm / wsgm:.2f} |"
+
+
+def _three_digits(number: float) -> str:
+    if isnan(number):
+        return "-"
+    return f"{number:.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def steps(
@@ -43,12 +54,13 @@ def steps(
 
     The fields have the spectrum 1 / (xi^eta + |w|^eta). Both systems sample them by Euler-Maruyama
     with the exact score, in uniform steps from time 10; WSGM takes the steps shown at every scale
-    of a pyramid whose coarsest band is 4x4. Condition numbers are those of the covariances that are
-    sampled, the worst of WSGM's scales.
+    of a pyramid whose coarsest band is 4x4 for powers of two. Condition numbers are those of the
+    covariances that are sampled: of the field, of details given the coarser band at the worst
+    scale, of the coarsest band.
 
     Args:
-        sizes: Sides of the fields, in pixels; none takes 8, 16, ... 256.
-        etas: Powers of the spectra; none takes 1 (natural images) and 2.
+        sizes: Sides of the fields, in pixels, like [16,32]; none takes 8, 16, ... 256.
+        etas: Powers of the spectra, like [1,2]; none takes 1 (natural images) and 2.
         kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
         wavelet: Of WSGM: an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
         xi: The frequency below which the spectra are flat; none takes 2 pi / size.
@@ -86,18 +98,19 @@ def table(
     """
     for eta in etas:
         for size in sizes:
-            numbers = {
-                system: max(
-                    each.condition_number
-                    for each in factors_of(system, size, eta, wavelet=wavelet, xi=xi)
-                )
-                for system in System
-            }
-            needed = {
-                system: steps_needed(system, size, eta, kl_per_dim, wavelet, xi=xi)
-                for system in System
-            }
-            yield Row(eta, size, numbers, needed)
+            (field,) = factors_of(System.SGM, size, eta, xi=xi)
+            coarsest, *details = factors_of(System.WSGM, size, eta, wavelet, xi=xi)
+            yield Row(
+                eta,
+                size,
+                field=field.condition_number,
+                details=max((each.condition_number for each in details), default=nan),
+                coarsest=coarsest.condition_number,
+                steps={
+                    system: steps_needed(system, size, eta, kl_per_dim, wavelet, xi=xi)
+                    for system in System
+                },
+            )
 
 
 def draw(rows: Sequence[Row], kl_per_dim: float, wavelet: str, out: Path) -> None:

@@ -5,6 +5,7 @@ from torch._dynamo.utils import counters
 
 from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import Acceleration
+from wavelight.networks import NCSNpp, WaveletNCSNpp
 from wavelight.weights import read_checkpoint
 
 
@@ -62,18 +63,29 @@ def test_networks_are_compiled_once_and_keep_their_names():
     assert list(system.state_dict()) == names
 
 
-def run(folder, *callbacks):
+GENERATORS = {
+    "plain": lambda: NCSNpp(8, 12, 16, [1], [], 1, blocks=1),
+    "wavelet": lambda: WaveletNCSNpp(8, 12, 16, [1, 1], [], 1, blocks=1),
+}
+
+
+def run(folder, generator, *callbacks):
     watch = Watch()
     trainer = tiny_trainer(folder, watch, *callbacks, limit_val_batches=1)
     counters.clear()
-    trainer.fit(tiny_system(), datamodule=tiny_data())
+    torch.manual_seed(0)
+    trainer.fit(tiny_system(generator=GENERATORS[generator]()), datamodule=tiny_data())
     return watch, read_checkpoint(folder / "checkpoints" / "last.ckpt")
 
 
 @pytest.mark.slow
-def test_a_compiled_run_is_the_eager_one_and_compiles_no_more_after_its_first_batches(tmp_path):
-    eager, eager_checkpoint = run(tmp_path / "eager")
-    fast, fast_checkpoint = run(tmp_path / "fast", Acceleration())
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_a_compiled_run_is_the_eager_one_and_compiles_no_more_after_its_first_batches(
+    tmp_path, generator
+):
+    torch._dynamo.reset()
+    eager, eager_checkpoint = run(tmp_path / "eager", generator)
+    fast, fast_checkpoint = run(tmp_path / "fast", generator, Acceleration())
     for one, two in zip(eager.losses, fast.losses, strict=True):
         assert one.keys() == two.keys()
         for name in one:

@@ -17,7 +17,7 @@ PROCESSES = [
     OrnsteinUhlenbeck(5.0),
     LinearVariancePreserving(),
     VarianceExploding(),
-    VarianceExploding(0.01, 90),
+    VarianceExploding(0.001, 90),
 ]
 SCHEDULES = [Uniform(), Quadratic(), Cosine(), Karras(), Karras(0.02, 50, 3)]
 
@@ -26,8 +26,6 @@ SCHEDULES = [Uniform(), Quadratic(), Cosine(), Karras(), Karras(0.02, 50, 3)]
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: type(process).__name__)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
 def test_times_fall_from_the_process_s_end_to_its_start(schedule, process, steps):
-    if isinstance(schedule, Karras) and process.start >= schedule.smallest:
-        pytest.skip("the process does not reach the schedule's smallest noise")
     times = schedule(process, steps)
     assert times.shape == (steps + 1,)
     assert times.dtype == torch.float64

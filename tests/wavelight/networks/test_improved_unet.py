@@ -75,7 +75,7 @@ def test_size_is_the_published_one(values: dict[str, Any], millions: float) -> N
     [
         (COARSE, 8.4, 8.1),
         (DETAILS_2, 32.6, 32.1),
-        # 81.446: whoever counted seems to have rounded it twice. All others have the digits printed.
+        # Ours is 81.446, as if 81.45 had been rounded again; all others have the printed digits.
         (DETAILS_1, 81.5, 80.9),
         (SGM, 137.5, 137.0),
     ],

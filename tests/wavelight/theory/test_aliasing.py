@@ -19,7 +19,9 @@ def test_a_white_field_has_white_independent_bands(wavelet):
     level = split(np.ones((16, 16)), wavelet)
     np.testing.assert_allclose(level.coarse, 1, atol=1e-9)
     np.testing.assert_allclose(level.regression, 0, atol=1e-9)
-    np.testing.assert_allclose(level.covariance, np.broadcast_to(np.eye(3), (8, 8, 3, 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        level.covariance, np.broadcast_to(np.eye(3), (8, 8, 3, 3)), atol=1e-9
+    )
     assert level.variance == pytest.approx(1)
 
 

@@ -13,9 +13,16 @@ def test_the_table_has_the_golden_steps():
     lines = steps(sizes=[16], etas=[1, 2]).splitlines()
     assert "KL/d <= 0.01" in lines[0]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[-2:]] == [
-        ["1", "16", "12.3", "3.38", "42", "32", "1.31"],
-        ["2", "16", "129", "7.59", "124", "50", "2.48"],
+        ["1", "16", "12.3", "2.46", "3.87", "42", "32", "1.31"],
+        ["2", "16", "129", "7.59", "9.16", "124", "50", "2.48"],
     ]
+
+
+def test_a_pyramid_of_one_band_has_no_details():
+    cells = steps(sizes=[4], etas=[1]).splitlines()[-1].split(" | ")
+    assert cells[3] == "-"
+    assert cells[2] == cells[4]
+    assert cells[5] == cells[6]
 
 
 def test_the_command_line_reads_its_options():

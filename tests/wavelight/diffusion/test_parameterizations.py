@@ -1,0 +1,52 @@
+"""What a network predicts makes the denoised image, whatever it is that it predicts."""
+
+import pytest
+import torch
+
+from wavelight.diffusion.parameterizations import Epsilon, Preconditioned, Velocity
+from wavelight.diffusion.processes import OrnsteinUhlenbeck, VarianceExploding
+
+TIMES = torch.tensor([1e-3, 0.1, 1.0, 4.9], dtype=torch.float64)[:, None]
+ALL = [Epsilon(), Velocity(), Preconditioned(), Preconditioned(0.5)]
+
+
+def draws(n=1):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 4, n, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("process", [OrnsteinUhlenbeck(5.0), VarianceExploding(1e-3, 5.0)])
+@pytest.mark.parametrize("parameterization", ALL)
+def test_a_perfect_network_denoises_perfectly(parameterization, process):
+    if isinstance(parameterization, Velocity) and isinstance(process, VarianceExploding):
+        pytest.skip("v-prediction is for processes that preserve variance")
+    x0, noise = draws()
+    xt = process.alpha(TIMES) * x0 + process.sigma(TIMES) * noise
+    mixture = parameterization.mixture(process, TIMES)
+    predicted = parameterization.target(process, x0, TIMES, noise)
+    torch.testing.assert_close(mixture.skip * xt + mixture.out * predicted, x0)
+
+
+@pytest.mark.parametrize("sigma_data", [1.0, 0.5])
+def test_preconditioned_networks_read_and_predict_unit_variance(sigma_data):
+    process, parameterization = OrnsteinUhlenbeck(5.0), Preconditioned(sigma_data)
+    x0, noise = draws(200_000)
+    x0 = sigma_data * x0
+    xt = process.alpha(TIMES) * x0 + process.sigma(TIMES) * noise
+    read = parameterization.mixture(process, TIMES).inner * xt
+    predicted = parameterization.target(process, x0, TIMES, noise)
+    for values in (read, predicted):
+        torch.testing.assert_close(values.std(1), torch.ones(4).double(), atol=0.01, rtol=0)
+
+
+def test_times_are_told_in_thousandths_of_five_and_noise_levels_by_their_logarithm():
+    process = OrnsteinUhlenbeck(5.0)
+    t = torch.tensor([5.0, 0.01])
+    assert Epsilon().mixture(process, t).label.tolist() == [1000.0, 2.0]
+    expected = process.ratio(t).log() / 4
+    torch.testing.assert_close(Preconditioned().mixture(process, t).label, expected)
+
+
+def test_data_without_spread_is_refused():
+    with pytest.raises(ValueError, match="sigma_data is a standard deviation and above 0, not 0"):
+        Preconditioned(0)

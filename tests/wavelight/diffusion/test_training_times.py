@@ -1,0 +1,30 @@
+"""Training times follow the distributions that the papers give them."""
+
+import pytest
+import torch
+
+from wavelight.diffusion.processes import OrnsteinUhlenbeck, VarianceExploding
+from wavelight.diffusion.training_times import LogNormalRatios, QuadraticTimes, UniformTimes
+
+U = (torch.arange(10_000) / 10_000).float()
+
+
+@pytest.mark.parametrize("times", [UniformTimes(), QuadraticTimes(), LogNormalRatios()])
+def test_times_are_the_process_s_and_never_at_the_image(times):
+    process = OrnsteinUhlenbeck(5.0)
+    drawn = times(process, U)
+    assert drawn.shape == U.shape
+    assert (drawn > 0).all()
+    assert (drawn <= process.end).all()
+    assert (drawn.diff() >= 0).all()
+
+
+def test_quantiles():
+    process, middle = OrnsteinUhlenbeck(5.0), torch.tensor([0.5])
+    assert UniformTimes(0)(process, middle).item() == 2.5
+    assert QuadraticTimes(0)(process, middle).item() == 1.25
+    ratios = process.ratio(LogNormalRatios(-0.5, 1.2)(process, U[1:].double())).log()
+    assert ratios.median().item() == pytest.approx(-0.5, abs=1e-3)
+    assert ratios.std().item() == pytest.approx(1.2, rel=1e-2)
+    exploding = VarianceExploding(0.002, 80.0)
+    assert LogNormalRatios(-1.2)(exploding, middle).item() == pytest.approx(2.71828**-1.2)

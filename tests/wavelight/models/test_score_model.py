@@ -1,0 +1,131 @@
+"""A score model learns to denoise, and draws what its denoiser describes."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from wavelight.diffusion.parameterizations import Epsilon, Preconditioned, Velocity
+from wavelight.diffusion.processes import OrnsteinUhlenbeck
+from wavelight.diffusion.samplers import ancestral, ddim, dpm_solver_2m, euler_maruyama, heun
+from wavelight.diffusion.schedules import Quadratic
+from wavelight.diffusion.training_times import QuadraticTimes
+from wavelight.factorizations import Factor
+from wavelight.models import ScoreModel
+from wavelight.noise import Noise
+
+SHAPE = (2, 4, 4)
+PROCESS = OrnsteinUhlenbeck(5.0)
+
+
+class White(nn.Module):
+    """The exact network of standard normal targets plus their condition, for each parameterization."""
+
+    def __init__(self, parameterization):
+        super().__init__()
+        self.parameterization = parameterization
+        self.error = nn.Parameter(torch.zeros(()))
+        self.calls = []
+
+    def forward(self, x, label, condition=None):
+        self.calls.append(label)
+        t = label / 200
+        if isinstance(self.parameterization, Preconditioned):
+            t = PROCESS.time_of((4 * label).exp())
+        skip, out, inner, _ = (
+            value.reshape(-1, 1, 1, 1) for value in self.parameterization.mixture(PROCESS, t)
+        )
+        mean = torch.zeros_like(x) if condition is None else condition
+        alpha, xt = PROCESS.alpha(t).reshape(-1, 1, 1, 1), x / inner
+        denoised = mean + alpha * (xt - alpha * mean)
+        return (denoised - skip * xt) / out + self.error * x
+
+
+def score_model(parameterization=None, sampler=heun, network=None, **changes):
+    parameterization = parameterization or Epsilon()
+    options = {
+        "network": network or White(parameterization),
+        "optimizer": partial(torch.optim.Adam, lr=1e-3),
+        "process": PROCESS,
+        "parameterization": parameterization,
+        "training_times": QuadraticTimes(),
+        "sampler": sampler,
+        "schedule": Quadratic(),
+        "steps": 32,
+    }
+    return ScoreModel(**(options | changes))
+
+
+def noise(n=512):
+    return Noise(0, torch.arange(n))
+
+
+@pytest.mark.parametrize("parameterization", [Epsilon(), Velocity(), Preconditioned()])
+@pytest.mark.parametrize("sampler", [ancestral, ddim, dpm_solver_2m, euler_maruyama, heun])
+def test_the_exact_network_draws_the_distribution(parameterization, sampler):
+    condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
+    model = score_model(parameterization, sampler, steps=64)
+    with torch.no_grad():
+        drawn = model.sample(SHAPE, condition, noise()) - condition
+    assert abs(drawn.mean()) < 0.05
+    assert abs(drawn.std() - 1) < 0.05
+
+
+@pytest.mark.parametrize("parameterization", [Epsilon(), Velocity(), Preconditioned()])
+def test_the_exact_network_has_the_least_loss(parameterization):
+    """What it leaves of its target has nothing to do with what it reads."""
+    model = score_model(parameterization)
+    target = torch.randn(4096, *SHAPE, generator=torch.Generator().manual_seed(1))
+    (loss,) = model.losses("score", Factor(target, None), 0, noise(4096)).values()
+    (slope,) = torch.autograd.grad(loss, model.score.error)
+    assert abs(slope) < 0.02
+    with torch.no_grad():
+        model.score.error.add_(0.2)
+    (worse,) = model.losses("score", Factor(target, None), 0, noise(4096)).values()
+    assert worse > loss
+
+
+def test_evaluations_follow_from_the_sampler():
+    for sampler, expected in ((ancestral, 5), (heun, 9)):
+        model = score_model(sampler=sampler, steps=5)
+        model.sample(SHAPE, None, noise(2))
+        assert len(model.score.calls) == expected
+
+
+def test_clipping_keeps_pixels_in_range():
+    model = score_model(sampler=ddim, clip=True)
+    assert model.sample(SHAPE, None, noise()).abs().max() <= 1
+    assert score_model(sampler=ddim).sample(SHAPE, None, noise()).abs().max() > 1
+
+
+def test_noise_of_the_condition_is_added_while_learning_and_while_drawing():
+    seen = []
+
+    class Watching(White):
+        def forward(self, x, label, condition=None):
+            seen.append(condition)
+            return super().forward(x, label, condition)
+
+    condition = torch.zeros(512, *SHAPE)
+    for level in (0.0, 0.5):
+        network = Watching(Epsilon())
+        model = score_model(network=network, condition_noise=level, steps=2)
+        model.losses("score", Factor(torch.zeros(512, *SHAPE), condition), 0, noise())
+        model.sample(SHAPE, condition, noise())
+        for given in seen:
+            assert given.std().item() == pytest.approx(level, abs=0.02)
+        # While an image is drawn its condition is one and the same.
+        assert all(torch.equal(given, seen[1]) for given in seen[1:])
+        seen.clear()
+
+
+def test_the_one_player_draws():
+    ((name, player),) = score_model().players().items()
+    assert name == "score"
+    assert player.samples
+
+
+def test_negative_noise_is_refused():
+    with pytest.raises(ValueError, match="condition_noise is a standard deviation"):
+        score_model(condition_noise=-1)

@@ -1,0 +1,134 @@
+"""SGM and WSGM learn, resume and draw like every other system."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from tests.wavelight.conftest import tiny_trainer
+from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
+from data_modules import Scenes, WaveletDataModule
+from wavelight.cost import cost
+from wavelight.diffusion.parameterizations import Preconditioned
+from wavelight.diffusion.processes import VarianceExploding
+from wavelight.diffusion.samplers import heun
+from wavelight.diffusion.schedules import Karras
+from wavelight.diffusion.training_times import LogNormalRatios
+from wavelight.factorizations import PerChannel, Scalar
+from wavelight.models import ScoreModel
+from wavelight.networks import ImprovedUNet
+from wavelight.systems import SGM, WSGM
+
+
+def score_model(resolution, channels, condition_channels=0, steps=3, **changes):
+    network = ImprovedUNet(
+        resolution, channels, 16, [1], [], blocks=1, heads=1, condition_channels=condition_channels
+    )
+    options = {
+        "network": network,
+        "optimizer": partial(torch.optim.Adam, lr=1e-3),
+        "process": VarianceExploding(),
+        "parameterization": Preconditioned(),
+        "training_times": LogNormalRatios(),
+        "sampler": heun,
+        "schedule": Karras(),
+        "steps": steps,
+    }
+    return ScoreModel(**(options | changes))
+
+
+def tiny_sgm(**changes):
+    torch.manual_seed(0)
+    return SGM(**({"model": score_model(16, 3), "image_size": 16, "seed": 3} | changes))
+
+
+def tiny_wsgm(**changes):
+    torch.manual_seed(0)
+    models = {
+        "coarse": score_model(4, 3, steps=4),
+        "details": [score_model(4, 9, 3, steps=2), score_model(8, 9, 3)],
+    }
+    return WSGM(**(models | {"image_size": 16, "seed": 3} | changes))
+
+
+def data(folder):
+    return WaveletDataModule(
+        Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0, cache_dir=folder / "cache"
+    )
+
+
+@pytest.mark.parametrize("build", [tiny_sgm, tiny_wsgm])
+def test_every_model_learns_and_images_are_drawn(tmp_path, build):
+    before, system = build().state_dict(), build()
+    fit(tmp_path, system=system, data=data(tmp_path), max_epochs=1)
+    after = system.state_dict()
+    for index in range(len(system.models)):
+        name = f"models.{index}.score.head.weight"
+        assert not torch.equal(before[name], after[name])
+    images = system.sample(3, batch_size=2)
+    assert images.shape == (3, 3, 16, 16)
+    assert images.abs().max() <= 1
+    torch.testing.assert_close(system.sample(1, start=2), images[2:], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("build", [tiny_sgm, tiny_wsgm])
+def test_resuming_inside_an_epoch_changes_nothing(tmp_path, build):
+    fit(tmp_path / "whole", system=build(), data=data(tmp_path), max_epochs=2)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 Lightning's, at the signal
+        fit(tmp_path / "part", StopAt(6, 15), system=build(), data=data(tmp_path), max_epochs=2)
+    path = tmp_path / "part" / "checkpoints" / "last.ckpt"
+    fit(tmp_path / "part", system=build(), data=data(tmp_path), max_epochs=2, ckpt_path=path)
+    assert_same_run(last(tmp_path / "whole"), last(tmp_path / "part"))
+
+
+def test_scales_are_trained_apart(tmp_path):
+    before, system = tiny_wsgm().state_dict(), tiny_wsgm(train=[1])
+    fit(tmp_path, system=system, data=data(tmp_path), max_epochs=1)
+    learnt = {
+        index
+        for index in range(3)
+        if not torch.equal(
+            before[f"models.{index}.score.head.weight"],
+            system.state_dict()[f"models.{index}.score.head.weight"],
+        )
+    }
+    assert learnt == {1}
+
+
+def test_evaluations_are_counted_scale_by_scale():
+    """Heun takes two evaluations a step but the last, and steps differ between the scales."""
+    assert [network.evaluations for network in cost(tiny_wsgm())] == [7, 3, 5]
+    assert [network.evaluations for network in cost(tiny_sgm())] == [5]
+
+
+@pytest.mark.parametrize("scaling", [PerChannel(), Scalar()])
+def test_bands_are_scaled_by_what_the_data_measure(tmp_path, scaling):
+    system = tiny_wsgm(scaling=scaling, wavelet="db2")
+    trainer = tiny_trainer(tmp_path, max_epochs=1, limit_train_batches=1)
+    trainer.fit(system, datamodule=data(tmp_path))
+    for band in (*system.factorization.coarse, *system.factorization.details):
+        assert not (band.scale == 1).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
+        (
+            {"coarse": score_model(4, 3, 3)},
+            "the score network is built for condition_channels 3, but its factor has condition_channels 0",
+        ),
+        (
+            {"details": [score_model(4, 9), score_model(8, 9, 3)]},
+            "the score network is built for condition_channels 0, but its factor has condition_channels 3",
+        ),
+        (
+            {"details": [score_model(8, 9, 3), score_model(4, 9, 3)]},
+            "the score network is built for resolution 8, but its factor has resolution 4",
+        ),
+        ({"details": []}, "at least 1 level"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tiny_wsgm(**changes)

@@ -1,0 +1,118 @@
+"""What a network of a score model puts out, and how the denoised image is made of it."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from wavelight.diffusion.processes import Process
+
+
+class Mixture(NamedTuple):
+    """The numbers between a network F and a denoiser: x_0 is about ``skip x_t + out F(inner x_t, label)``."""
+
+    skip: Tensor
+    out: Tensor
+    inner: Tensor
+    label: Tensor
+    """How the network is told the time."""
+
+
+class Parameterization(ABC):
+    """Chooses what a network predicts. Numbers are computed element by element for times ``(N,)``."""
+
+    @abstractmethod
+    def mixture(self, process: Process, t: Tensor) -> Mixture:
+        """Return the numbers, ``(N,)`` each, that make a denoiser of the network."""
+
+    @abstractmethod
+    def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Return what the network is to predict where x_t = alpha x_0 + sigma noise.
+
+        Args:
+            process: The process.
+            x0: ``(N, C, H, W)``.
+            t: Times that broadcast to it, ``(N, 1, 1, 1)``.
+            noise: Of the shape of ``x0``.
+        """
+
+
+class Epsilon(Parameterization):
+    """The network predicts the noise (Ho et al., 2020, section 3.2).
+
+    Args:
+        time_scale: What times are multiplied by before the network is told them: 200 as WSGM has
+            it, so that its end at 5 is the 1000 of DDPM.
+    """
+
+    def __init__(self, time_scale: float = 200.0) -> None:
+        self.time_scale = time_scale
+
+    @override
+    def mixture(self, process: Process, t: Tensor) -> Mixture:
+        alpha, sigma = process.alpha(t), process.sigma(t)
+        return Mixture(1 / alpha, -sigma / alpha, torch.ones_like(t), self.time_scale * t)
+
+    @override
+    def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return noise
+
+
+class Velocity(Parameterization):
+    """The network predicts v = alpha noise - sigma x_0 (Salimans and Ho, 2022, section 4).
+
+    It is for processes that preserve variance.
+
+    Args:
+        time_scale: What times are multiplied by before the network is told them.
+    """
+
+    def __init__(self, time_scale: float = 200.0) -> None:
+        self.time_scale = time_scale
+
+    @override
+    def mixture(self, process: Process, t: Tensor) -> Mixture:
+        alpha, sigma = process.alpha(t), process.sigma(t)
+        return Mixture(alpha, -sigma, torch.ones_like(t), self.time_scale * t)
+
+    @override
+    def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return process.alpha(t) * noise - process.sigma(t) * x0
+
+
+class Preconditioned(Parameterization):
+    """The network reads and predicts numbers of variance 1 at every noise level (EDM: Karras et al., 2022, table 1).
+
+    With r = sigma / alpha and y = x_t / alpha, x_0 is about c_skip y + c_out F(c_in y, log(r) / 4).
+
+    Args:
+        sigma_data: The standard deviation of the targets; 1 for standardised bands.
+
+    Raises:
+        ValueError: If it is not above 0.
+    """
+
+    def __init__(self, sigma_data: float = 1.0) -> None:
+        if not sigma_data > 0:
+            raise ValueError(f"sigma_data is a standard deviation and above 0, not {sigma_data}")
+        self.sigma_data = sigma_data
+
+    @override
+    def mixture(self, process: Process, t: Tensor) -> Mixture:
+        alpha, ratio = process.alpha(t), process.ratio(t)
+        total = (ratio**2 + self.sigma_data**2).sqrt()
+        return Mixture(
+            skip=self.sigma_data**2 / total**2 / alpha,
+            out=ratio * self.sigma_data / total,
+            inner=1 / (total * alpha),
+            label=ratio.log() / 4,
+        )
+
+    @override
+    def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        # (x_0 - c_skip y) / c_out without the difference of near numbers at small noise.
+        ratio = process.ratio(t)
+        total = (ratio**2 + self.sigma_data**2).sqrt()
+        return (ratio * x0 - self.sigma_data**2 * noise) / (self.sigma_data * total)

@@ -1,0 +1,130 @@
+"""Score models: a denoiser learnt at all noise levels, and a sampler that follows it back from noise."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from wavelight.diffusion.parameterizations import Parameterization
+from wavelight.diffusion.processes import Process
+from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
+from wavelight.diffusion.schedules import Schedule
+from wavelight.diffusion.training_times import TrainingTimes
+from wavelight.factorizations import Factor, Shape
+from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.noise import Noise
+
+SCORE = "score"
+
+
+class ScoreModel(GenerativeModel):
+    """A diffusion model of one factor, conditional where the factor has a condition (Song et al., 2021).
+
+    Args:
+        network: Called ``(x, label)``, or ``(x, label, condition)``; returns the shape of x.
+        optimizer: Makes its optimizer.
+        process: How targets turn to noise.
+        parameterization: What the network predicts.
+        training_times: The times at which it learns.
+        sampler: A function of :mod:`wavelight.diffusion.samplers`, by its import path, or the class
+            ``HeunWithChurn`` there.
+        schedule: Where the sampler's steps begin and end.
+        steps: Number of steps; the network's evaluations follow from the sampler.
+        clip: Whether denoised targets are clipped to [-1, 1] while drawing: for pixels alone.
+        condition_noise: Standard deviation of noise that is added to the condition, while learning
+            and while drawing, so that what an imperfect coarser model draws looks no worse than what
+            was seen (Ho et al., 2022, section 4.2); 0 as in WSGM.
+
+    Raises:
+        ValueError: If there is no step, or the noise of the condition is negative.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerFactory,
+        process: Process,
+        parameterization: Parameterization,
+        training_times: TrainingTimes,
+        # A class must be named for YAML to take it where functions go.
+        sampler: Sampler | HeunWithChurn,
+        schedule: Schedule,
+        steps: int,
+        clip: bool = False,
+        condition_noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if condition_noise < 0:
+            raise ValueError(
+                f"condition_noise is a standard deviation and at least 0, not {condition_noise}"
+            )
+        self.score = network
+        self.process = process
+        self.parameterization = parameterization
+        self.training_times = training_times
+        self.sampler = sampler
+        self.clip = clip
+        self.condition_noise = condition_noise
+        # Numbers for the sampler, which are needed where networks are built without values, too.
+        with torch.device("cpu"):
+            self.times = schedule(process, steps)
+        self._optimizer = optimizer
+
+    @override
+    def players(self) -> Mapping[str, Player]:
+        return {SCORE: Player(self.score, self._optimizer, samples=True)}
+
+    @override
+    def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
+        x0 = factor.target
+        t = self.training_times(self.process, noise.uniform(1)[:, 0])
+        added = noise.normal(*x0.shape[1:])
+        condition = self._blurred(factor.condition, noise)
+        mixture = self.parameterization.mixture(self.process, t)
+        xt = self.process.perturb(x0, t, added)
+        predicted = self._predict(_as(mixture.inner, xt) * xt, mixture.label, condition)
+        target = self.parameterization.target(self.process, x0, _as(t, x0), added)
+        return {"denoising": (predicted - target).square().mean()}
+
+    @override
+    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+        condition = self._blurred(condition, noise)
+
+        def denoise(xt: Tensor, t: Tensor) -> Tensor:
+            skip, out, inner, label = self.parameterization.mixture(self.process, t)
+            predicted = self._predict(_as(inner, xt) * xt, label, condition)
+            return _as(skip, xt) * xt + _as(out, xt) * predicted
+
+        start = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
+        return self.sampler(
+            clipped(denoise) if self.clip else denoise,
+            self.process,
+            self.times,
+            start,
+            lambda: noise.normal(*shape),
+        )
+
+    def _predict(self, x: Tensor, label: Tensor, condition: Tensor | None) -> Tensor:
+        inputs = (x, label) if condition is None else (x, label, condition)
+        return self.score(*inputs).float()
+
+    def _blurred(self, condition: Tensor | None, noise: Noise) -> Tensor | None:
+        if condition is None or self.condition_noise == 0:
+            return condition
+        return condition + self.condition_noise * noise.normal(*condition.shape[1:])
+
+    @override
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        channels, side, _ = shape
+        wanted = {"channels": channels, "resolution": side}
+        for name, value in (wanted | {"condition_channels": condition_channels}).items():
+            built = getattr(self.score, name, value)
+            if built != value:
+                raise ValueError(
+                    f"the score network is built for {name} {built}, but its factor has {name} {value}"
+                )
+
+
+def _as(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (like.dim() - 1))
