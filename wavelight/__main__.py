@@ -25,6 +25,11 @@ _FUNCTIONS = {
         "convert",
         "write a checkpoint from published weights of WaveDiff or DDGAN",
     ),
+    "join": (
+        "wavelight.joining",
+        "join",
+        "join factors that were trained apart into one checkpoint",
+    ),
     "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
     "time": ("wavelight.timing", "time", "measure how long drawing takes, as papers do"),
     "simulate": (

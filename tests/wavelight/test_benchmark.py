@@ -49,7 +49,7 @@ def test_table_states_products_rates_and_fractions():
 
 def test_large_networks_are_measured_less_often():
     turns = [turns_of(gflop, 15) for gflop in (13.3, 54.5, 226, 564)]
-    assert turns == [15, 15, 5, 5]
+    assert turns == [15, 15, 10, 10]
     assert turns_of(226, 60) == 16
     assert turns_of(564, 2) == 2
 

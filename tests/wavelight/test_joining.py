@@ -271,5 +271,17 @@ def test_runs_of_the_command_line_are_joined():
     join(parts, Path("whole.ckpt"))
     for name, tensor in state("whole.ckpt").items():
         assert torch.equal(tensor, state(parts[not name.startswith("models.0.")])[name])
-    main(["sample", "whole.ckpt", "images", "--images", "2"])
-    assert len(list(Path("images").glob("*.png"))) == 2
+    main(["sample", "whole.ckpt", "one", "--images", "2", "--seed", "5"])
+    Path("whole.yaml").write_text(yaml.safe_dump(experiment()))
+    here = ["--config", "whole.yaml", "--ckpt_path", "whole.ckpt", "--trainer.accelerator", "cpu"]
+    main(["predict", *here, "--out", "two", "--images", "2", "--seed", "5"])
+    for number in range(2):
+        name = f"{number:06d}.png"
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+    main(["fit", *here, *small, "--trainer.default_root_dir", "all", "--trainer.logger", "false"])
+    after = state("all/checkpoints/last.ckpt")
+    for name, tensor in state("whole.ckpt").items():
+        if name.startswith("factorization."):
+            assert torch.equal(tensor, after[name])
+        elif name.endswith("score.head.weight"):
+            assert not torch.equal(tensor, after[name])

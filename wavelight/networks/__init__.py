@@ -1,4 +1,4 @@
-"""Networks, from tensors to tensors: they know no wavelet, no loss and no configuration."""
+"""Networks, from tensors to tensors: they know no loss, no data and no configuration."""
 
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.improved_unet import ImprovedUNet

@@ -1,4 +1,8 @@
-"""Blocks that resample through Haar wavelets, so that details go by the bottleneck (Phung et al. 2023, section 4.3)."""
+"""Blocks that resample through Haar wavelets, so that details go by the bottleneck (Phung et al. 2023, section 4.3).
+
+Where bands are channels, their order inside the published networks is LL, HL, LH, HH for every data
+set; :mod:`wavelight.wavelets` has LH first.
+"""
 
 from typing import ClassVar
 
@@ -10,9 +14,6 @@ from wavelight.networks.conditioning import Condition
 from wavelight.networks.initialization import fan_average
 from wavelight.networks.residual import Halved, Residual, ResidualBlock, Sizes
 from wavelight.wavelets import haar_merge, haar_split
-
-# Inside these networks the published order of the bands holds for every data set: LL, HL, LH, HH.
-_MEAN, _HALF = 0.25, 0.5
 
 
 class FrequencyDownBlock(Residual):
@@ -30,14 +31,12 @@ class FrequencyDownBlock(Residual):
 
     def forward(self, x: Tensor, condition: Condition) -> Halved:
         """Halve features ``(N, channels, H, W)``; details are HL, LH and HH, ``(N, 3 * channels, H/2, W/2)``."""
-        mean, rows, columns, diagonal = haar_split(
-            self.conv_in(self._opened(x, condition)), scale=_HALF
-        )
+        coarse, rows, columns, diagonal = haar_split(self.conv_in(self._opened(x, condition)))
         # Half of LL is the mean of four pixels. A mean of pixels and a map of channels commute, and
         # a map is cheaper on fewer pixels.
         passed = self.shortcut(functional.avg_pool2d(x, 2))
         details = torch.cat([columns, rows, diagonal], dim=1)
-        return Halved(self._closed(mean / 2, passed, condition), details)
+        return Halved(self._closed(coarse / 2, passed, condition), details)
 
 
 class FrequencyUpBlock(Residual):
@@ -88,7 +87,8 @@ class WaveletDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H/2, W/2)``."""
-        mean, rows, columns, diagonal = haar_split(x, scale=_MEAN)
+        # The published layer halves the orthonormal bands.
+        mean, rows, columns, diagonal = haar_split(x, scale=1 / 4)
         bands = torch.cat([mean, columns, rows, diagonal], dim=1)
         return functional.conv2d(bands, self.weight, self.bias, padding=1)
 

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
+from data_modules import Scenes, WaveletDataModule
 from tests.wavelight.conftest import tiny_trainer
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
-from data_modules import Scenes, WaveletDataModule
 from wavelight.cost import cost
 from wavelight.diffusion.parameterizations import Preconditioned
 from wavelight.diffusion.processes import VarianceExploding
