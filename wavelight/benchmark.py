@@ -76,7 +76,7 @@ def main(
             [cifar10,celeba256_ddgan]; none takes four on a CPU (cifar10, stl10, celeba256,
             celeba256_ddgan), three on a GPU (cifar10, celeba256, celeba1024).
         threads: Processor threads to use.
-        turns: How often each thing is measured; on a CPU less often, but five times, where a
+        turns: How often each thing is measured; on a CPU less often, but ten times, where a
             network is large; training five times at most.
         compiled: Whether to measure the compiled networks too, which take minutes to build; on a
             GPU also with CUDA graphs.

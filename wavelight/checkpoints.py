@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from wavelight.configurations import shipped_experiment, shipped_experiments
-from wavelight.models import GenerativeModel
 from wavelight.models.denoising_gan import DISCRIMINATOR, GENERATOR
 from wavelight.networks.published import differences, load_published
 from wavelight.systems import ImageGenerator
@@ -230,7 +229,7 @@ def _fitting_experiments(player: str, state: Mapping[str, Tensor]) -> list[str]:
 
 def _players(system: ImageGenerator) -> dict[str, nn.Module]:
     """Return the networks of a system of one model by the names of its players; no other was published."""
-    models = [model for model in system.models if isinstance(model, GenerativeModel)]
+    models = system.factor_models()
     if len(models) > 1:
         return {}
     return {name: player.network for name, player in models[0].players().items()}

@@ -140,8 +140,8 @@ def sample(
         npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an image.
         with_grid: Whether the first 64 images, side by side, are left in the folder as
             ``grid.png``, too.
-        compiled: Whether the networks are compiled first, which takes about a minute and pays for
-            hundreds of images.
+        compiled: Whether the networks are compiled first, which takes a minute and pays for
+            thousands of images.
     """
     from rich.progress import track
 

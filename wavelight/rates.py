@@ -17,10 +17,9 @@ from torch import Tensor
 from wavelight.checkpoints import experiment_config, system_from_config
 from wavelight.configurations import shipped_experiment
 from wavelight.cost import cost
-from wavelight.models import GenerativeModel
 from wavelight.noise import Noise
 from wavelight.systems import ImageGenerator
-from wavelight.timing import Precision, calculating, published_batch
+from wavelight.timing import Precision, calculating, published_batch, wait_for
 
 EAGER: dict[str, str | None] = {"eager": None}
 WAYS = EAGER | {"compiled": "default", "CUDA graphs": "reduce-overhead"}
@@ -134,7 +133,7 @@ def _compile(system: ImageGenerator, mode: str) -> None:
     # What was compiled before counts against a limit, and holds memory.
     torch._dynamo.reset()
     torch._dynamo.config.recompile_limit = _GRAPHS_A_FUNCTION
-    for model in _models(system):
+    for model in system.factor_models():
         for player in model.players().values():
             player.network.compile(mode=mode, dynamic=False)
 
@@ -151,17 +150,12 @@ def seconds(run: Callable[[], object], device: torch.device, repetitions: int) -
     """Return how long a run takes on average, when the next is started without waiting for it."""
     for _ in range(_WARM_UPS):
         run()
-    _wait(device)
+    wait_for(device)
     begun = perf_counter()
     for _ in range(repetitions):
         run()
-    _wait(device)
+    wait_for(device)
     return (perf_counter() - begun) / repetitions
-
-
-def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 def _drawing(system: ImageGenerator, images: int) -> Callable[[], Tensor]:
@@ -181,7 +175,7 @@ def training_iteration(system: ImageGenerator, images: int) -> Callable[[], None
     size = system.image_size
     batch = torch.rand(images, system.channels, size, size, device=system.device) * 2 - 1
     index = torch.arange(images, device=system.device)
-    models = _models(system)
+    models = system.factor_models()
     optimizers = [
         {name: player.optimizer(player.network.parameters()) for name, player in players.items()}
         for players in (model.players() for model in models)
@@ -210,7 +204,3 @@ def counted_gflop(run: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 1e9
-
-
-def _models(system: ImageGenerator) -> list[GenerativeModel]:
-    return [model for model in system.models if isinstance(model, GenerativeModel)]

@@ -312,10 +312,10 @@ def _timed(device: torch.device, run: Callable[[], object]) -> float:
         end.record()
         torch.cuda.synchronize(device)
         return start.elapsed_time(end) / 1e3
-    _wait(device)
+    wait_for(device)
     begun = perf_counter()
     run()
-    _wait(device)
+    wait_for(device)
     return perf_counter() - begun
 
 
@@ -331,7 +331,8 @@ def _moved(system: ImageGenerator, device: torch.device) -> ImageGenerator:
     return system
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 

@@ -4,7 +4,6 @@ import lightning as L
 import torch
 from typing_extensions import override
 
-from wavelight.models import GenerativeModel
 from wavelight.systems import ImageGenerator
 
 GRAPHS_A_NETWORK = 16
@@ -40,8 +39,11 @@ class Acceleration(L.Callback):
             self._compile(pl_module)
 
     def _compile(self, system: ImageGenerator) -> None:
-        models = [model for model in system.models if isinstance(model, GenerativeModel)]
-        networks = [player.network for model in models for player in model.players().values()]
+        networks = [
+            player.network
+            for model in system.factor_models()
+            for player in model.players().values()
+        ]
         for network in networks:
             if network._compiled_call_impl is None:  # a stage before this one may have compiled it
                 network.compile(dynamic=False)

@@ -62,7 +62,7 @@ class Process(ABC):
         Returns:
             x_t, of the shape and precision of ``x0``.
         """
-        return _like(self.alpha(t), x0) * x0 + _like(self.sigma(t), x0) * noise
+        return over_pixels(self.alpha(t), x0) * x0 + over_pixels(self.sigma(t), x0) * noise
 
 
 class OrnsteinUhlenbeck(Process):
@@ -185,6 +185,6 @@ class VarianceExploding(Process):
         return ratio
 
 
-def _like(values: Tensor, x: Tensor) -> Tensor:
+def over_pixels(values: Tensor, x: Tensor) -> Tensor:
     """Make ``(N,)`` or 0-dim values broadcast with ``x`` and leave it its precision."""
     return values.reshape(-1, *[1] * (x.dim() - 1)).to(x.dtype)

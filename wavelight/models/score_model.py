@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.diffusion.parameterizations import Parameterization
-from wavelight.diffusion.processes import Process
+from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
 from wavelight.diffusion.training_times import TrainingTimes
@@ -83,8 +83,8 @@ class ScoreModel(GenerativeModel):
         condition = self._blurred(factor.condition, noise)
         mixture = self.parameterization.mixture(self.process, t)
         xt = self.process.perturb(x0, t, added)
-        predicted = self._predict(_as(mixture.inner, xt) * xt, mixture.label, condition)
-        target = self.parameterization.target(self.process, x0, _as(t, x0), added)
+        predicted = self._predict(over_pixels(mixture.inner, xt) * xt, mixture.label, condition)
+        target = self.parameterization.target(self.process, x0, over_pixels(t, x0), added)
         return {"denoising": (predicted - target).square().mean()}
 
     @override
@@ -93,8 +93,8 @@ class ScoreModel(GenerativeModel):
 
         def denoise(xt: Tensor, t: Tensor) -> Tensor:
             skip, out, inner, label = self.parameterization.mixture(self.process, t)
-            predicted = self._predict(_as(inner, xt) * xt, label, condition)
-            return _as(skip, xt) * xt + _as(out, xt) * predicted
+            predicted = self._predict(over_pixels(inner, xt) * xt, label, condition)
+            return over_pixels(skip, xt) * xt + over_pixels(out, xt) * predicted
 
         start = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
         return self.sampler(
@@ -124,7 +124,3 @@ class ScoreModel(GenerativeModel):
                 raise ValueError(
                     f"the score network is built for {name} {built}, but its factor has {name} {value}"
                 )
-
-
-def _as(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.dim() - 1))

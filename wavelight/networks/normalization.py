@@ -67,7 +67,7 @@ def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
     """Return what group normalization does, in operations that a compiler for CPUs vectorises.
 
     Inductor's own group normalization runs over the four channels of a group, which do not fill a
-    vector, and takes seven times as long as PyTorch's uncompiled one; this takes two thirds of it.
+    vector, and takes two to seven times as long as PyTorch's uncompiled one; this takes two thirds of it.
 
     Args:
         x: ``(N, C, H, W)``, channels last.

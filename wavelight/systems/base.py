@@ -104,7 +104,7 @@ class ImageGenerator(L.LightningModule):
             )
         conditions = self.factorization.condition_channels(image)
         bounded = self.bounded and self.factorization.bounded()
-        for model, shape, condition in zip(self._models(), shapes, conditions, strict=True):
+        for model, shape, condition in zip(self.factor_models(), shapes, conditions, strict=True):
             model.check(shape, condition, bounded)
         return shapes
 
@@ -289,7 +289,7 @@ class ImageGenerator(L.LightningModule):
         """Return the networks that drawing needs, by the names their parameters have in a state dict."""
         return {
             f"models.{index}.{name}": player.network
-            for index, model in enumerate(self._models())
+            for index, model in enumerate(self.factor_models())
             for name, player in model.players().items()
             if player.samples
         }
@@ -325,7 +325,8 @@ class ImageGenerator(L.LightningModule):
             for name, player in self._model(index).players().items()
         ]
 
-    def _models(self) -> list[GenerativeModel]:
+    def factor_models(self) -> list[GenerativeModel]:
+        """Return the models, one a factor, in the order in which factors are drawn."""
         return [self._model(index) for index in range(len(self.models))]
 
     def _model(self, index: int) -> GenerativeModel:
