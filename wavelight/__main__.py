@@ -42,12 +42,17 @@ _FUNCTIONS = {
         "steps",
         "print and draw how many steps SGM and WSGM need on Gaussian fields, exactly",
     ),
+    "scaling": (
+        "wavelight.scaling",
+        "scaling",
+        "measure how the cost of WSGM and SGM grows with the size of images",
+    ),
     "benchmark": ("wavelight.benchmark", "main", "measure the speed of networks and training"),
 }
 
 # Training is not among them: a process that lives for days is to give back memory that it does not
 # need.
-_KEEP_MEMORY = ("predict", "sample", "time", "benchmark")
+_KEEP_MEMORY = ("predict", "sample", "time", "scaling", "benchmark")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -167,7 +167,7 @@ def time(
             )
         ]
     conditions = {
-        "device": _name(where),
+        "device": device_name(where),
         "torch": torch.__version__,
         "precision": precision.value,
         "networks": "compiled" if compiled else "eager",
@@ -261,7 +261,9 @@ def _time_draws(
         torch.cuda.reset_peak_memory_stats(system.device)
     for _ in range(warm_ups):
         system.draw(index, _SEED)
-    draws = [_timed(system.device, lambda: system.draw(index, _SEED)) for _ in range(repetitions)]
+    draws = [
+        seconds_of(system.device, lambda: system.draw(index, _SEED)) for _ in range(repetitions)
+    ]
     return draws, _peak_memory(system.device)
 
 
@@ -274,8 +276,10 @@ def _time_parts(
     replay()
     deliveries, replays = [], []
     for _ in range(repetitions):
-        deliveries.append(_timed(system.device, lambda: to_uint8(system.draw(index, _SEED)).cpu()))
-        replays.append(_timed(system.device, replay))
+        deliveries.append(
+            seconds_of(system.device, lambda: to_uint8(system.draw(index, _SEED)).cpu())
+        )
+        replays.append(seconds_of(system.device, replay))
     return deliveries, replays
 
 
@@ -303,8 +307,13 @@ def _filled(like: Tensor, device: torch.device) -> Tensor:
     return torch.zeros(like.shape, dtype=like.dtype, device=device)
 
 
-def _timed(device: torch.device, run: Callable[[], object]) -> float:
-    """Return the seconds that a run takes, until the device has done it."""
+def seconds_of(device: torch.device, run: Callable[[], object]) -> float:
+    """Return the seconds that a run takes, until the device has done it.
+
+    Args:
+        device: Where it calculates; a CUDA device times it by its events, others by the clock.
+        run: Takes no arguments.
+    """
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
@@ -385,7 +394,8 @@ def _device(name: str | None, precision: Precision) -> torch.device:
     return device
 
 
-def _name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Return what a device is called in tables, such as ``cpu (x86_64)``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.machine()})"
@@ -399,7 +409,7 @@ def report(conditions: dict[str, Any], timings: list[Timing]) -> str:
         ("A batch", [timing for timing in timings if timing.images > 1]),
     ):
         if chosen:
-            lines += ["", f"## {title}", "", *_table([_cells(timing) for timing in chosen])]
+            lines += ["", f"## {title}", "", *markdown_table([_cells(timing) for timing in chosen])]
     return "\n".join(lines)
 
 
@@ -424,7 +434,12 @@ def _cells(timing: Timing) -> dict[str, str]:
     }
 
 
-def _table(rows: list[dict[str, str]]) -> list[str]:
+def markdown_table(rows: list[dict[str, str]]) -> list[str]:
+    """Return the lines of a table of Markdown, its columns aligned to the right.
+
+    Args:
+        rows: At least one; cells by the names of the columns, the same in every row.
+    """
     columns = list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
     cells = [dict(zip(columns, columns, strict=True)), *rows]

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from wavelight.drawing import ImageFolder, digest
+from wavelight.drawing import ImageFolder, digest, image_folder
 from wavelight.systems import ImageGenerator
 from wavelight.weights import holds_run, read_checkpoint
 
@@ -144,6 +144,8 @@ class Trainer(L.Trainer):
     ) -> None:
         """Draw images from a checkpoint into a folder, on all devices.
 
+        A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
+
         Args:
             model: The system.
             dataloaders: Numbers of images, where others than the first are wanted.
@@ -154,11 +156,11 @@ class Trainer(L.Trainer):
             seed: The seed of the set of images; image i of a seed is the same however many are
                 drawn.
             batch_size: How many images each device draws at once.
-            npz: Whether one file ``images.npz`` is left in the folder, in place of a PNG file an
-                image.
+            npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
+                ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         """
         _refuse_bare_network(ckpt_path)
-        folder = ImageFolder(out, images, seed)
+        folder = image_folder(model, out, images, seed)
         numbers = folder.missing()
         self.callbacks.append(_Writer(folder))  # type: ignore[attr-defined]
         if numbers:

@@ -70,7 +70,8 @@ class Evaluation(L.Callback):
     WaveletDataModule.
 
     Args:
-        metrics: What to measure.
+        metrics: What to measure. Of data without bounds (fields), ``FieldDistance`` alone can be;
+            it takes pictures, too.
         reference_images: How many real images to measure; all of the training part by default.
         at_start: Whether to measure the untrained network too, before its first batch. Resumed runs
             do not.
@@ -98,11 +99,13 @@ class Evaluation(L.Callback):
 
         Raises:
             FileNotFoundError: If a metric's weights are missing.
-            ValueError: If there is no data module, or its images have no range of brightness.
+            ValueError: If there is no data module, or its images have no bounds and a metric
+                compares pictures.
         """
         if stage not in STAGES or (stage == "fit" and not _validates(trainer)):
             return
         data = _reference_data(trainer)
+        self._refuse_pictures_of_fields(data)
         self._prepare_metrics(trainer)
         with _undisturbed(trainer):
             if self._reference_of != data.fingerprint:
@@ -162,6 +165,15 @@ class Evaluation(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = [(seen, dict(values)) for seen, values in state_dict["history"]]
 
+    def _refuse_pictures_of_fields(self, data: ReferenceData) -> None:
+        for metric in self.metrics:
+            if data.value_range is None and not metric.takes_floats:
+                raise ValueError(
+                    f"{type(metric).__name__} compares pictures, and the images of this data set "
+                    "have no bounds: in Evaluation's metrics, name wavelight.metrics.FieldDistance "
+                    "in its place"
+                )
+
     def _prepare_metrics(self, trainer: L.Trainer) -> None:
         # One process of a machine comes first, so that weights are downloaded once.
         for first in (True, False):
@@ -198,8 +210,7 @@ class Evaluation(L.Callback):
             metric.reset()
         loader = _reference_data(trainer).reference_dataloader(images)
         for batch in _with_progress(loader, "measuring real images", trainer):
-            for metric, _ in missing:
-                metric.update(_bytes(trainer, batch["image"]), real=True)
+            _update([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
             if trainer.is_global_zero:
@@ -229,12 +240,11 @@ class Evaluation(L.Callback):
                 "Evaluation needs a validation_step and a test_step that return a dictionary with "
                 "the drawn images as `image`"
             )
-        images = _bytes(trainer, outputs["image"])
+        images = outputs["image"]
         self._looked_at += len(images)
         # A batch may be empty, so that no process goes without; few networks take that.
         if len(images):
-            for metric in self.metrics:
-                metric.update(images, real=False)
+            _update(self.metrics, images, False, trainer)
 
     def _measure(self, trainer: L.Trainer) -> Measured:
         """Return what the images of all processes come to, and forget them; collective."""
@@ -280,11 +290,6 @@ def _reference_data(trainer: L.Trainer) -> ReferenceData:
         raise ValueError(
             "Evaluation measures against the real images of a data module: give the Trainer one"
         )
-    if data.value_range is None:
-        raise ValueError(
-            "Evaluation compares pictures, and this data set declares no range of brightness: "
-            "remove Evaluation from trainer.callbacks"
-        )
     return data
 
 
@@ -302,10 +307,14 @@ def _images_seen(pl_module: L.LightningModule) -> int:
     return int(cast(Any, pl_module).images_seen)
 
 
-def _bytes(trainer: L.Trainer, images: Tensor) -> Tensor:
+def _update(metrics: list[ImageMetric], images: Tensor, real: bool, trainer: L.Trainer) -> None:
+    """Show images to metrics, as what each takes."""
+    images = images.detach().to(trainer.strategy.root_device)
     value_range = _reference_data(trainer).value_range
-    assert value_range is not None
-    return to_uint8(images.detach().to(trainer.strategy.root_device), value_range)
+    # Of data without bounds there are no bytes, and setup has refused metrics that take them.
+    pictures = images if value_range is None else to_uint8(images, value_range)
+    for metric in metrics:
+        metric.update(images if metric.takes_floats else pictures, real)
 
 
 def _cache_file(data: ReferenceData, metric: ImageMetric, images: int | None) -> Path:

@@ -11,8 +11,13 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.callbacks.ema import averaged_weights
-from wavelight.metrics.base import to_uint8
-from wavelight.pictures import grid, write_png
+from wavelight.pictures import (
+    field_limit,
+    grid,
+    picture_of_field,
+    picture_of_pixels,
+    write_png,
+)
 from wavelight.systems import ImageGenerator
 from wavelight.wavelets import DETAIL_BANDS, analysis
 
@@ -24,21 +29,49 @@ class SampleGrid(L.Callback):
 
     The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures
     are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B where
-    it logs.
+    it logs. Fields without bounds are shown in false colours, from blue below 0 to red above, which
+    end at the magnitude that 99.5 % of the drawn values do not exceed.
 
     Args:
         images: How many images; a square number fills the grid.
         every_n_epochs: Epochs from one picture to the next.
         smallest_side: Images smaller than this are enlarged to it, in whole steps and without
             smoothing.
+        coarse_bands: How many coarse bands of the same images stand further right: the image halved
+            once, twice and so on by the system's own wavelet, enlarged to the image's side. For a
+            WSGM of as many levels, that is what it drew at every scale; 0 shows none.
+
+    Raises:
+        ValueError: If a number is too small; when training starts, if images cannot be halved so often.
     """
 
-    def __init__(self, images: int = 16, every_n_epochs: int = 1, smallest_side: int = 64) -> None:
+    def __init__(
+        self,
+        images: int = 16,
+        every_n_epochs: int = 1,
+        smallest_side: int = 64,
+        coarse_bands: int = 0,
+    ) -> None:
         if images < 1 or every_n_epochs < 1:
             raise ValueError("images and every_n_epochs of a sample grid are at least 1")
+        if coarse_bands < 0:
+            raise ValueError(f"coarse_bands of a sample grid is at least 0, not {coarse_bands}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.smallest_side = smallest_side
+        self.coarse_bands = coarse_bands
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        image = torch.zeros(1, 1, pl_module.image_size, pl_module.image_size)
+        try:
+            coarse_images(image, pl_module.factorization.wavelet, self.coarse_bands)
+        except ValueError as error:
+            raise ValueError(
+                f"coarse_bands {self.coarse_bands} of SampleGrid are too many for images of "
+                f"{pl_module.image_size} pixels: {error}"
+            ) from error
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -59,18 +92,24 @@ class SampleGrid(L.Callback):
             return
         with averaged_weights(trainer, pl_module):
             images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)
-        picture = self._picture(images)
+        picture = self._picture(images, pl_module)
         path = Path(trainer.default_root_dir) / FOLDER / f"images_{pl_module.images_seen:010d}.png"
         write_png(path, picture)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 _log_picture(logger, path, pl_module.images_seen, trainer)
 
-    def _picture(self, images: Tensor) -> Tensor:
+    def _picture(self, images: Tensor, system: ImageGenerator) -> Tensor:
+        shown = picture_of_pixels if system.bounded else picture_of_field
+        if not system.bounded:
+            images = images / field_limit(images)
+        coarse = coarse_images(images, system.factorization.wavelet, self.coarse_bands)
         scale = max(1, self.smallest_side // images.shape[-1])
-        both = [grid(to_uint8(part), scale) for part in (images, band_mosaic(images))]
-        gap = torch.full((both[0].shape[0], both[0].shape[1], 8), 255, dtype=torch.uint8)
-        return torch.cat([both[0], gap, both[1]], dim=2)
+        first, *others = [
+            grid(shown(part), scale) for part in (images, band_mosaic(images), *coarse)
+        ]
+        gap = torch.full((*first.shape[:2], 8), 255, dtype=torch.uint8)
+        return torch.cat([first, *[part for other in others for part in (gap, other)]], dim=2)
 
 
 def _log_picture(logger: WandbLogger, path: Path, images_seen: int, trainer: L.Trainer) -> None:
@@ -90,10 +129,30 @@ def band_mosaic(images: Tensor) -> Tensor:
     Args:
         images: ``(N, C, H, W)`` in [-1, 1].
     """
-    if images.shape[1] not in (1, DETAIL_BANDS):
-        images = images[:, :1]
     coarse, details = analysis(images)
     low_high, high_low, diagonal = (2 * details).clamp(-1, 1).chunk(DETAIL_BANDS, dim=1)
     top, bottom = torch.cat([coarse / 2, high_low], dim=3), torch.cat([low_high, diagonal], dim=3)
     mosaic = torch.cat([top, bottom], dim=2)
     return functional.interpolate(mosaic, size=images.shape[-2:])
+
+
+def coarse_images(images: Tensor, wavelet: str, bands: int) -> list[Tensor]:
+    """Return coarse bands as pictures of the images' size: the LL of the images, the LL of that, and so on.
+
+    Each is divided by 2 per level, into the range of pixels; with a wavelet other than Haar's some
+    values leave it.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        wavelet: By PyWavelets' name.
+        bands: How many.
+
+    Raises:
+        ValueError: If a band cannot be halved, see :func:`wavelight.wavelets.analysis`.
+    """
+    found, coarse = [], images
+    for level in range(1, bands + 1):
+        coarse, _ = analysis(coarse, wavelet)
+        enlarged = coarse.repeat_interleave(2**level, -1).repeat_interleave(2**level, -2)
+        found.append(enlarged / 2**level)
+    return found

@@ -10,10 +10,16 @@ from torch import Tensor
 class ImageMetric(ABC):
     """Compares drawn images with real ones.
 
-    Real statistics are measured once, kept on disk, and loaded on every start. Images are bytes,
-    ``(N, C, H, W)`` uint8, because that is what published numbers are measured on: :func:`to_uint8`
-    makes them, the same for all.
+    Real statistics are measured once, kept on disk, and loaded on every start. Most metrics look at
+    pictures, ``(N, C, H, W)`` uint8, because that is what published numbers are measured on:
+    :func:`to_uint8` makes them, the same for all. A metric of fields takes the floats themselves.
+
+    Attributes:
+        takes_floats: Whether images come as floats, as the data have them, which may be unbounded;
+            else they are bytes.
     """
+
+    takes_floats: bool = False
 
     @property
     @abstractmethod
@@ -29,7 +35,7 @@ class ImageMetric(ABC):
 
     @abstractmethod
     def update(self, images: Tensor, real: bool) -> None:
-        """Look at ``(N, C, H, W)`` uint8 images, real or drawn."""
+        """Look at images ``(N, C, H, W)``, real or drawn: uint8, or floats where they are asked for."""
 
     @abstractmethod
     def values(self) -> dict[str, Tensor]:

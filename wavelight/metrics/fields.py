@@ -135,7 +135,7 @@ def binder_cumulant(fields: Tensor) -> Tensor:
 class FieldDistance(Metric, ImageMetric):
     """The two distances of drawn fields to real ones: of their spectra, and of their values' histograms.
 
-    Guth et al. 2022 (phi^4). Unlike pictures, fields are floats without bounds. ``spectrum`` is the
+    Guth et al. 2022 (phi^4). Unlike pictures, fields are floats that need no bounds. ``spectrum`` is the
     squared distance of the power spectra as a share of the real one's square, so that sizes compare;
     ``marginal`` is the total variation of the histograms of all values. Both are 0 for equal data,
     and fall with the number of images to no less than what as many real ones would give.
@@ -149,6 +149,7 @@ class FieldDistance(Metric, ImageMetric):
         ValueError: If the bins are none.
     """
 
+    takes_floats = True
     full_state_update = False
     higher_is_better = False
     is_differentiable = False

@@ -66,10 +66,27 @@ class ScoreModel(GenerativeModel):
         self.sampler = sampler
         self.clip = clip
         self.condition_noise = condition_noise
+        self.schedule = schedule
+        self.take_steps(steps)
+        self._optimizer = optimizer
+
+    def take_steps(self, steps: int) -> None:
+        """Draw in another number of steps from now on; what is learnt does not depend on it.
+
+        Args:
+            steps: Of the sampler.
+
+        Raises:
+            ValueError: If there is no step.
+        """
         # Numbers for the sampler, which are needed where networks are built without values, too.
         with torch.device("cpu"):
-            self.times = schedule(process, steps)
-        self._optimizer = optimizer
+            self.times = self.schedule(self.process, steps)
+
+    @property
+    def steps(self) -> int:
+        """The sampler's steps."""
+        return len(self.times) - 1
 
     @override
     def players(self) -> Mapping[str, Player]:

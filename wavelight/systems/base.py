@@ -45,7 +45,8 @@ class ImageGenerator(L.LightningModule):
         accumulate: Into how many parts each device's share of a batch is cut to save memory;
             gradients are summed.
         clip_gradients: Largest norm of a player's gradient; none does not clip.
-        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
+        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there; false for
+            fields.
         start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
             published generator.
 
@@ -112,11 +113,39 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def setup(self, stage: str) -> None:
+        """Check that the data are of the kind that the system draws, and prepare DDP.
+
+        Raises:
+            ValueError: If they are not, in one sentence that names the option to change.
+        """
+        self._check_data(getattr(self.trainer, "datamodule", None))
         strategy = self.trainer.strategy
         if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
             # Each turn leaves the other players' parameters unused, which DDP must be told before
             # it wraps us.
             strategy._ddp_kwargs["find_unused_parameters"] = True
+
+    def _check_data(self, data: Any) -> None:
+        """Compare with what a data module says of its images; one of another make may say nothing."""
+        channels = getattr(data, "channels", self.channels)
+        if channels != self.channels:
+            raise ValueError(
+                f"the images of the data have channels {channels}, but {type(self).__name__} has channels "
+                f"{self.channels}: give --model.init_args.channels {channels}, and build its networks for them"
+            )
+        if not hasattr(data, "value_range"):
+            return
+        if data.value_range is None and self.bounded:
+            raise ValueError(
+                f"the images of the data have no bounds, but {type(self).__name__} clamps what it draws to [-1, 1]: "
+                "give --model.init_args.bounded false, which SGM and WSGM take"
+            )
+        if data.value_range is not None and not self.bounded:
+            low, high = data.value_range
+            raise ValueError(
+                f"the images of the data lie in [{low:g}, {high:g}], but {type(self).__name__} draws without bounds: "
+                "give --model.init_args.bounded true"
+            )
 
     @override
     def on_fit_start(self) -> None:
