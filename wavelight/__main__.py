@@ -32,10 +32,20 @@ _FUNCTIONS = {
     ),
     "prepare": ("data_modules.prepare", "prepare", "turn images into shards for fast training"),
     "time": ("wavelight.timing", "time", "measure how long drawing takes, as papers do"),
+    "compare": (
+        "wavelight.comparison",
+        "compare",
+        "measure trained systems on equal terms, quality against steps and multiply-adds",
+    ),
     "simulate": (
         "data_modules.phi4",
         "simulate",
         "simulate the phi^4 field at its critical point, for data_modules.Phi4",
+    ),
+    "phi4": (
+        "wavelight.energy_table",
+        "phi4",
+        "print and draw how close SGM and WSGM come to the phi^4 field, against their steps",
     ),
     "steps": (
         "wavelight.theory.table",
@@ -52,7 +62,7 @@ _FUNCTIONS = {
 
 # Training is not among them: a process that lives for days is to give back memory that it does not
 # need.
-_KEEP_MEMORY = ("predict", "sample", "time", "scaling", "benchmark")
+_KEEP_MEMORY = ("predict", "sample", "time", "compare", "scaling", "benchmark")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -57,8 +57,8 @@ _CONDITIONS = (
     "of 3 channels; WSGM's coarsest band is {coarsest}x{coarsest}, its wavelet Haar.\n"
     'NFE: evaluations of networks. GMAC: 10^9 multiply-adds. Both and the seconds are of one image; "at once" is how '
     "many were drawn together. Seconds: median of {rounds} rounds, in which all take turns.\n"
-    "With equal widths, a step at all scales of WSGM has a third of SGM's pixels; with the published widths it costs "
-    "0.89 of SGM's."
+    "With equal widths, a step at all scales of WSGM has about a third of SGM's pixels; with the widths published for "
+    "128 pixels it costs 0.89 of one of SGM's."
 )
 _SAME = "{steps} steps at every scale."
 _EQUAL = (
@@ -139,7 +139,7 @@ def scaling(
             32, 64, ... 512.
         coarsest: Side of WSGM's coarsest band, and of the smallest feature maps of all networks, in
             pixels; WSGM has as many levels of the Haar wavelet as lead there.
-        width: Channels of all features of all networks, a multiple of 32. The networks are
+        width: Channels of all features of all networks. The networks are
             untrained, which changes nothing in what they cost.
         eta: Power of the spectrum 1 / (xi^eta + |w|^eta) of the Gaussian fields that say how many
             steps are needed: 1 (natural images), or 2, where the systems differ more. This is
@@ -395,8 +395,8 @@ def _same_steps(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} NFE": str(row.evaluations),
-            f"{row.system.name} GMAC": f"{row.multiply_adds / 1e9:.4g}",
-            f"{row.system.name} s": f"{row.seconds:.4g}",
+            f"{row.system.name} GMAC": _four_digits(row.multiply_adds / 1e9),
+            f"{row.system.name} s": _four_digits(row.seconds),
         }
     return cells
 
@@ -406,13 +406,17 @@ def _steps_needed(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} steps": str(row.needed),
-            f"{row.system.name} GMAC": f"{row.multiply_adds_needed / 1e9:.4g}",
-            f"{row.system.name} s": f"{row.seconds_needed:.4g}",
+            f"{row.system.name} GMAC": _four_digits(row.multiply_adds_needed / 1e9),
+            f"{row.system.name} s": _four_digits(row.seconds_needed),
         }
     return cells | {
         "SGM / WSGM GMAC": f"{sgm.multiply_adds_needed / wsgm.multiply_adds_needed:.2f}",
         "SGM / WSGM s": f"{sgm.seconds_needed / wsgm.seconds_needed:.2f}",
     }
+
+
+def _four_digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
@@ -423,22 +427,24 @@ def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
         figure: An empty one.
         title: Says which steps are needed.
     """
+    sizes = sorted({row.size for row in rows})
+    # Lines of exponent 1 begin where fits do.
+    timed = next((place for place, size in enumerate(sizes) if size >= TIMED_FROM), 0)
     multiply_adds, seconds = figure.subplots(1, 2)
-    for axes, attribute, scale, label in (
-        (multiply_adds, "multiply_adds_needed", 1e9, "10^9 multiply-adds of an image"),
-        (seconds, "seconds_needed", 1.0, "seconds of an image"),
+    for axes, attribute, scale, first, label in (
+        (multiply_adds, "multiply_adds_needed", 1e9, 0, "10^9 multiply-adds of an image"),
+        (seconds, "seconds_needed", 1.0, timed, "seconds of an image"),
     ):
         for system, style in ((System.SGM, "--o"), (System.WSGM, "-s")):
             curve = [row for row in rows if row.system is system]
             pixels = [row.pixels for row in curve]
             values = [getattr(row, attribute) / scale for row in curve]
             (line,) = axes.plot(pixels, values, style, label=system.name)
-            linear = [values[0] * each / pixels[0] for each in pixels]
-            axes.plot(pixels, linear, ":", color=line.get_color(), linewidth=1)
+            linear = [values[first] * each / pixels[first] for each in pixels[first:]]
+            axes.plot(pixels[first:], linear, ":", color=line.get_color(), linewidth=1)
         axes.plot([], [], ":", color="gray", linewidth=1, label="in proportion to pixels")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        sizes = sorted({row.size for row in rows})
         axes.set_xticks([size**2 for size in sizes], [f"{size}x{size}" for size in sizes])
         axes.set_xlabel("pixels")
         axes.set_ylabel(label)

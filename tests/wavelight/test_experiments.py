@@ -27,8 +27,14 @@ def system_of(path):
     return read(path)["model"]["class_path"].removeprefix("wavelight.systems.")
 
 
-ON_FILES = [path for path in EXPERIMENTS if data_set(path) != "demo"]
-"""Those whose images lie in files, and not drawn on the fly."""
+ON_CPU = [
+    path
+    for path in EXPERIMENTS
+    if data_set(path) in ("demo", "phi4") or path.stem.startswith("cifar10_small")
+]
+"""Those that take minutes on a CPU, in float32."""
+ON_FILES = [path for path in EXPERIMENTS if path not in ON_CPU]
+"""Those that want a GPU, and whose images lie in files."""
 PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN")]
 """Those of the WaveDiff paper."""
 OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
@@ -152,6 +158,7 @@ SCORE_NETWORKS = {
         ScoreNetwork(32, 128, [2, 4, 4], 142_144_265, 8),
         ScoreNetwork(64, 128, [2, 2, 4, 4], 156_317_961, 5),
     ],
+    "celeba128_sgm_edm": [ScoreNetwork(128, 128, [1, 2, 2, 4, 4], 160_299_267, 18)],
     "cifar10_sgm": [ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18)],
     "cifar10_wsgm": [
         ScoreNetwork(8, 128, [2, 2], 32_507_651, 18),
@@ -165,11 +172,17 @@ SCORE_NETWORKS = {
         ScoreNetwork(64, 128, [1, 2, 2, 4], 77_548_809, 6),
         ScoreNetwork(128, 64, [1, 2, 2, 4], 19_085_193, 5),
     ],
-    "demo_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 8)],
+    "cifar10_small_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 10)],
+    "cifar10_small_wsgm": [
+        ScoreNetwork(8, 32, [1, 2], 718_723, 10),
+        ScoreNetwork(8, 32, [1, 2], 723_049, 10),
+        ScoreNetwork(16, 32, [1, 2], 760_489, 10),
+    ],
+    "demo_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 10)],
     "demo_wsgm": [
-        ScoreNetwork(8, 32, [1, 2], 718_723, 8),
-        ScoreNetwork(8, 32, [1, 2], 723_049, 8),
-        ScoreNetwork(16, 32, [1, 2], 760_489, 8),
+        ScoreNetwork(8, 32, [1, 2], 718_723, 10),
+        ScoreNetwork(8, 32, [1, 2], 723_049, 10),
+        ScoreNetwork(16, 32, [1, 2], 760_489, 10),
     ],
 }
 SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
@@ -446,7 +459,8 @@ def test_other_score_models_follow_edm(path):
         assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
         assert options["training_times"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
         assert given["process"]["largest"] == given["schedule"]["largest"] == 80
-        assert options["sampler"] == "wavelight.diffusion.samplers.heun"
+        sampler = "dpm_solver_2m" if path in ON_CPU else "heun"
+        assert options["sampler"] == f"wavelight.diffusion.samplers.{sampler}"
 
 
 @every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED and path in ON_FILES])
@@ -459,12 +473,14 @@ def test_the_fast_path_of_score_models_is_taken(path):
     assert "--trainer.precision 32-true" in first_comment(path)
 
 
-@pytest.mark.parametrize("name", ["celeba128", "cifar10", "church", "demo"])
+@pytest.mark.parametrize(
+    "name", ["celeba128_{}", "celeba128_{}_edm", "cifar10_{}", "church_{}", "demo_{}"]
+)
 def test_score_models_of_bands_and_of_pixels_learn_alike(name):
     """But for the system, and how it is called."""
 
     def rest(kind):
-        (path,) = (path for path in OF_SCORES if path.stem == f"{name}_{kind}")
+        (path,) = (path for path in OF_SCORES if path.stem == name.format(kind))
         config = read(path)
         for called in ("default_root_dir", "logger+"):
             config["trainer"].pop(called, None)
@@ -475,11 +491,12 @@ def test_score_models_of_bands_and_of_pixels_learn_alike(name):
     assert rest("sgm") == rest("wsgm")
 
 
-def test_the_modern_wsgm_has_the_networks_of_the_published_one():
+@pytest.mark.parametrize("name", ["celeba128_sgm", "celeba128_wsgm"])
+def test_the_modern_variant_has_the_networks_of_the_published_one(name):
     one, other = (
         [options["network"] for options in score_models(path)]
         for path in OF_SCORES
-        if path.stem in ("celeba128_wsgm", "celeba128_wsgm_edm")
+        if path.stem in (name, f"{name}_edm")
     )
     assert one == other
 

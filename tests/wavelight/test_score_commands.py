@@ -10,7 +10,7 @@ import wavelight
 from wavelight.__main__ import main
 from wavelight.configurations import shipped_experiment
 from wavelight.cost import cost
-from wavelight.diffusion.samplers import HeunWithChurn, heun
+from wavelight.diffusion.samplers import HeunWithChurn, dpm_solver_2m
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_checkpoint_alone_draws(loaded):
     images = loaded.sample(3, seed=5)
     assert images.shape == (3, 3, 32, 32)
     assert images.abs().max() <= 1
-    assert [model.sampler for model in loaded.models] == [heun] * 3
+    assert [model.sampler for model in loaded.models] == [dpm_solver_2m] * 3
     assert torch.equal(loaded.sample(3, seed=5), images)
 
 
@@ -89,14 +89,14 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(trained):
 
 
 def test_the_cost_of_each_band_is_counted(loaded):
-    """Heun's method evaluates its network twice a step, but once in the last."""
-    assert [network.evaluations for network in cost(loaded)] == [7, 5, 3]
+    """DPM-Solver++ evaluates its network once a step."""
+    assert [network.evaluations for network in cost(loaded)] == [4, 3, 2]
 
 
 def test_drawing_is_timed(trained, capsys):
     quick = ["--batch_sizes", "[1]", "--warm_ups", "0", "--repetitions", "1"]
     main(["time", str(trained[1]), *quick])
-    assert "| 7 + 5 + 3 |" in capsys.readouterr().out
+    assert "| 4 + 3 + 2 |" in capsys.readouterr().out
 
 
 def test_files_name_samplers_that_have_options(trained):

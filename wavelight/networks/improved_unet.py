@@ -10,10 +10,7 @@ from torch.nn import functional
 from wavelight.networks.conditioning import all_at_once
 from wavelight.networks.embeddings import StepMapping
 from wavelight.networks.initialization import fan_average
-from wavelight.networks.normalization import EPSILON, GroupNorm
-
-GROUPS = 32
-"""Groups of channels that are normalized together; fewer channels are normalized one by one."""
+from wavelight.networks.normalization import group_norm
 
 
 class Shared(NamedTuple):
@@ -46,21 +43,6 @@ class Shared(NamedTuple):
     def silent_convolution(self, inputs: int, outputs: int) -> nn.Conv2d:
         """Make a 3x3 convolution that starts at zero."""
         return fan_average(self.convolution(inputs, outputs), scale=0)
-
-
-def group_norm(channels: int) -> GroupNorm:
-    """Return the normalization of ``channels`` in 32 groups, or one by one where they are fewer.
-
-    Raises:
-        ValueError: If that does not split the channels evenly.
-    """
-    groups = min(GROUPS, channels)
-    if channels % groups:
-        raise ValueError(
-            f"{channels} channels cannot be normalized in {groups} equal groups; "
-            f"take widths that are multiples of {GROUPS}"
-        )
-    return GroupNorm(groups, channels, eps=EPSILON)
 
 
 class ScaleShiftBlock(nn.Module):
@@ -238,7 +220,9 @@ class ImprovedUNet(nn.Module):
 
     The networks of the bands of WSGM (Guth et al. 2022) have the multipliers of the network of the
     whole image, without the first of them. Initial weights, of which the description says nothing,
-    are those of the other generators.
+    are those of the other generators. So are the groups of the normalizations: 32, as published, from
+    128 channels on, and below it four channels each, because channels that are normalized one by one
+    lose their mean, and images their colour.
 
     Args:
         resolution: Side of the images (of the sub-bands, where these are what is drawn).

@@ -11,7 +11,12 @@ from torch.utils.data import DataLoader
 
 from tests.wavelight.metrics.toy import ToyFeatures, blotches
 from wavelight.callbacks.evaluation import Evaluation
-from wavelight.metrics import FeatureMetrics, FrechetWaveletDistance, InceptionMetrics
+from wavelight.metrics import (
+    FeatureMetrics,
+    FieldDistance,
+    FrechetWaveletDistance,
+    InceptionMetrics,
+)
 
 TRAIN, HELD_OUT = 80, 70
 
@@ -278,11 +283,90 @@ def test_missing_weights_stop_before_training(tmp_path):
     assert model.images_seen == 0
 
 
-def test_a_data_set_without_a_range_of_brightness_is_an_error(tmp_path):
-    data = ToyData(tmp_path)
-    data.value_range = None
-    with pytest.raises(ValueError, match="declares no range of brightness"):
-        trainer(tmp_path, Evaluation(toy_metrics())).fit(Painter(), datamodule=data)
+class FieldData(ToyData):
+    """Fields of one channel without bounds."""
+
+    value_range = None
+
+    def reference_dataloader(self, images=None):
+        self.passes += 1
+        return self.rows(fields(TRAIN, seed=1)[:images])
+
+    def held_out_dataloader(self, images=None):
+        return self.rows(fields(self.held_out_images, seed=2)[:images])
+
+    def rows(self, images):
+        share = images[self.trainer.global_rank :: self.trainer.world_size]
+        return DataLoader([{"image": image} for image in share], batch_size=16)
+
+
+class FieldPainter(Painter):
+    """Draws fields, too strong ones the less it has been trained."""
+
+    def validation_step(self, batch, batch_idx):
+        images = [torch.empty(0, 1, 8, 8)]
+        images += [fields(1, seed=100 + number) for number in batch["index"].tolist()]
+        return {"image": (2 - int(self.steps) / 4) * torch.cat(images)}
+
+    test_step = validation_step
+
+
+def fields(count, seed):
+    return 3 * torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def field_distance():
+    return FieldDistance(-9.0, 9.0, 20)
+
+
+def distance_by_hand(real, drawn):
+    metric = field_distance()
+    metric.update(real, real=True)
+    metric.update(drawn, real=False)
+    return {name: float(value) for name, value in metric.values().items()}
+
+
+def painted_fields(count, strength):
+    return strength * torch.cat([fields(1, seed=100 + number) for number in range(count)])
+
+
+def test_fields_without_bounds_are_measured_as_they_are(tmp_path):
+    evaluation, data = Evaluation([field_distance()]), FieldData(tmp_path)
+    run = trainer(tmp_path, evaluation)
+    run.fit(FieldPainter(), datamodule=data)
+    real = fields(TRAIN, seed=1)
+    for (seen, values), strength in zip(evaluation.history, (2, 1.5, 1), strict=True):
+        assert seen == 32 * 2 * (2 - strength)
+        expected = distance_by_hand(real, painted_fields(60, strength))
+        assert values == pytest.approx({f"val/{n}60": v for n, v in expected.items()}, rel=1e-6)
+    held_out = distance_by_hand(real, fields(HELD_OUT, seed=2)[:60])
+    assert evaluation.held_out == pytest.approx(held_out, rel=1e-6)
+    assert float(run.callback_metrics["val/spectrum"]) < 0.1
+    run.test(FieldPainter(), datamodule=FieldData(tmp_path))
+    again = FieldData(tmp_path)
+    trainer(tmp_path, Evaluation([field_distance()])).fit(FieldPainter(), datamodule=again)
+    assert (data.passes, again.passes) == (1, 0)
+
+
+def test_a_metric_of_fields_takes_pictures_beside_metrics_of_pictures(tmp_path):
+    metrics = [FieldDistance(-1.0, 1.0, 20), FrechetWaveletDistance(4)]
+    evaluation = Evaluation(metrics, at_start=False)
+    trainer(tmp_path, evaluation, max_epochs=1).fit(Painter(), datamodule=ToyData(tmp_path))
+    expected = FieldDistance(-1.0, 1.0, 20)
+    expected.update(blotches(TRAIN, seed=1).float() / 127.5 - 1, real=True)
+    expected.update(paintings(60, 40).float() / 127.5 - 1, real=False)
+    wanted = {f"val/{name}60": float(value) for name, value in expected.values().items()}
+    wanted["val/fwd60"] = by_hand(paintings(60, 40))["fwd"]
+    assert evaluation.history[0][1] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_metric_of_pictures_is_refused_for_fields(tmp_path):
+    data, model = FieldData(tmp_path), FieldPainter()
+    evaluation = Evaluation([field_distance(), FrechetWaveletDistance(4)])
+    sentence = r"FrechetWaveletDistance compares pictures, .* no bounds: .*metrics\.FieldDistance"
+    with pytest.raises(ValueError, match=sentence):
+        trainer(tmp_path, evaluation).fit(model, datamodule=data)
+    assert (data.passes, model.images_seen) == (0, 0)
 
 
 def test_bf16_mixed_measures_the_same(tmp_path):
@@ -308,6 +392,19 @@ def test_two_processes_log_what_one_does(tmp_path):
         run.fit(Painter(), datamodule=ToyData(folder, val_images=61))
         found.append({name: float(value) for name, value in run.callback_metrics.items()})
     assert "val/fwd61" in found[0]
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+@pytest.mark.ddp
+def test_two_processes_measure_fields_as_one_does(tmp_path):
+    found = []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        evaluation = Evaluation([field_distance()])
+        run = trainer(folder, evaluation, devices=devices, strategy="ddp_spawn", max_epochs=1)
+        run.fit(FieldPainter(), datamodule=FieldData(folder, val_images=61))
+        found.append({name: float(value) for name, value in run.callback_metrics.items()})
+    assert {"val/spectrum61", "val/marginal61"} <= found[0].keys()
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 

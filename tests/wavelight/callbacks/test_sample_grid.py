@@ -1,11 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from tests.wavelight.systems.test_score_systems import field_data, tiny_fields, tiny_wsgm
 from wavelight.callbacks import SampleGrid
-from wavelight.callbacks.sample_grid import band_mosaic
+from wavelight.callbacks.sample_grid import band_mosaic, coarse_images
 from wavelight.metrics.base import to_uint8
+from wavelight.pictures import field_limit, picture_of_field
 from wavelight.wavelets import analysis
 
 
@@ -40,3 +45,86 @@ def test_continuing_draws_no_picture_of_the_untrained(tmp_path):
         trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path=ckpt_path)
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert names == [f"images_{n:010d}.png" for n in (0, 32, 64)]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_any_number_of_channels_makes_a_picture(channels, bounded):
+    system = SimpleNamespace(bounded=bounded, factorization=SimpleNamespace(wavelet="haar"))
+    images = torch.rand(4, channels, 8, 8) * 2 - 1
+    picture = SampleGrid(4, smallest_side=8, coarse_bands=1)._picture(images, system)
+    below = channels if channels in (2, 4) or not bounded else 1
+    assert picture.shape == (3 if channels == 3 or not bounded else 1, 16 * below + 2, 3 * 18 + 16)
+
+
+def test_fields_are_shown_up_to_one_limit(tmp_path):
+    trainer = tiny_trainer(tmp_path, SampleGrid(4, smallest_side=8), max_epochs=1)
+    trainer.fit(tiny_fields(), datamodule=field_data(tmp_path))
+    paths = sorted((tmp_path / "samples").iterdir())
+    assert [path.name for path in paths] == [f"images_{n:010d}.png" for n in (0, 32)]
+    shown = np.asarray(Image.open(paths[0]))
+    assert shown.shape == (18, 2 * 18 + 8, 3)
+    fields = tiny_fields().sample(4, seed=3, batch_size=4)
+    scaled = fields / field_limit(fields)
+    for part, left in ((scaled, 0), (band_mosaic(scaled), 26)):
+        expected = picture_of_field(part)[0].permute(1, 2, 0).numpy()
+        assert (shown[:8, left : left + 8] == expected).all()
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2"])
+def test_coarse_bands_are_those_that_an_image_was_made_of(wavelet):
+    system = tiny_wsgm(bounded=False, wavelet=wavelet)
+    conditions = []
+    decode = system.factorization.decode
+
+    def noting(draw):
+        def note(index, condition):
+            conditions.append(condition)
+            return draw(index, condition)
+
+        return decode(note)
+
+    system.factorization.decode = noting
+    images = system.sample(2)
+    # Drawn coarsest first, and shown finest first.
+    _, coarsest, finer = conditions
+    for shown, drawn, factor in zip(
+        coarse_images(images, wavelet, 2), (finer, coarsest), (2, 4), strict=True
+    ):
+        assert shown.shape == images.shape
+        torch.testing.assert_close(
+            shown[..., ::factor, ::factor] * factor, drawn, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_coarse_bands_stand_to_the_right_of_the_same_picture(tmp_path):
+    pictures = []
+    for bands in (0, 2):
+        grid = SampleGrid(4, smallest_side=16, coarse_bands=bands)
+        folder = tmp_path / str(bands)
+        trainer = tiny_trainer(folder, grid, max_epochs=1, limit_train_batches=1)
+        trainer.fit(tiny_system(), datamodule=tiny_data())
+        path = folder / "samples" / "images_0000000000.png"
+        pictures.append(np.asarray(Image.open(path)))
+    without, with_bands = pictures
+    assert with_bands.shape == (34, 4 * 34 + 3 * 8, 3)
+    assert (with_bands[:, : without.shape[1]] == without).all()
+    image = tiny_system().sample(1, seed=3)
+    mean = torch.nn.functional.avg_pool2d(image, 4).repeat_interleave(4, -1)
+    expected = to_uint8(mean.repeat_interleave(4, -2))[0].permute(1, 2, 0).numpy()
+    assert abs(with_bands[:16, 126:142].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("bands", "wavelet", "sentence"),
+    [
+        (5, "haar", "coarse_bands 5 of SampleGrid are too many for images of 16 pixels: an image"),
+        (3, "db4", "coarse_bands 3 of SampleGrid are too many for images of 16 pixels: wavelet"),
+    ],
+)
+def test_bands_that_images_have_not_are_refused(tmp_path, bands, wavelet, sentence):
+    trainer = tiny_trainer(tmp_path, SampleGrid(coarse_bands=bands))
+    with pytest.raises(ValueError, match=sentence):
+        trainer.fit(tiny_wsgm(wavelet=wavelet), datamodule=tiny_data())
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        SampleGrid(coarse_bands=-1)

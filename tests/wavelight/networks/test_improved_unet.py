@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.wavelight.networks.golden import filled, normal
 from wavelight.networks import ImprovedUNet
 from wavelight.networks.compiled import Compiled
-from wavelight.networks.improved_unet import HeadsAttention, ScaleShiftBlock, Shared, group_norm
+from wavelight.networks.improved_unet import HeadsAttention, ScaleShiftBlock, Shared
 
 CELEBA: dict[str, Any] = {"width": 128, "attention_resolutions": [16, 8]}
 SGM = CELEBA | {"resolution": 128, "channels": 3, "multipliers": [1, 2, 2, 4, 4]}
@@ -247,8 +247,15 @@ def test_resolution_that_cannot_be_halved_is_refused() -> None:
 
 
 def test_channels_that_do_not_split_are_refused() -> None:
-    with pytest.raises(ValueError, match="48 channels cannot be normalized in 32 equal groups"):
-        group_norm(48)
-    assert group_norm(16).num_groups == 16
+    with pytest.raises(ValueError, match="132 channels cannot be normalized in 32 equal groups"):
+        ImprovedUNet(8, 3, 132, [1], [])
     with pytest.raises(ValueError, match="3 heads of attention cannot share 32 channels evenly"):
         ImprovedUNet(8, 3, 32, [1], [], heads=3)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_narrow_network_sees_the_mean_of_its_images(periodic) -> None:
+    """Where channels are normalized one by one, it is gone after the first of them."""
+    network = filled(ImprovedUNet(8, 1, 16, [1, 1], [], blocks=1, heads=1, periodic=periodic))
+    x, t = normal(1, 4, 1, 8, 8), torch.zeros(4)
+    assert (network(x + 2, t) - network(x, t)).std() > 0.1 * network(x, t).std()

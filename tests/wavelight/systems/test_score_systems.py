@@ -2,10 +2,12 @@
 
 from functools import partial
 
+import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from data_modules import Scenes, WaveletDataModule
+from data_modules import GaussianFields, Scenes, WaveletDataModule
 from tests.wavelight.conftest import tiny_trainer
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
 from wavelight.cost import cost
@@ -49,6 +51,24 @@ def tiny_wsgm(**changes):
         "details": [score_model(4, 9, 3, steps=2), score_model(8, 9, 3)],
     }
     return WSGM(**(models | {"image_size": 16, "seed": 3} | changes))
+
+
+def tiny_fields(**changes):
+    """An SGM of fields without bounds, 8 pixels."""
+    torch.manual_seed(0)
+    options = {"model": score_model(8, 1), "image_size": 8, "seed": 3, "channels": 1}
+    return SGM(**(options | {"bounded": False} | changes))
+
+
+def field_data(folder):
+    return WaveletDataModule(
+        GaussianFields(64, eta=1.0),
+        8,
+        batch_size=8,
+        seed=3,
+        num_workers=0,
+        cache_dir=folder / "cache",
+    )
 
 
 def data(folder):
@@ -132,3 +152,43 @@ def test_bands_are_scaled_by_what_the_data_measure(tmp_path, scaling):
 def test_parts_that_do_not_go_together_are_refused(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         tiny_wsgm(**changes)
+
+
+@pytest.mark.parametrize(
+    ("system", "make_data", "sentence"),
+    [
+        (
+            lambda: tiny_fields(bounded=True),
+            field_data,
+            "no bounds, but SGM clamps .* give --model.init_args.bounded false",
+        ),
+        (
+            lambda: tiny_sgm(bounded=False),
+            data,
+            r"lie in \[-1, 1\], but SGM draws without bounds: give --model.init_args.bounded true",
+        ),
+        (
+            lambda: tiny_fields(model=score_model(8, 3), channels=3),
+            field_data,
+            "have channels 1, but SGM has channels 3: give --model.init_args.channels 1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "validate", "test"])
+def test_data_of_another_kind_are_refused(tmp_path, system, make_data, sentence, method):
+    model = system()
+    trainer = tiny_trainer(tmp_path, max_epochs=1)
+    with pytest.raises(ValueError, match=sentence):
+        getattr(trainer, method)(model, datamodule=make_data(tmp_path))
+    assert model.images_seen == 0
+
+
+def test_data_modules_that_say_nothing_of_their_images_will_do(tmp_path):
+    class Plain(L.LightningDataModule):
+        def train_dataloader(self):
+            images = [{"image": torch.zeros(1, 8, 8), "index": number} for number in range(32)]
+            return DataLoader(images, batch_size=8)
+
+    model = tiny_fields()
+    tiny_trainer(tmp_path, max_epochs=1).fit(model, datamodule=Plain())
+    assert model.images_seen == 32

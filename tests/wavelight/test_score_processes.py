@@ -1,0 +1,72 @@
+"""SGM and WSGM on two processes: what one process would have learnt, and going on with another number."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from wavelight.configurations import shipped_experiment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.ddp
+
+ONE = ("--trainer.devices", "1")
+TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+
+
+def narrowed(folder, name):
+    """Write an experiment of two epochs of two batches, its networks narrow and in double precision."""
+    config = yaml.safe_load(shipped_experiment(name).read_text())
+    parts = config["model"]["init_args"]
+    for model in [parts["model"]] if "model" in parts else [parts["coarse"], *parts["details"]]:
+        network = model["init_args"]["network"]["init_args"]
+        network |= {"width": 8, "multipliers": [1], "attention_resolutions": [], "heads": 1}
+    config["trainer"] = {
+        "accelerator": "cpu",
+        "max_epochs": 2,
+        "limit_train_batches": 2,
+        "enable_progress_bar": False,
+    }
+    config["data"] |= {"batch_size": 8, "held_out": 0, "val_images": 0}
+    config["data"]["source"]["init_args"]["images"] = 32
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def run(config, folder, *options):
+    command = [sys.executable, "-m", "wavelight", "fit", "--config", config]
+    command += ["--trainer.default_root_dir", folder, *options]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(folder.parent / "cache"),
+    }
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("name", ["demo_sgm", "demo_wsgm"])
+def test_one_process_two_and_a_change_between_them_learn_the_same(tmp_path, name):
+    config = narrowed(tmp_path, name)
+    one = run(config, tmp_path / "one", *ONE)
+    two = run(config, tmp_path / "two", *TWO)
+    run(config, tmp_path / "mixed", *TWO, "--trainer.max_epochs", "1")
+    mixed = run(config, tmp_path / "mixed", *ONE, "--ckpt_path", "last")
+    for other in (two, mixed):
+        assert other["wavelight_progress"] == one["wavelight_progress"]
+        for key, tensor in one["state_dict"].items():
+            torch.testing.assert_close(other["state_dict"][key], tensor, atol=2e-5, rtol=0)
