@@ -20,6 +20,7 @@ from wavelight.callbacks.evaluation import short_count
 from wavelight.checkpoints import load
 from wavelight.cost import NetworkCost, cost
 from wavelight.drawing import digest
+from wavelight.figures import empty_figure, save_figure
 from wavelight.metrics import FieldDistance, FrechetWaveletDistance, ImageMetric
 from wavelight.models import ScoreModel
 from wavelight.systems import ImageGenerator
@@ -154,7 +155,7 @@ def compare(
         devices=devices,
         reference_images=1 if reference_images is None else reference_images,
     )
-    figure = None if plot is None else _figure()
+    figure = None if plot is None else empty_figure(11, 4)
     runs = _runs([Path(path) for path in checkpoints])
     data = _data(runs, images, batch_size)
     systems = {run.name: load(run.path) for run in runs}
@@ -581,15 +582,6 @@ def _cells(row: Row) -> dict[str, str]:
     } | {name: f"{value:.4g}" for name, value in row.values.items()}
 
 
-def _figure() -> "Figure":
-    try:
-        # Not pyplot, which looks for a screen.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing the curves needs matplotlib: pip install matplotlib") from error
-    return Figure(layout="constrained")
-
-
 @rank_zero_only
 def _draw(figure: "Figure", rows: list[Row], path: Path) -> None:
     """Draw each metric against steps and against multiply-adds, a curve a system."""
@@ -612,8 +604,7 @@ def _draw(figure: "Figure", rows: list[Row], path: Path) -> None:
         against_cost.xaxis.set_minor_formatter(NullFormatter())
         against_cost.set_xlabel("GMAC an image")
     grid[0, 1].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, format="png")
+    save_figure(figure, path)
 
 
 def _draw_curves(axes: "Axes", rows: list[Row], metric: str, places: list[float]) -> None:

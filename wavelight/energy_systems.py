@@ -26,7 +26,7 @@ _HORIZON = 5.0
 _TIMES = 33
 _SIGMOIDS = 16
 _RIDGE = 1e-4
-"""Added to the mean squares of the sigmoids' gradients, in units of the largest."""
+"""Added to the mean squares of the sigmoids' gradients, in units of the largest, at no noise."""
 _ROUNDING = 1e-6
 _INSIDE = 0.9999
 """The share of values among which the centres of the sigmoids lie."""
@@ -137,7 +137,11 @@ class EnergyNetwork(nn.Module):
                 self.energy.score_matching(self.parts(x, time, given), self.spreads[index].float())
                 for x, given in _batches(noisy, factor.condition)
             )
-            self.theta[index] = solve(sums, self.energy.potentials * len(self.energy.centres))
+            # The less is left of the image, the closer its law is to a Gaussian, and the more of
+            # what potentials fit is chance.
+            ridge = _RIDGE / self.process.alpha(time).item() ** 2
+            sigmoids = self.energy.potentials * len(self.energy.centres)
+            self.theta[index] = solve(sums, sigmoids, ridge)
 
     def _spreads_of(self, noisy: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
         magnitudes = [
@@ -167,7 +171,7 @@ def _quarters(bands: Tensor) -> list[tuple[Tensor, ...]]:
     return [half.tensor_split(2, dim=3) for half in bands.tensor_split(2, dim=2)]
 
 
-def solve(sums: Iterable[ScoreMatching], potentials: int) -> Tensor:
+def solve(sums: Iterable[ScoreMatching], sigmoids: int, ridge: float) -> Tensor:
     """Return the parameters that score matching finds, ``(Q,)`` float64.
 
     Sigmoids can imitate a parabola as far as there is data, and so the interactions, but beyond it
@@ -177,16 +181,17 @@ def solve(sums: Iterable[ScoreMatching], potentials: int) -> Tensor:
 
     Args:
         sums: Of disjoint batches of fields.
-        potentials: How many of the parameters, the last, are of sigmoids.
+        sigmoids: How many of the parameters, the last, are of sigmoids.
+        ridge: What is added to the mean squares of the sigmoids' gradients, in units of the largest.
     """
     products, laplacian = (torch.stack(list(each)).sum(0) for each in zip(*sums, strict=True))
     size = products.diagonal().clone()
-    size[-potentials:] = size[-potentials:].max()
+    size[-sigmoids:] = size[-sigmoids:].max()
     # What has no gradient up to rounding, such as a shift that leaves the coarse band alone.
     scale = torch.where(size > 1e-9 * size.max(), size.rsqrt(), 0)
-    ridge = torch.full_like(scale, _ROUNDING)
-    ridge[-potentials:] = _RIDGE
-    matrix = scale[:, None] * products * scale + ridge.diag()
+    added = torch.full_like(scale, _ROUNDING)
+    added[-sigmoids:] = ridge
+    matrix = scale[:, None] * products * scale + added.diag()
     return scale * torch.linalg.solve(matrix, scale * laplacian)
 
 

@@ -25,6 +25,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck
 from wavelight.diffusion.samplers import euler_maruyama
 from wavelight.diffusion.schedules import Uniform
 from wavelight.diffusion.training_times import UniformTimes
+from wavelight.figures import empty_figure, save_figure
 from wavelight.models import ScoreModel
 from wavelight.networks import ImprovedUNet
 from wavelight.systems import SGM, WSGM, ImageGenerator
@@ -161,8 +162,7 @@ def scaling(
     """
     chosen = sorted(set(sizes or [32, 64, 128, 256, 512]))
     _check(chosen, coarsest, steps, rounds)
-    # Made before the work, so that matplotlib is not missed after it.
-    figure = None if plot is None else _empty_figure()
+    figure = None if plot is None else empty_figure(9, 4)
     rows = measure(chosen, coarsest, width, eta, kl_per_dim, steps, rounds)
     conditions = {
         "device": device_name(_CPU),
@@ -179,8 +179,7 @@ def scaling(
         _write(out, conditions, rows)
     if figure is not None and plot is not None:
         draw(rows, figure, f"Gaussian fields, eta = {eta:g}, KL/d <= {kl_per_dim:g}")
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(plot, dpi=150, format="png")
+        save_figure(figure, plot)
     return report(conditions, rows)
 
 
@@ -451,15 +450,6 @@ def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
         axes.legend()
         axes.grid(alpha=0.3)
     figure.suptitle(title)
-
-
-def _empty_figure() -> "Figure":
-    try:
-        # Not pyplot, which looks for a screen.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing the curves needs matplotlib: pip install matplotlib") from error
-    return Figure(figsize=(9, 4), layout="constrained")
 
 
 def _write(path: Path, conditions: dict[str, Any], rows: Sequence[Measurement]) -> None:

@@ -61,6 +61,7 @@ class Trainer(L.Trainer):
                 starts.
         """
         self._refuse_what_players_cannot_use()
+        model.check_data(datamodule)
         path = _file(ckpt_path)
         if path is not None and not holds_run(path):
             _start_from(model, path)
@@ -108,6 +109,7 @@ class Trainer(L.Trainer):
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
         _refuse_bare_network(ckpt_path)
+        model.check_data(datamodule)
         return super().validate(
             model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
         )
@@ -128,6 +130,7 @@ class Trainer(L.Trainer):
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
         _refuse_bare_network(ckpt_path)
+        model.check_data(datamodule)
         return super().test(model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]

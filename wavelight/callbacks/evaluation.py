@@ -91,6 +91,8 @@ class Evaluation(L.Callback):
         self.history: list[tuple[int, dict[str, float]]] = []
         self.held_out: dict[str, float] = {}
         self._reference_of = ""
+        self._held_out = Measured({}, 0)
+        self._held_out_of = ("", 0)
         self._looked_at = 0
 
     @override
@@ -224,11 +226,14 @@ class Evaluation(L.Callback):
         images = _few_if_dev_run(trainer, planned)
         if not data.held_out_images or not images:
             return
-        for batch in _with_progress(
-            data.held_out_dataloader(images), "measuring held-out images", trainer
-        ):
-            self._look(trainer, batch)
-        measured = self._measure(trainer)
+        if self._held_out_of != (data.fingerprint, images):
+            for batch in _with_progress(
+                data.held_out_dataloader(images), "measuring held-out images", trainer
+            ):
+                self._look(trainer, batch)
+            self._held_out = self._measure(trainer)
+            self._held_out_of = (data.fingerprint, images)
+        measured = self._held_out
         self.held_out = measured.values
         named = measured.named(STAGES[stage], "_held_out")
         _log_at_start(trainer, named)

@@ -109,24 +109,16 @@ class ImageGenerator(L.LightningModule):
             model.check(shape, condition, bounded)
         return shapes
 
-    # --- training ---
+    def check_data(self, data: L.LightningDataModule | None) -> None:
+        """Check that data are of the kind that the system draws, before they are fetched or measured.
 
-    @override
-    def setup(self, stage: str) -> None:
-        """Check that the data are of the kind that the system draws, and prepare DDP.
+        Args:
+            data: A data module; one of another make than :class:`data_modules.WaveletDataModule` may
+                say nothing of its images, and then passes.
 
         Raises:
             ValueError: If they are not, in one sentence that names the option to change.
         """
-        self._check_data(getattr(self.trainer, "datamodule", None))
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
-            # Each turn leaves the other players' parameters unused, which DDP must be told before
-            # it wraps us.
-            strategy._ddp_kwargs["find_unused_parameters"] = True
-
-    def _check_data(self, data: Any) -> None:
-        """Compare with what a data module says of its images; one of another make may say nothing."""
         channels = getattr(data, "channels", self.channels)
         if channels != self.channels:
             raise ValueError(
@@ -146,6 +138,16 @@ class ImageGenerator(L.LightningModule):
                 f"the images of the data lie in [{low:g}, {high:g}], but {type(self).__name__} draws without bounds: "
                 "give --model.init_args.bounded true"
             )
+
+    # --- training ---
+
+    @override
+    def setup(self, stage: str) -> None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
+            # Each turn leaves the other players' parameters unused, which DDP must be told before
+            # it wraps us.
+            strategy._ddp_kwargs["find_unused_parameters"] = True
 
     @override
     def on_fit_start(self) -> None:

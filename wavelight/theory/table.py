@@ -3,9 +3,13 @@
 from collections.abc import Iterator, Sequence
 from math import isnan, nan
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from wavelight.figures import empty_figure, save_figure
 from wavelight.theory.steps import System, factors_of, steps_needed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HEADING = (
     "| eta | image size | condition number, SGM | WSGM details | WSGM coarsest | steps, SGM | WSGM | SGM / WSGM |",
@@ -48,7 +52,7 @@ def steps(
     kl_per_dim: float = 1e-2,
     wavelet: str = "db4",
     xi: float | None = None,
-    out: Path | None = None,
+    plot: Path | None = None,
 ) -> str:
     """Print how many steps SGM and WSGM need to sample Gaussian fields to a given accuracy, exactly.
 
@@ -64,7 +68,7 @@ def steps(
         kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
         wavelet: Of WSGM: an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
         xi: The frequency below which the spectra are flat; none takes 2 pi / size.
-        out: A PNG to draw the curve into; drawing needs matplotlib.
+        plot: A PNG to draw the curve into; drawing needs matplotlib.
 
     Returns:
         A Markdown table.
@@ -72,9 +76,11 @@ def steps(
     Raises:
         ValueError: If a value makes no sense, or there is no matplotlib to draw with.
     """
+    figure = None if plot is None else empty_figure(6, 4)
     rows = list(table(sizes or [8, 16, 32, 64, 128, 256], etas or [1, 2], kl_per_dim, wavelet, xi))
-    if out is not None:
-        draw(rows, kl_per_dim, wavelet, out)
+    if figure is not None and plot is not None:
+        draw(rows, figure, kl_per_dim, wavelet)
+        save_figure(figure, plot)
     return "\n".join(
         [
             f"Uniform steps of Euler-Maruyama with the exact score for KL/d <= {kl_per_dim:g}, wavelet {wavelet}.\n",
@@ -113,24 +119,15 @@ def table(
             )
 
 
-def draw(rows: Sequence[Row], kl_per_dim: float, wavelet: str, out: Path) -> None:
+def draw(rows: Sequence[Row], figure: "Figure", kl_per_dim: float, wavelet: str) -> None:
     """Draw the steps of both systems against the image size, a pair of curves for each spectrum.
 
     Args:
         rows: Of :func:`table`.
+        figure: An empty one.
         kl_per_dim: The accuracy they belong to.
         wavelet: WSGM's.
-        out: The PNG to write; folders are made.
-
-    Raises:
-        ValueError: If matplotlib is not installed.
     """
-    try:
-        # Not pyplot, which looks for a screen.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing the curve needs matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for color, eta in enumerate(dict.fromkeys(row.eta for row in rows)):
         curve = [row for row in rows if row.eta == eta]
@@ -151,5 +148,3 @@ def draw(rows: Sequence[Row], kl_per_dim: float, wavelet: str, out: Path) -> Non
     axes.set_title(f"Exact score, uniform steps, {wavelet}")
     axes.legend()
     axes.grid(alpha=0.3)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150, format="png")

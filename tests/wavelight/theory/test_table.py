@@ -34,9 +34,9 @@ def test_the_command_line_reads_its_options():
 
 def test_the_curve_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
-    out = tmp_path / "new" / "steps.png"
-    steps(sizes=[4, 8], etas=[1.0], out=out)
-    assert Image.open(out).size == (900, 600)
+    plot = tmp_path / "new" / "steps.png"
+    steps(sizes=[4, 8], etas=[1.0], plot=plot)
+    assert Image.open(plot).size == (900, 600)
 
 
 def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
@@ -49,4 +49,4 @@ def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ValueError, match="pip install matplotlib"):
-        steps(sizes=[4], etas=[1.0], out=tmp_path / "steps.png")
+        steps(sizes=[4], etas=[1.0], plot=tmp_path / "steps.png")

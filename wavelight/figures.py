@@ -1,0 +1,31 @@
+"""Figures of commands: matplotlib, which is an extra, without a screen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def empty_figure(width: float, height: float) -> "Figure":
+    """Return a figure to draw into; made before the work, matplotlib is not missed after it.
+
+    Args:
+        width: In inches.
+        height: In inches.
+
+    Raises:
+        ValueError: If matplotlib is not installed.
+    """
+    try:
+        # Not pyplot, which looks for a screen.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError("drawing curves needs matplotlib: pip install matplotlib") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, and make the folders that it wants."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, format="png")
