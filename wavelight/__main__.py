@@ -37,6 +37,11 @@ _FUNCTIONS = {
         "compare",
         "measure trained systems on equal terms, quality against steps and multiply-adds",
     ),
+    "analyze": (
+        "wavelight.analyze",
+        "analyze",
+        "measure how white, Gaussian and sparse the bands of a data set are, alone and given LL",
+    ),
     "simulate": (
         "data_modules.phi4",
         "simulate",

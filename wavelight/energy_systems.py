@@ -5,6 +5,7 @@ energies are those of WSGM's experiment with phi^4 (Guth et al., 2022, section 4
 """
 
 from collections.abc import Iterable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -72,13 +73,13 @@ class EnergyNetwork(nn.Module):
         self.resolution = energy.size // energy.parts
         self.channels = 1 if energy.wavelet is None else 3
         self.condition_channels = energy.parts - 1
-        terms = energy.parts * len(energy.shifts) + energy.potentials * len(energy.centres)
+        terms = energy.parts * len(energy.shifts) + prod(energy.sigmoids)
         if energy.wavelet is not None:
             # Of small sides, a product of matrices takes a tenth of the time of the transform.
             self.register_buffer("transform", _transform(energy.size, energy.wavelet))
         self.register_buffer("times", times.double())
         self.register_buffer("theta", torch.zeros(len(times), terms, dtype=torch.float64))
-        spreads = torch.ones(len(times), energy.potentials, dtype=torch.float64)
+        spreads = torch.ones(len(times), energy.sigmoids[0], dtype=torch.float64)
         self.register_buffer("spreads", spreads)
 
     @override
@@ -140,8 +141,7 @@ class EnergyNetwork(nn.Module):
             # The less is left of the image, the closer its law is to a Gaussian, and the more of
             # what potentials fit is chance.
             ridge = _RIDGE / self.process.alpha(time).item() ** 2
-            sigmoids = self.energy.potentials * len(self.energy.centres)
-            self.theta[index] = solve(sums, sigmoids, ridge)
+            self.theta[index] = solve(sums, self.energy.sigmoids, ridge)
 
     def _spreads_of(self, noisy: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
         magnitudes = [
@@ -171,7 +171,7 @@ def _quarters(bands: Tensor) -> list[tuple[Tensor, ...]]:
     return [half.tensor_split(2, dim=3) for half in bands.tensor_split(2, dim=2)]
 
 
-def solve(sums: Iterable[ScoreMatching], sigmoids: int, ridge: float) -> Tensor:
+def solve(sums: Iterable[ScoreMatching], sigmoids: tuple[int, int], ridge: float) -> Tensor:
     """Return the parameters that score matching finds, ``(Q,)`` float64.
 
     Sigmoids can imitate a parabola as far as there is data, and so the interactions, but beyond it
@@ -181,16 +181,19 @@ def solve(sums: Iterable[ScoreMatching], sigmoids: int, ridge: float) -> Tensor:
 
     Args:
         sums: Of disjoint batches of fields.
-        sigmoids: How many of the parameters, the last, are of sigmoids.
-        ridge: What is added to the mean squares of the sigmoids' gradients, in units of the largest.
+        sigmoids: The last parameters are of so many potentials, of so many sigmoids each.
+        ridge: What is added to the mean squares of the sigmoids' gradients, in units of the largest
+            of a potential.
     """
     products, laplacian = (torch.stack(list(each)).sum(0) for each in zip(*sums, strict=True))
-    size = products.diagonal().clone()
-    size[-sigmoids:] = size[-sigmoids:].max()
+    count = sigmoids[0] * sigmoids[1]
+    interactions, potentials = products.diagonal().tensor_split([-count])
+    largest = potentials.reshape(sigmoids).amax(1).repeat_interleave(sigmoids[1])
+    size = torch.cat([interactions, largest])
     # What has no gradient up to rounding, such as a shift that leaves the coarse band alone.
     scale = torch.where(size > 1e-9 * size.max(), size.rsqrt(), 0)
     added = torch.full_like(scale, _ROUNDING)
-    added[-sigmoids:] = ridge
+    added[-count:] = ridge
     matrix = scale[:, None] * products * scale + added.diag()
     return scale * torch.linalg.solve(matrix, scale * laplacian)
 
@@ -256,8 +259,11 @@ def energy_wsgm(
     pyramid.fit(statistics)
     networks = [_network(size >> levels, reach, None, 1.0)]
     for level in range(levels, 0, -1):
-        scale = pyramid.coarse[level - 1].scale / pyramid.details[level - 1].scale[0]
-        networks.append(_network(size >> (level - 1), reach, wavelet, scale.item()))
+        coarse_scale, details_scale = (
+            Scalar().mean_and_scale(level, 1, band)[1].item() for band in statistics[level]
+        )
+        scale = coarse_scale / details_scale
+        networks.append(_network(size >> (level - 1), reach, wavelet, scale))
     for network, factor in zip(networks, pyramid.encode(fields), strict=True):
         network.fit(factor, seed)
     coarse, *details = (_score_model(network, schedule, sampler, steps) for network in networks)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from data_modules.phi4 import Phi4
 from wavelight.energy_systems import energy_sgm, energy_wsgm
+from wavelight.figures import empty_figure, save_figure
 from wavelight.metrics import FieldDistance
+from wavelight.models import ScoreModel
 from wavelight.systems import SGM, WSGM
 
 if TYPE_CHECKING:
@@ -56,12 +58,13 @@ def phi4(
 ) -> str:
     """Print how close SGM and WSGM come to the critical phi^4 field, against their steps, without training.
 
-    Their scores are those of energies with pair interactions and potentials, fitted to simulated
-    fields by score matching in closed form at 33 times up to 5; WSGM's pyramid is of the wavelet db4
-    and ends at 4x4. Both draw by Euler-Maruyama in uniform steps of time, WSGM with the steps shown
-    at every scale. D1 is the squared distance of the power spectra from that of held-out fields, as
-    a share of its square; D2 is the total variation of the histograms of values. The floor is what
-    the fields have that were fitted. It takes minutes on one core.
+    Their scores are those of energies, with interactions of pairs and potentials of sites and of the
+    field's mean, fitted to simulated fields by score matching in closed form at 33 times up to 5;
+    WSGM's pyramid is of the wavelet db4 and ends at 4x4. Both draw by Euler-Maruyama in uniform
+    steps of time, WSGM with the steps shown at every scale. D1 is the squared distance of the power
+    spectra from that of held-out fields, as a share of its square; D2 is the total variation of the
+    histograms of values. The floor is what the fields have that were fitted. It takes minutes on one
+    core.
 
     Args:
         path: The folder in which the configurations of each size lie, or into which they are
@@ -82,10 +85,11 @@ def phi4(
     if fields < 1 or min(steps) < 1:
         raise ValueError(f"fields = {fields} and steps = {steps} must be at least 1")
     if out is not None:
-        _figure()
+        figure = empty_figure(10, 4.5)
     rows = list(table(Path(path), sizes or [8, 16, 32], steps, fields, seed))
     if out is not None:
-        draw(rows, out)
+        draw(rows, figure)
+        save_figure(figure, out)
     return "\n".join(
         [
             f"{fields} fields each, fitted energies, uniform steps of Euler-Maruyama, seed {seed}.\n",
@@ -110,7 +114,8 @@ def table(
             _tell(f"{size}x{size}: fitting {name}")
             system = fit(fitted, steps[0], seed)
             for number in steps:
-                for model in system.models:
+                for model in system.factor_models():
+                    assert isinstance(model, ScoreModel)
                     model.take_steps(number)
                 batch = max(1, _SITES_AT_ONCE // size**2)
                 drawn = system.sample(fields, seed, batch_size=batch)
@@ -119,17 +124,13 @@ def table(
                 yield row
 
 
-def draw(rows: Sequence[Row], out: Path) -> None:
+def draw(rows: Sequence[Row], figure: "Figure") -> None:
     """Draw both distances against the steps, with a curve for each size and system and lines for the floors.
 
     Args:
         rows: Of :func:`table`.
-        out: The PNG to write; folders are made.
-
-    Raises:
-        ValueError: If matplotlib is not installed.
+        figure: An empty one.
     """
-    figure = _figure()
     sizes = list(dict.fromkeys(row.size for row in rows))
     panels = figure.subplots(1, 2)
     for axes, distance in zip(panels, ("spectrum", "marginal"), strict=True):
@@ -153,8 +154,6 @@ def draw(rows: Sequence[Row], out: Path) -> None:
     panels[1].set_title("D2, histogram of values")
     panels[1].legend()
     figure.suptitle("phi^4 at its critical point; dotted: simulated fields")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150, format="png")
 
 
 def _configurations(path: Path, size: int, fields: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -172,15 +171,6 @@ def _row(size: int, system: str, steps: int | None, drawn: Tensor, real: Tensor)
     distance.update(real, real=True)
     found = distance.compute()
     return Row(size, system, steps, found["spectrum"].item(), found["marginal"].item())
-
-
-def _figure() -> "Figure":
-    try:
-        # Not pyplot, which looks for a screen.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing the curves needs matplotlib: pip install matplotlib") from error
-    return Figure(figsize=(10, 4.5), layout="constrained")
 
 
 def _tell(line: str) -> None:

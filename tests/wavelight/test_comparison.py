@@ -374,7 +374,7 @@ def test_a_checkpoint_without_configuration_is_refused(folder, tmp_path, capsys)
 def test_a_plot_without_matplotlib_is_refused_before_work_starts(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     error = refused(capsys, [last(folder, "sgm")], "--plot", "compare.png")
-    assert "drawing the curves needs matplotlib" in error
+    assert "drawing curves needs matplotlib" in error
 
 
 def test_steps_that_differ_are_drawn_at_their_mean():

@@ -184,6 +184,13 @@ SCORE_NETWORKS = {
         ScoreNetwork(8, 32, [1, 2], 723_049, 10),
         ScoreNetwork(16, 32, [1, 2], 760_489, 10),
     ],
+    "phi4_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_191_233, 10)],
+    "phi4_wsgm": [
+        ScoreNetwork(4, 32, [1, 2], 717_569, 10),
+        ScoreNetwork(4, 32, [1, 2], 719_011, 10),
+        ScoreNetwork(8, 32, [1, 2], 719_011, 10),
+        ScoreNetwork(16, 32, [1, 2], 756_451, 10),
+    ],
 }
 SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
 
@@ -408,9 +415,11 @@ def test_score_networks_are_of_the_sizes_that_are_told(path):
         assert options["network"]["class_path"] == "wavelight.networks.ImprovedUNet"
         assert given["resolution"] == network.resolution
         assert (given["width"], given["multipliers"]) == (network.width, network.multipliers)
-        # Details are three bands of three colours, given one band of them.
-        assert given["channels"] == (9 if index else 3)
-        assert given.get("condition_channels", 0) == (3 if index else 0)
+        # Details are three bands of each colour, given one band of it.
+        colours = 1 if data_set(path) == "phi4" else 3
+        assert given["channels"] == colours * (3 if index else 1)
+        assert given.get("condition_channels", 0) == (colours if index else 0)
+        assert given.get("periodic", False) == (data_set(path) == "phi4")
 
 
 @every([path for path in OF_SCORES if path.stem in SCORES_AS_PUBLISHED])
@@ -452,8 +461,8 @@ def test_score_models_are_trained_as_published(path):
 
 @every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED])
 def test_other_score_models_follow_edm(path):
-    """The training times and the preconditioning know the same spread of the data, 0.5 of pixels and 1 of bands."""
-    pixels = system_of(path) == "SGM"
+    """The training times and the preconditioning know the same spread: 0.5 of pixels, 1 of bands and of a field."""
+    pixels = system_of(path) == "SGM" and data_set(path) != "phi4"
     for options in score_models(path):
         given = {name: options[name]["init_args"] for name in ("process", "schedule")}
         assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
@@ -474,7 +483,7 @@ def test_the_fast_path_of_score_models_is_taken(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["celeba128_{}", "celeba128_{}_edm", "cifar10_{}", "church_{}", "demo_{}"]
+    "name", ["celeba128_{}", "celeba128_{}_edm", "cifar10_{}", "church_{}", "demo_{}", "phi4_{}"]
 )
 def test_score_models_of_bands_and_of_pixels_learn_alike(name):
     """But for the system, and how it is called."""
@@ -533,7 +542,11 @@ def test_large_experiments_train_at_full_size(path):
 def _one_batch(path, batch):
     here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
     # Few images, of which the statistics of bands are soon taken.
-    data = ["--data.source", "data_modules.Scenes", "--data.source.images", "8"]
+    data = ["--data.source.images", "8"]
+    if data_set(path) == "phi4":
+        data += ["--data.source.chains", "8"]
+    else:
+        data = ["--data.source", "data_modules.Scenes", *data]
     data += ["--data.num_workers", "0", "--data.held_out", "0"]
     short = ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
     exact = ["--trainer.precision", "32-true"]

@@ -83,7 +83,7 @@ class FieldEnergy(nn.Module):
         self.size = size
         self.wavelet = wavelet
         self.parts = 1 if wavelet is None else 2
-        self.potentials = 2 if wavelet is None else 1
+        self.sigmoids = (2 if wavelet is None else 1, sigmoids)
         self.shifts = shift_classes(size, reach)
         self.width = _WIDTH * 2 / (sigmoids - 1)
         self.register_buffer("symbols", _symbols(size, self.shifts))
@@ -177,7 +177,7 @@ class FieldEnergy(nn.Module):
         interactions, potentials = theta.tensor_split([self.parts * len(self.shifts)], dim=1)
         return EnergyParameters(
             interactions.unflatten(1, (self.parts, -1)),
-            potentials.unflatten(1, (self.potentials, -1)),
+            potentials.unflatten(1, self.sigmoids),
             spreads,
         )
 

@@ -1,0 +1,299 @@
+"""What all generators and discriminators of details have in common."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.wavelight.networks.golden import normal
+from wavelight.networks import (
+    AttentionGateUNet,
+    DetailDiscriminator,
+    DetailGenerator,
+    GroupedDiscriminator,
+    GroupedUNet,
+    ResidualDiscriminator,
+)
+from wavelight.networks.compiled import Compiled
+
+
+def gated(**changes: Any) -> DetailGenerator:
+    values = {"width": 8, "condition_channels": 1, "noise_channels": 2, "pools": 2}
+    return AttentionGateUNet(3, **(values | changes))
+
+
+def grouped(**changes: Any) -> DetailGenerator:
+    values = {
+        "width": 8,
+        "multipliers": [1, 2, 2],
+        "condition_channels": 1,
+        "noise_channels": 2,
+        "blocks": 1,
+    }
+    return GroupedUNet(3, **(values | changes))
+
+
+def residual_judge(**changes: Any) -> DetailDiscriminator:
+    return ResidualDiscriminator(
+        3, **({"width": 8, "blocks": 3, "condition_channels": 1} | changes)
+    )
+
+
+def grouped_judge(**changes: Any) -> DetailDiscriminator:
+    values = {"width": 8, "multipliers": [1, 2, 2], "condition_channels": 1, "blocks": 1}
+    return GroupedDiscriminator(16, 3, **(values | changes))
+
+
+Network = TypeVar("Network", bound=nn.Module)
+Generator = Callable[..., DetailGenerator]
+Judge = Callable[..., DetailDiscriminator]
+
+every_generator = pytest.mark.parametrize("build", [gated, grouped])
+every_judge = pytest.mark.parametrize("build", [residual_judge, grouped_judge])
+every_network = pytest.mark.parametrize("build", [gated, grouped, residual_judge, grouped_judge])
+
+
+def awake(network: Network) -> Network:
+    """Give a network weights, always the same, that leave nothing silent."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.reset_parameters()
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1, 0.1)
+            nn.init.normal_(module.bias, 0, 0.1)
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.1, 0.3)
+    return network
+
+
+def inputs_of(network: nn.Module, count: int = 3, side: int = 16) -> list[Tensor]:
+    """Return noise and a coarse band for a generator, details and a coarse band for a judge."""
+    first = network.noise_channels if isinstance(network, DetailGenerator) else 3
+    return [normal(1, count, first, side, side), normal(2, count, 1, side, side)]
+
+
+@every_network
+def test_every_parameter_learns(build: Generator) -> None:
+    network = awake(build())
+    outputs = network(*inputs_of(network))
+    (outputs * normal(3, *outputs.shape)).sum().backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@every_network
+def test_images_of_a_batch_do_not_meet_where_statistics_are_kept(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    alone = torch.cat([network(*(value[i : i + 1] for value in inputs)) for i in range(3)])
+    torch.testing.assert_close(network(*inputs), alone, atol=1e-5, rtol=0)
+
+
+@every_network
+def test_every_input_matters(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    outputs = network(*inputs)
+    for position in range(2):
+        changed = [*inputs]
+        changed[position] = normal(5, *inputs[position].shape)
+        assert (network(*changed) - outputs).abs().flatten(1).amax(dim=1).min() > 1e-3
+
+
+@every_network
+def test_transposed_inputs_and_weights_give_transposed_outputs(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    outputs = network(*inputs)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() == 4:
+                parameter.copy_(parameter.mT.clone())
+    transposed = network(*(value.mT for value in inputs))
+    expected = outputs.mT if outputs.dim() == 4 else outputs
+    torch.testing.assert_close(transposed, expected, atol=1e-5, rtol=1e-5)
+
+
+@every_network
+def test_repeats_itself_in_evaluation(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    assert torch.equal(network(*inputs), network(*inputs))
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+
+
+@every_network
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_memory_layout_does_not_matter(build: Generator, layout: torch.memory_format) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    expected = network(*inputs)
+    outputs = network.to(memory_format=layout)(
+        *(value.to(memory_format=layout) for value in inputs)
+    )
+    torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
+    assert outputs.is_contiguous()
+
+
+@every_network
+def test_runs_in_bfloat16_under_autocast(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network, count=8)
+    expected = network(*inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(*inputs)
+    outputs.float().sum().backward()
+    assert (outputs - expected).square().mean().sqrt() < 0.05 * expected.std()
+
+
+@every_network
+@pytest.mark.parametrize("training", [False, True])
+def test_graph_is_one_piece(build: Generator, training: bool) -> None:
+    network = awake(build()).train(training)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    inputs = inputs_of(network)
+    outputs = torch.compile(network, fullgraph=True, backend="aot_eager")(*inputs)
+    torch.testing.assert_close(outputs, network(*inputs), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@every_generator
+def test_compiled_for_drawing_draws_the_same(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    expected = network(*inputs).detach()
+    torch.testing.assert_close(Compiled(network)(*inputs), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+@every_generator
+def test_exported_draws_the_same(build: Generator) -> None:
+    network = awake(build()).eval()
+    inputs = inputs_of(network)
+    exported = torch.export.export(network, tuple(inputs)).module()
+    torch.testing.assert_close(exported(*inputs), network(*inputs), atol=1e-5, rtol=0)
+
+
+@every_generator
+def test_draws_bands_of_every_size_that_can_be_halved(build: Generator) -> None:
+    network = awake(build())
+    for size in [(8, 8), (16, 16), (12, 20)]:
+        assert network(normal(1, 2, 2, *size), normal(2, 2, 1, *size)).shape == (2, 3, *size)
+
+
+@every_generator
+def test_draws_without_noise(build: Generator) -> None:
+    network = awake(build(noise_channels=0)).eval()
+    condition = normal(2, 2, 1, 16, 16)
+    noise = torch.randn(2, 0, 16, 16)
+    assert network(noise, condition).shape == (2, 3, 16, 16)
+
+
+@every_generator
+def test_inside_moves_with_what_is_drawn_from(build: Generator) -> None:
+    network = awake(build()).eval().double()
+    noise, condition = (value.double() for value in inputs_of(network, count=1, side=96))
+    outputs = network(noise, condition)
+    inside = (..., slice(40, 56), slice(40, 56))
+
+    def differs(distance: int) -> bool:
+        moved = network(
+            *(value.roll((distance, -distance), (2, 3)) for value in (noise, condition))
+        )
+        back = moved.roll((-distance, distance), (2, 3))
+        return not torch.allclose(back[inside], outputs[inside], atol=1e-12)
+
+    assert not differs(4)  # as far as two halvings keep
+    assert differs(2)
+
+
+@every_generator
+def test_side_that_cannot_be_halved_is_refused(build: Generator) -> None:
+    network = build()
+    network.check_side(12)
+    with pytest.raises(ValueError, match=r"side 10 cannot be halved 2 times.*a multiple of 4"):
+        network.check_side(10)
+    with pytest.raises(ValueError, match="side 10 cannot be halved 2 times"):
+        network(normal(1, 2, 2, 12, 10), normal(2, 2, 1, 12, 10))
+
+
+@every_generator
+def test_noise_and_condition_that_do_not_fit_are_refused(build: Generator) -> None:
+    network = build()
+    noise, condition = inputs_of(network)
+    with pytest.raises(ValueError, match="noise of 2, and was given 2 and 1"):
+        network(condition, noise)
+    with pytest.raises(ValueError, match=r"noise of \(16, 8\) pixels does not fit"):
+        network(noise[..., :8], condition)
+
+
+@every_judge
+def test_penalty_of_gradients_has_the_right_gradient(build: Judge) -> None:
+    network = awake(build()).double()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    x, condition = (value.double() for value in inputs_of(network))
+
+    def penalty(stem: Tensor) -> Tensor:
+        image = x.clone().requires_grad_()
+        logits = torch.func.functional_call(network, {"stem.weight": stem}, (image, condition))
+        (slope,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
+        return slope.square().sum()
+
+    stem = network.get_parameter("stem.weight").detach().clone().requires_grad_()
+    direction = normal(5, *stem.shape).double()
+    (gradient,) = torch.autograd.grad(penalty(stem), stem)
+    difference = (penalty(stem + 1e-7 * direction) - penalty(stem - 1e-7 * direction)) / 2e-7
+    torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-3, atol=0)
+
+
+@every_judge
+def test_every_layer_learns_from_the_penalty(build: Judge) -> None:
+    network = awake(build()).eval()
+    x, condition = inputs_of(network)
+    (slope,) = torch.autograd.grad(
+        network(x.requires_grad_(), condition).sum(), x, create_graph=True
+    )
+    slope.square().sum().backward()
+    silent = [
+        name
+        for name, p in network.named_parameters()
+        if p.dim() > 1 and (p.grad is None or not p.grad.any())
+    ]
+    assert silent == []
+
+
+@every_judge
+def test_coarse_band_of_a_finer_image_is_repeated(build: Judge) -> None:
+    network = awake(build()).eval()
+    x, coarse = normal(1, 3, 3, 16, 16), normal(2, 3, 1, 8, 8)
+    repeated = coarse.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    assert network(x, coarse).shape == (3, 1)
+    torch.testing.assert_close(network(x, coarse), network(x, repeated))
+
+
+@every_judge
+def test_judges_without_a_condition(build: Judge) -> None:
+    assert awake(build(condition_channels=0))(normal(1, 3, 3, 16, 16)).shape == (3, 1)
+
+
+@every_judge
+def test_condition_that_does_not_fit_is_refused(build: Judge) -> None:
+    network = build()
+    x, condition = inputs_of(network)
+    with pytest.raises(ValueError, match="a condition of 1 channels, and was given one of 0"):
+        network(x)
+    with pytest.raises(ValueError, match="a condition of 1 channels, and was given one of 3"):
+        network(x, x)
+    for size in [(16, 8), (6, 6), (32, 32)]:
+        with pytest.raises(ValueError, match=r"cannot be repeated to the \(16, 16\)"):
+            network(x, normal(2, 3, 1, *size))
+    with pytest.raises(ValueError, match="a condition of 0 channels, and was given one of 1"):
+        build(condition_channels=0)(x, condition)

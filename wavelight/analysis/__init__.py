@@ -1,0 +1,57 @@
+"""What wavelet bands look like: how far from white, from Gaussian and how sparse, tensors in and numbers out."""
+
+from wavelight.analysis.conditioning import (
+    LinearPrediction,
+    LocalScale,
+    fit_linear,
+    fit_scale,
+    interior,
+    neighbourhoods,
+)
+from wavelight.analysis.gaussianity import excess_kurtosis, negentropy, sliced_wasserstein
+from wavelight.analysis.histogram import BIN_VALUES, bin_counts, resample
+from wavelight.analysis.pyramid import (
+    KINDS,
+    MEASURES,
+    Interval,
+    Level,
+    Measure,
+    Normalization,
+    analyze_pyramid,
+)
+from wavelight.analysis.sparsity import gini, hoyer, small_share
+from wavelight.analysis.whitening import (
+    Whitening,
+    condition_floor,
+    whiten_by_covariance,
+    whiten_by_spectrum,
+)
+
+__all__ = [
+    "BIN_VALUES",
+    "KINDS",
+    "MEASURES",
+    "Interval",
+    "Level",
+    "LinearPrediction",
+    "LocalScale",
+    "Measure",
+    "Normalization",
+    "Whitening",
+    "analyze_pyramid",
+    "bin_counts",
+    "condition_floor",
+    "excess_kurtosis",
+    "fit_linear",
+    "fit_scale",
+    "gini",
+    "hoyer",
+    "interior",
+    "negentropy",
+    "neighbourhoods",
+    "resample",
+    "sliced_wasserstein",
+    "small_share",
+    "whiten_by_covariance",
+    "whiten_by_spectrum",
+]

@@ -1,0 +1,240 @@
+"""A generator and a discriminator of details from the blocks of R3GAN (Huang et al. 2024)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.networks.one_shot import DetailDiscriminator, DetailGenerator
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+SLOPE = 0.2
+"""Slope of the leaky rectifiers below zero."""
+
+EXPANSION = 2
+"""Channels inside a block, as a multiple of those outside."""
+
+GROUP = 16
+"""Channels that a grouped convolution mixes with each other."""
+
+
+class GroupedBlock(nn.Module):
+    """Widens, convolves in groups, and narrows, beside the identity; there is no normalization.
+
+    The last map starts at zero, and the others are scaled for the number of blocks, so that signals
+    neither grow nor vanish in a deep network (Zhang et al. 2019, "Fixup", for branches of three maps).
+
+    Args:
+        channels: Channels that come in, and go out.
+        blocks: Number of blocks of the network.
+    """
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        inside = EXPANSION * channels
+        scale = blocks**-0.25
+        self.widen = _activated(nn.Conv2d(channels, inside, 1), scale)
+        self.convolution = _activated(
+            nn.Conv2d(inside, inside, 3, padding=1, groups=inside // GROUP), scale
+        )
+        self.narrow = nn.Conv2d(inside, channels, 1, bias=False)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features ``(N, channels, H, W)``."""
+        h = functional.leaky_relu(self.widen(x), SLOPE)
+        return x + self.narrow(functional.leaky_relu(self.convolution(h), SLOPE))
+
+
+class GroupedUNet(DetailGenerator):
+    """Maps noise and a coarse band to details, in one evaluation, by blocks of R3GAN.
+
+    R3GAN draws whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
+    Details follow a band of their own resolution, so here
+
+    * an encoder, a mirror image of the decoder, reads the band, and leaves at each resolution what
+      the decoder reads again: edges of the band tell where its details are;
+    * the latent is an image of noise beside the band: what a band leaves open is local, such as the
+      phase of a texture, and a network without a basis of fixed size serves all levels of a pyramid
+      and images of every size.
+
+    Args:
+        channels: Channels of the details: 9 for colours.
+        width: Channels of the features, of which the multipliers are multiples.
+        multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
+            down by halves; all these channels must be multiples of 8.
+        condition_channels: Channels of the coarse band: 3 for colours.
+        noise_channels: Channels of the noise; 0 for regression.
+        blocks: Blocks at each resolution of the encoder, and of the decoder.
+
+    Raises:
+        ValueError: If ``multipliers`` are empty, or ask for channels that do not split into groups.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        multipliers: Sequence[int],
+        condition_channels: int,
+        noise_channels: int,
+        blocks: int = 2,
+    ) -> None:
+        widths = _widths(width, multipliers)
+        super().__init__(channels, condition_channels, noise_channels, len(widths) - 1)
+        total = blocks * (2 * len(widths) - 1)
+        self.stem = _linear(nn.Conv2d(condition_channels + noise_channels, widths[0], 1))
+        self.encoder = nn.ModuleList(_stage(outputs, blocks, total) for outputs in widths)
+        self.downs = nn.ModuleList(
+            _linear(nn.Conv2d(finer, coarser, 1, bias=False)) for finer, coarser in pairwise(widths)
+        )
+        self.ups = nn.ModuleList(
+            _linear(nn.Conv2d(coarser + finer, finer, 1, bias=False))
+            for finer, coarser in pairwise(widths)
+        )
+        self.decoder = nn.ModuleList(_stage(outputs, blocks, total) for outputs in widths[:-1])
+        self.head = _linear(nn.Conv2d(widths[0], channels, 1))
+        self.to(memory_format=torch.channels_last)
+
+    @override
+    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+        h = self.encoder[0](self.stem(self.told(noise, condition)))
+        skips = []
+        for down, stage in zip(self.downs, self.encoder[1:], strict=True):
+            skips.append(h)
+            h = stage(down(smoothly_halved(h)))
+        for up, stage in zip(reversed(self.ups), reversed(self.decoder), strict=True):
+            h = stage(up(torch.cat([smoothly_doubled(h), skips.pop()], dim=1)))
+        return self.head(h).contiguous()
+
+
+class GroupedDiscriminator(DetailDiscriminator):
+    """Judges whether details, or images that they complete, are real, by blocks of R3GAN.
+
+    As in R3GAN, a learnt basis of the size of the smallest features weighs their pixels, so the
+    network is made for one resolution. R3GAN tells its judge a class, by a product with the last
+    features; the condition here is an image, and lies beside what is judged from the first layer on.
+
+    Args:
+        resolution: Side of what is judged: that of the coarse band for details, twice it for images
+            one level finer.
+        channels: Channels of what is judged: 9 for the details of colours, 3 for images.
+        width: Channels of the features, of which the multipliers are multiples.
+        multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
+            down by halves, best to a side of 4; all these channels must be multiples of 8.
+        condition_channels: Channels of the coarse band that the judgement is told; 0 for none.
+        blocks: Blocks at each resolution.
+
+    Raises:
+        ValueError: If ``multipliers`` are empty, ask for more halvings than the resolution allows, or
+            for channels that do not split into groups.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        width: int,
+        multipliers: Sequence[int],
+        condition_channels: int,
+        blocks: int = 2,
+    ) -> None:
+        widths = _widths(width, multipliers)
+        if resolution % 2 ** (len(widths) - 1):
+            raise ValueError(
+                f"resolution {resolution} cannot be halved {len(widths) - 1} times, "
+                f"as {len(widths)} multipliers ask for"
+            )
+        super().__init__(channels, condition_channels)
+        self.resolution = resolution
+        total = blocks * len(widths)
+        self.stem = _linear(nn.Conv2d(channels + condition_channels, widths[0], 1))
+        self.stages = nn.ModuleList(_stage(outputs, blocks, total) for outputs in widths)
+        self.downs = nn.ModuleList(
+            _linear(nn.Conv2d(finer, coarser, 1, bias=False)) for finer, coarser in pairwise(widths)
+        )
+        last, side = widths[-1], resolution >> len(self.downs)
+        self.basis = _linear(nn.Conv2d(last, last, side, groups=last, bias=False))
+        self.score = _linear(nn.Linear(last, 1))
+        self.to(memory_format=torch.channels_last)
+
+    @override
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        if x.shape[2:] != (self.resolution, self.resolution):
+            raise ValueError(
+                f"the discriminator is made for images of side {self.resolution}, "
+                f"and was given {tuple(x.shape[2:])} pixels"
+            )
+        h = self.stages[0](self.stem(self.told(x, condition)))
+        for down, stage in zip(self.downs, self.stages[1:], strict=True):
+            h = stage(down(smoothly_halved(h)))
+        return self.score(self.basis(h).flatten(1))
+
+
+def smoothly_halved(x: Tensor) -> Tensor:
+    """Halve the resolution: filter by [1, 2, 1] / 4, with zeros outside, and keep every even sample.
+
+    Args:
+        x: ``(N, C, H, W)`` of even sides.
+
+    Returns:
+        ``(N, C, H/2, W/2)``.
+    """
+    # [1, 2, 1] is [1, 1] twice, which pooling does much faster than a convolution.
+    pairs = functional.avg_pool2d(functional.pad(x, (1, 0, 1, 0)), 2, stride=1)
+    return functional.avg_pool2d(pairs, 2)
+
+
+def smoothly_doubled(x: Tensor) -> Tensor:
+    """Double the resolution: keep samples at even places, and take means between, with zeros outside.
+
+    It is four times the transpose of :func:`smoothly_halved`, so the two together move nothing.
+
+    Args:
+        x: ``(N, C, H, W)``.
+
+    Returns:
+        ``(N, C, 2H, 2W)``.
+    """
+    repeated = functional.interpolate(x, scale_factor=2, mode="nearest")
+    return functional.avg_pool2d(functional.pad(repeated, (0, 1, 0, 1)), 2, stride=1)
+
+
+def _stage(channels: int, blocks: int, total: int) -> nn.Sequential:
+    return nn.Sequential(*(GroupedBlock(channels, total) for _ in range(blocks)))
+
+
+def _widths(width: int, multipliers: Sequence[int]) -> list[int]:
+    if not multipliers:
+        raise ValueError("a network needs one multiplier or more, one for each resolution")
+    widths = [width * multiplier for multiplier in multipliers]
+    for channels in widths:
+        if channels < 1 or EXPANSION * channels % GROUP:
+            raise ValueError(
+                f"{channels} channels, times {EXPANSION}, do not split into groups of {GROUP}; "
+                f"take a multiple of {GROUP // EXPANSION}"
+            )
+    return widths
+
+
+def _activated(layer: nn.Conv2d, scale: float) -> nn.Conv2d:
+    """Draw weights that keep a signal's variance through layer and rectifier; then scale them."""
+    nn.init.kaiming_uniform_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _linear(layer: Layer) -> Layer:
+    """Draw weights that keep a signal's variance."""
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,73 @@
+"""The discriminator of the hybrid of Xiao et al. (arXiv 2411.09356): a residual network over images."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.networks.attention_gate_unet import SLOPE
+from wavelight.networks.one_shot import DetailDiscriminator
+
+DROPOUT = 0.5
+"""Share of the last features that are forgotten in training."""
+
+
+class HalvingBlock(nn.Module):
+    """Halves the resolution and doubles the channels, by strided convolutions beside a shortcut.
+
+    Args:
+        channels: Channels that come in.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm_in = nn.BatchNorm2d(channels)
+        self.conv_out = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+        self.norm_out = nn.BatchNorm2d(2 * channels)
+        self.shortcut = nn.Conv2d(channels, 2 * channels, 1, stride=2, bias=False)
+        self.norm_shortcut = nn.BatchNorm2d(2 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H/2, W/2)``, the halves rounded up."""
+        h = functional.leaky_relu(self.norm_in(self.conv_in(x)), SLOPE)
+        h = self.norm_out(self.conv_out(h)) + self.norm_shortcut(self.shortcut(x))
+        return functional.leaky_relu(h, SLOPE)
+
+
+class ResidualDiscriminator(DetailDiscriminator):
+    """Judges whether images are real, or details: the discriminator of the hybrid (GANO).
+
+    As published it judges images one level finer than the coarse band, and is not told the band
+    itself. It takes images of every size, so one serves all levels. Batch normalization lets the
+    images of a batch meet in training: a penalty of gradients sees the whole batch, and real and
+    drawn images that are judged apart are normalized apart. Initial weights, of which the
+    description says nothing, are PyTorch's.
+
+    Args:
+        channels: Channels of what is judged: 3 for images in colours, 9 for their details.
+        width: Channels of the features at full resolution, which double with every block. The
+            published code has 64.
+        blocks: Number of blocks, each of which halves the resolution.
+        condition_channels: Channels of the coarse band that the judgement is told; 0 for none, as
+            published.
+    """
+
+    def __init__(
+        self, channels: int, width: int, blocks: int = 5, condition_channels: int = 0
+    ) -> None:
+        super().__init__(channels, condition_channels)
+        self.stem = nn.Conv2d(channels + condition_channels, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.blocks = nn.Sequential(*(HalvingBlock(width << level) for level in range(blocks)))
+        last = width << blocks
+        self.hidden = nn.Linear(last, last // 2)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.score = nn.Linear(last // 2, 1)
+        self.to(memory_format=torch.channels_last)
+
+    @override
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = functional.leaky_relu(self.norm(self.stem(self.told(x, condition))), SLOPE)
+        h = self.blocks(h).mean(dim=(2, 3))
+        return self.score(self.dropout(functional.leaky_relu(self.hidden(h), SLOPE)))
