@@ -108,9 +108,10 @@ def _call(command: str, arguments: list[str]) -> None:
         prog=f"wavelight {command}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
     parser.add_function_arguments(function, as_positional=True)
-    options = parser.instantiate(parser.parse_args(arguments))
+    parsed = parser.parse_args(arguments)
     try:
-        result = function(**options.as_dict())
+        # Classes that an option names may refuse their own values.
+        result = function(**parser.instantiate(parsed).as_dict())
     except (ValueError, OSError) as error:
         fail(str(error), error)
     if result is not None:

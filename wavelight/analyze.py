@@ -33,16 +33,18 @@ _REPLICATES = 200
 _BATCH = 64
 
 _CONDITIONS = (
-    "{images} images of {image_size}x{image_size} in {channels} channels, wavelet {wavelet}, seed {seed}. The data set's "
-    "mean of each channel was removed, and all was divided by one number, the standard deviation of pixels."
+    "{images} images of {image_size}x{image_size}, channels {channels}, wavelet {wavelet}, seed {seed}. The data "
+    "set's mean of each channel was removed, and all was divided by one number, the standard deviation of pixels."
 )
 _WHITENING = (
-    "How far a Gaussian fitted to LL is from white: that is conditioning, not Gaussianity. KL/d: of N(0, I) to N(mu, S), "
-    "in nats; unit: after LL was divided to unit mean variance. S is block-diagonal in the spectrum named, where LL "
-    "counts as stationary; whole: the sample covariance of all of LL, from 10 images per dimension on (in "
-    "parentheses: what white noise of as many images would show)."
+    "How far a Gaussian fitted to LL is from white: that is conditioning, not Gaussianity. KL/d: of N(0, I) to "
+    "N(mu, S), in nats; unit: after LL was divided to unit mean variance. S is block-diagonal in the spectrum named, "
+    "where LL counts as stationary; grey: of the mean of its channels; whole: the sample covariance of all of LL, from "
+    "10 images per dimension on (in parentheses: what white noise of as many images would show)."
 )
-_GAUSSIANITY = "How far LL itself is from Gaussian: single coefficients, and patches of 2x2 (Wasserstein)."
+_GAUSSIANITY = (
+    "How far LL itself is from Gaussian: single coefficients, and patches of 2x2 (Wasserstein)."
+)
 _DETAILS = (
     "Details alone, and given LL: linear, less their linear prediction from 3x3 of LL; scaled, also divided by the "
     "standard deviation predicted from there. Predictions were fitted on the other half of the images. In brackets: "
@@ -52,6 +54,7 @@ _DETAILS = (
 
 
 def analyze(
+    *,
     source: Source | ShardStream,
     image_size: int,
     levels: int,
@@ -76,8 +79,9 @@ def analyze(
         image_size: Height and width in pixels, at least 4 times 2^levels and divisible by 2^levels.
         levels: How often LL is split.
         images: How many to measure, the first of one random order (of a stream, the first that
-            come); all if there are fewer. They are held in memory, some 20 bytes a value.
-        wavelet: An orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
+            come); all if there are fewer. They are held in memory, some 40 bytes a value.
+        wavelet: An orthogonal wavelet of PyWavelets, such as haar, db4 or sym5; all but haar join
+            opposite borders of an image, which shows in its details.
         seed: Chooses the half on which predictions are fitted, patches and bootstrap samples.
         out: A JSON file for all numbers, the histograms' among them.
         plot: A PNG to draw the measures against the level into, and histograms of the details; it
@@ -179,6 +183,8 @@ def _whitening_row(row: Level, images: int) -> dict[str, str]:
         "log10 kappa": f"{row.spectrum.log10_condition:.2f}",
         "KL/d": _three_digits(row.spectrum.kl),
         "KL/d unit": _three_digits(row.spectrum.kl_unit),
+        "grey: log10 kappa": f"{row.grey.log10_condition:.2f}",
+        "grey: KL/d unit": _three_digits(row.grey.kl_unit),
         "whole: log10 kappa": "-" if whole is None else f"{whole.log10_condition:.2f}{floor}",
         "whole: KL/d": "-" if whole is None else _three_digits(whole.kl),
         "whole: KL/d unit": "-" if whole is None else _three_digits(whole.kl_unit),
@@ -218,10 +224,12 @@ def _findings(rows: Sequence[Level]) -> list[str]:
             groups = {
                 "smaller": [level for level, interval in found if interval.high < 0],
                 "larger": [level for level, interval in found if interval.low > 0],
-                "undecided": [level for level, interval in found if interval.low <= 0 <= interval.high],
+                "undecided": [
+                    level for level, interval in found if interval.low <= 0 <= interval.high
+                ],
             }
             said = "; ".join(
-                f"{word} at level {', '.join(map(str, levels))}"
+                f"{word} at level{'s' if len(levels) > 1 else ''} {', '.join(map(str, levels))}"
                 for word, levels in groups.items()
                 if levels
             )
@@ -253,7 +261,9 @@ def _check(image_size: int, levels: int, images: int, wavelet: str) -> None:
         raise ValueError(f"wavelet {wavelet!r} is not orthogonal, so it would change what is white")
     shortest = image_size >> (levels - 1)
     if taps > shortest:
-        raise ValueError(f"wavelet {wavelet!r} has {taps} taps, and level {levels} splits a side of {shortest}")
+        raise ValueError(
+            f"wavelet {wavelet!r} has {taps} taps, and level {levels} splits a side of {shortest}"
+        )
 
 
 # --- JSON and W&B ---
@@ -296,7 +306,8 @@ def _log(
 def _flat(row: Level) -> dict[str, float]:
     """Return the values of a level by names like details/linear/kurtosis."""
     flat: dict[str, float] = {}
-    for name, whitening in (("spectrum", row.spectrum), ("covariance", row.covariance)):
+    whitenings = {"spectrum": row.spectrum, "grey": row.grey, "covariance": row.covariance}
+    for name, whitening in whitenings.items():
         flat |= {} if whitening is None else _whitening_numbers(name, whitening)
     flat |= {f"LL/{name}": interval.value for name, interval in row.coarse.items()}
     for kind, values in row.details.items():

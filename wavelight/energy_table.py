@@ -54,7 +54,7 @@ def phi4(
     steps: list[int] | None = None,
     fields: int = 1000,
     seed: int = 0,
-    out: Path | None = None,
+    plot: Path | None = None,
 ) -> str:
     """Print how close SGM and WSGM come to the critical phi^4 field, against their steps, without training.
 
@@ -73,7 +73,7 @@ def phi4(
         steps: Numbers of steps, like [16,64]; none takes 4, 8, ... 256.
         fields: How many are fitted, as many are held out, and as many are drawn each time.
         seed: Of the simulation, of the noise in the fit, and of what is drawn.
-        out: A PNG to draw the curves into; drawing needs matplotlib.
+        plot: A PNG to draw the curves into; drawing needs matplotlib.
 
     Returns:
         A Markdown table.
@@ -84,12 +84,11 @@ def phi4(
     steps = steps or [4, 8, 16, 32, 64, 128, 256]
     if fields < 1 or min(steps) < 1:
         raise ValueError(f"fields = {fields} and steps = {steps} must be at least 1")
-    if out is not None:
-        figure = empty_figure(10, 4.5)
+    figure = None if plot is None else empty_figure(10, 4.5)
     rows = list(table(Path(path), sizes or [8, 16, 32], steps, fields, seed))
-    if out is not None:
+    if figure is not None and plot is not None:
         draw(rows, figure)
-        save_figure(figure, out)
+        save_figure(figure, plot)
     return "\n".join(
         [
             f"{fields} fields each, fitted energies, uniform steps of Euler-Maruyama, seed {seed}.\n",

@@ -43,8 +43,8 @@ def test_interactions_of_a_gaussian_field_are_its_inverse_covariance():
 
 @pytest.mark.slow
 def test_networks_of_gaussian_fields_are_nearly_the_exact_ones():
-    fields = gaussian_fields(2000, 8)
-    fitted, exact = energy_wsgm(fields, steps=2), exact_wsgm(8, 1.0, steps=2)
+    fields = gaussian_fields(2000, 16)
+    fitted, exact = energy_wsgm(fields, steps=2), exact_wsgm(16, 1.0, steps=2)
     for one, other, factor in zip(
         fitted.models, exact.models, exact.factorization.encode(fields[:200]), strict=True
     ):

@@ -4,14 +4,14 @@ from wavelight.energy_table import phi4, table
 
 
 def test_table_has_a_floor_and_each_system_at_each_number_of_steps(tmp_path):
-    out = tmp_path / "made" / "curve.png"
-    text = phi4(tmp_path / "fields", sizes=[8], steps=[2, 4], fields=40, out=out)
+    plot = tmp_path / "made" / "curve.png"
+    text = phi4(tmp_path / "fields", sizes=[8], steps=[2, 4], fields=40, plot=plot)
     rows = [line.split(" | ")[:3] for line in text.splitlines()[4:]]
     assert rows == [
         ["| 8", "floor", "-"],
         *[["| 8", system, steps] for system in ("SGM", "WSGM") for steps in ("2", "4")],
     ]
-    assert out.read_bytes().startswith(b"\x89PNG")
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("options", [{"fields": 0}, {"steps": [4, 0]}])

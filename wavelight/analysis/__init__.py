@@ -3,6 +3,7 @@
 from wavelight.analysis.conditioning import (
     LinearPrediction,
     LocalScale,
+    detail_shifts,
     fit_linear,
     fit_scale,
     interior,
@@ -41,6 +42,7 @@ __all__ = [
     "analyze_pyramid",
     "bin_counts",
     "condition_floor",
+    "detail_shifts",
     "excess_kurtosis",
     "fit_linear",
     "fit_scale",

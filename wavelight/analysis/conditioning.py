@@ -7,15 +7,19 @@ found coefficients close to Gaussian once the scale of their surroundings is div
 distribution that depends on more of LL than 3x3 is narrower still than what is seen here.
 """
 
+from math import log
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from wavelight.wavelets import analysis, filter_length
+
 _SIDE = 3
 _FLOOR = 1e-4
 _RIDGE = 1e-8
 _ITERATIONS = 100
+_FIRST_CONSTANT = 0.01
 
 
 def neighbourhoods(coarse: Tensor) -> Tensor:
@@ -34,6 +38,35 @@ def neighbourhoods(coarse: Tensor) -> Tensor:
 def interior(band: Tensor) -> Tensor:
     """Return a band without its border, ``(N, B, H, W)`` to ``(N, B, H-2, W-2)``."""
     return band[..., 1:-1, 1:-1]
+
+
+def detail_shifts(wavelet: str) -> list[tuple[int, int]]:
+    """Return by how much to roll each detail band, in rows and columns, to lie where LL lies.
+
+    The two filters of a Daubechies wavelet mirror each other and delay what they pass differently, by
+    a few places for long ones; Haar's do not. Measured by where the energy of impulses goes.
+
+    Args:
+        wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
+
+    Returns:
+        For LH, HL and HH.
+    """
+    side = 4 * filter_length(wavelet)
+    middle = side // 2
+    impulses = torch.zeros(4, 1, side, side)
+    for row in range(2):
+        for column in range(2):
+            impulses[2 * row + column, 0, middle + row, middle + column] = 1
+    coarse, details = analysis(impulses, wavelet)
+    energy = torch.cat([coarse, details], dim=1).square().mean(0)  # (4, H, W)
+    places = torch.arange(side // 2, dtype=energy.dtype)
+    rows = (energy.sum(2) @ places / energy.sum((1, 2))).tolist()
+    columns = (energy.sum(1) @ places / energy.sum((1, 2))).tolist()
+    return [
+        (round(rows[0] - row), round(columns[0] - column))
+        for row, column in zip(rows[1:], columns[1:], strict=True)
+    ]
 
 
 class LinearPrediction(NamedTuple):
@@ -59,7 +92,7 @@ class LocalScale(NamedTuple):
     """The standard deviation of each detail that its neighbourhood in LL leads one to expect."""
 
     floor: Tensor
-    """Added to the energies, that flat places have a logarithm, ``(6,)``."""
+    """The energies count in these, and 1 is added, that flat places have a logarithm, ``(6,)``."""
 
     mean: Tensor
     """Of each feature, ``(F,)``."""
@@ -68,7 +101,10 @@ class LocalScale(NamedTuple):
     """Of each feature, ``(F,)``."""
 
     weight: Tensor
-    """Of the logarithm of the variance, ``(F + 1, B)``."""
+    """Of the logarithm of the part of the variance that LL predicts, ``(F + 1, B)``."""
+
+    constant: Tensor
+    """The logarithm of the other part, which is there wherever LL is flat, ``(B,)``."""
 
     def scale(self, around: Tensor) -> Tensor:
         """Return standard deviations.
@@ -80,7 +116,7 @@ class LocalScale(NamedTuple):
             ``(P, B)`` float64, positive.
         """
         features = (_features(around, self.floor) - self.mean) / self.std
-        return (_with_constant(features) @ self.weight / 2).exp()
+        return (_log_variance(_with_constant(features), self.weight, self.constant) / 2).exp()
 
 
 def fit_linear(details: Tensor, around: Tensor) -> LinearPrediction:
@@ -97,12 +133,12 @@ def fit_linear(details: Tensor, around: Tensor) -> LinearPrediction:
 
 
 def fit_scale(residual: Tensor, around: Tensor) -> LocalScale:
-    """Fit the scale: log variance linear in log energies of LL, by maximum likelihood of a Gaussian.
+    """Fit the scale: a constant variance and one log-linear in energies of LL, by a Gaussian's likelihood.
 
     The features, averaged over channels: the logarithms of the squares of LL's first differences (2)
     and second differences (3) and of its variance in the neighbourhood, the square of the latter
-    logarithm, and LL's mean and its square, for dark and saturated places are flat. The
-    likelihood is convex in the weights.
+    logarithm, and LL's mean and its square, for dark and saturated places are flat. The constant is that
+    of Wainwright and Simoncelli's prediction, too: the noise of pictures, and their 8 bits.
 
     Args:
         residual: Of the linear prediction, ``(P, B)``.
@@ -116,19 +152,27 @@ def fit_scale(residual: Tensor, around: Tensor) -> LocalScale:
     power = residual.double().square()
     power = power / power.mean(0)
     weight = torch.zeros(inputs.shape[1], power.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+    constant = torch.full_like(power[0], log(_FIRST_CONSTANT)).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [weight, constant], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        logs = inputs @ weight
+        logs = _log_variance(inputs, weight, constant)
         value = (logs + power * (-logs).exp()).mean(0).sum() + _RIDGE * weight.square().sum()
         value.backward()
         return value
 
     optimizer.step(loss)
+    unit = residual.double().square().mean(0).log()
     fitted = weight.detach()
-    fitted[-1] += residual.double().square().mean(0).log()
-    return LocalScale(floor, mean, std, fitted)
+    fitted[-1] += unit
+    return LocalScale(floor, mean, std, fitted, constant.detach() + unit)
+
+
+def _log_variance(inputs: Tensor, weight: Tensor, constant: Tensor) -> Tensor:
+    return torch.logaddexp(inputs @ weight, constant)
 
 
 def _with_constant(inputs: Tensor) -> Tensor:
@@ -144,7 +188,7 @@ def _energies(around: Tensor) -> Tensor:
 
 
 def _features(around: Tensor, floor: Tensor) -> Tensor:
-    logs = (_energies(around) + floor).log()
+    logs = (_energies(around) / floor).log1p()
     mean = around.double().mean((1, 2))
     curved = [logs[:, -1].square(), mean, mean.square()]
     return torch.cat([logs, torch.stack(curved, dim=1)], dim=1)

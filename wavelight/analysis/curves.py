@@ -48,9 +48,10 @@ def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
 def _draw_condition(axes: "Axes", rows: Sequence[Level]) -> None:
     levels = [row.level for row in rows]
     axes.plot(levels, [row.spectrum.log10_condition for row in rows], "-o", label="spectrum")
+    axes.plot(levels, [row.grey.log10_condition for row in rows], "-^", label="spectrum, grey")
     whole = [nan if row.covariance is None else row.covariance.log10_condition for row in rows]
     axes.plot(levels, whole, "--s", label="whole covariance")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
     axes.set_ylabel("log10 condition number of LL")
     _finish(axes, rows)
 
@@ -59,9 +60,12 @@ def _draw_kl(axes: "Axes", rows: Sequence[Level]) -> None:
     levels = [row.level for row in rows]
     axes.plot(levels, [row.spectrum.kl for row in rows], "-o", label="as it is")
     axes.plot(levels, [row.spectrum.kl_unit for row in rows], "-^", label="unit variance")
+    axes.plot(levels, [row.grey.kl_unit for row in rows], "-v", label="unit variance, grey")
     whole = [nan if row.covariance is None else row.covariance.kl_unit for row in rows]
     axes.plot(levels, whole, "--s", label="unit variance, whole covariance")
     axes.set_yscale("log")
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top * (top / bottom) ** 0.5)  # room for the legend
     axes.set_ylabel("KL to white of LL, nats per dimension")
     _finish(axes, rows)
 
@@ -81,6 +85,9 @@ def _draw_measure(axes: "Axes", rows: Sequence[Level], name: str) -> None:
             label=_LABELS[kind],
         )
     axes.axhline(MEASURES[name].gaussian, color="gray", linestyle=":", label="Gaussian")
+    if name == "kurtosis":
+        # Which a few images can raise tenfold.
+        axes.set_yscale("symlog", linthresh=1)
     axes.set_ylabel(f"{MEASURES[name].title} of details")
     _finish(axes, rows)
 

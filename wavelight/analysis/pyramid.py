@@ -6,12 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wavelight.analysis.conditioning import fit_linear, fit_scale, interior, neighbourhoods
+from wavelight.analysis.conditioning import (
+    detail_shifts,
+    fit_linear,
+    fit_scale,
+    interior,
+    neighbourhoods,
+)
 from wavelight.analysis.gaussianity import excess_kurtosis, negentropy, sliced_wasserstein
 from wavelight.analysis.histogram import BIN_VALUES, bin_counts, resample
 from wavelight.analysis.sparsity import gini, hoyer, small_share
 from wavelight.analysis.whitening import Whitening, whiten_by_covariance, whiten_by_spectrum
-from wavelight.wavelets import analysis
+from wavelight.wavelets import DETAIL_BANDS, analysis
 
 KINDS = ("marginal", "linear", "scaled")
 """Details as they are; less their linear prediction from LL; and divided by the scale expected from LL."""
@@ -93,6 +99,9 @@ class Level(NamedTuple):
 
     spectrum: Whitening
     """Of LL, taken for stationary."""
+
+    grey: Whitening
+    """Of the mean of LL's channels: what pixels do, without what colours do."""
 
     covariance: Whitening | None
     """Of LL, by its whole covariance; None where there are too few images for that."""
@@ -195,6 +204,7 @@ def analyze_pyramid(
             coarse.shape[-1],
             coarse[0].numel(),
             whiten_by_spectrum(coarse),
+            whiten_by_spectrum(coarse.mean(1, keepdim=True)),
             whiten_by_covariance(coarse),
             explained,
             _intervals(_measures(coarse_band, counts, generator)),
@@ -225,8 +235,14 @@ def _check(images: Tensor, levels: int) -> None:
 
 
 def _split(coarse: Tensor, wavelet: str) -> tuple[Tensor, Tensor]:
+    """Return LL and the details, each detail at the place in LL that it belongs to."""
     pairs = [analysis(batch, wavelet) for batch in coarse.split(_IMAGES_AT_ONCE)]
-    return torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
+    bands = torch.cat([pair[1] for pair in pairs]).chunk(DETAIL_BANDS, dim=1)
+    moved = [
+        band.roll(shift, dims=(2, 3))
+        for band, shift in zip(bands, detail_shifts(wavelet), strict=True)
+    ]
+    return torch.cat([pair[0] for pair in pairs]), torch.cat(moved, dim=1)
 
 
 def _residuals(

@@ -1,4 +1,7 @@
-"""How far a Gaussian fitted to images is from white noise: conditioning, not Gaussianity (the hybrid's paper, 3.2.2)."""
+"""How far a Gaussian fitted to images is from white noise: conditioning, not Gaussianity.
+
+The measure of the hybrid's paper (arXiv 2411.09356, section 3.2.2 and equation 78).
+"""
 
 from collections.abc import Callable
 from math import inf, log, log10, sqrt

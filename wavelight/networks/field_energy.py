@@ -42,11 +42,23 @@ class ScoreMatching(NamedTuple):
     """Of the terms' Laplacians, ``(Q,)``."""
 
 
-class _Slopes(NamedTuple):
-    """Derivatives of sigmoids, ``(N, P, H, W)``."""
+class _Sigmoids(NamedTuple):
+    """Sigmoids at the values of fields, ``(N, P, H, W)``."""
 
-    first: Tensor
-    second: Tensor
+    rise: Tensor
+    """Their values."""
+    scale: Tensor
+    """Their widths, ``(N, 1, 1, 1)``."""
+
+    @property
+    def slope(self) -> Tensor:
+        """Their first derivatives."""
+        return self.rise * (1 - self.rise) / self.scale
+
+    @property
+    def bend(self) -> Tensor:
+        """Their second derivatives."""
+        return self.slope * (1 - 2 * self.rise) / self.scale
 
 
 class FieldEnergy(nn.Module):
@@ -107,7 +119,7 @@ class FieldEnergy(nn.Module):
             (symbols * coefficients).sum(1, keepdim=True), s=(self.size, self.size)
         )
         forces = [
-            torch.einsum("np,nphw->nhw", potential, self._slopes(values, spread).first)[:, None]
+            torch.einsum("np,nphw->nhw", potential, self._sigmoids(values, spread).slope)[:, None]
             for values, potential, spread in zip(
                 self.values(parts),
                 parameters.potentials.unbind(1),
@@ -138,13 +150,13 @@ class FieldEnergy(nn.Module):
             parts: The parts of the fields, details first, ``(N, 1, L, L)`` each.
             spreads: Of the potentials, ``(V,)``.
         """
-        slopes = [
-            self._slopes(values, spread.expand(len(values)))
+        sigmoids = [
+            self._sigmoids(values, spread.expand(len(values)))
             for values, spread in zip(self.values(parts), spreads, strict=True)
         ]
         symbols = self._blocks(self.symbols)
         fields = self._blocks(torch.fft.fft2(torch.cat(list(parts), dim=1), norm="ortho"))
-        forces = self._blocks(torch.cat([self._coefficients(each.first) for each in slopes], dim=1))
+        forces = self._blocks(torch.cat([self._coefficients(each.slope) for each in sigmoids], dim=1))
         projector = self.projector.to(fields.dtype)
         if self.wavelet is not None:
             forces = torch.einsum("bij,npbj->npbi", projector, forces)
@@ -167,8 +179,8 @@ class FieldEnergy(nn.Module):
         given = trace.new_zeros(len(mixed) - len(trace))
         weights = (self.share, self.share.new_ones(1, 1))
         bent = [
-            torch.einsum("nphw,hw->p", each.second.double(), weight)
-            for each, weight in zip(slopes, weights, strict=False)
+            torch.einsum("nphw,hw->p", each.bend.double(), weight)
+            for each, weight in zip(sigmoids, weights, strict=False)
         ]
         return ScoreMatching(products, torch.cat([trace, given, *bent]))
 
@@ -188,13 +200,11 @@ class FieldEnergy(nn.Module):
         padding = self.size - 1
         return nn.functional.pad(slope, (0, padding, 0, padding)).to(slope.dtype.to_complex())
 
-    def _slopes(self, values: Tensor, spread: Tensor) -> _Slopes:
-        """Return the sigmoids' derivatives at values ``(N, 1, H, W)``, given spreads ``(N,)``."""
+    def _sigmoids(self, values: Tensor, spread: Tensor) -> _Sigmoids:
+        """Return the sigmoids of a potential at values ``(N, 1, H, W)``, given spreads ``(N,)``."""
         scale = (self.width * spread)[:, None, None, None]
         centres = (self.centres / self.width).to(values.dtype)[:, None, None]
-        rise = torch.sigmoid(values / scale - centres)
-        first = rise * (1 - rise) / scale
-        return _Slopes(first, first * (1 - 2 * rise) / scale)
+        return _Sigmoids(torch.sigmoid(values / scale - centres), scale)
 
     def _blocks(self, coefficients: Tensor) -> Tensor:
         """Put frequencies that a coarse band confuses beside each other, ``(..., B, A)``."""

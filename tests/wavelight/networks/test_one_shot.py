@@ -150,6 +150,7 @@ def test_runs_in_bfloat16_under_autocast(build: Generator) -> None:
     assert (outputs - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
+@pytest.mark.slow
 @every_network
 @pytest.mark.parametrize("training", [False, True])
 def test_graph_is_one_piece(build: Generator, training: bool) -> None:
@@ -164,8 +165,9 @@ def test_graph_is_one_piece(build: Generator, training: bool) -> None:
 
 @pytest.mark.slow
 @every_generator
-def test_compiled_for_drawing_draws_the_same(build: Generator) -> None:
-    network = awake(build()).eval()
+@pytest.mark.parametrize("noise_channels", [0, 2])
+def test_compiled_for_drawing_draws_the_same(build: Generator, noise_channels: int) -> None:
+    network = awake(build(noise_channels=noise_channels)).eval()
     inputs = inputs_of(network)
     expected = network(*inputs).detach()
     torch.testing.assert_close(Compiled(network)(*inputs), expected, atol=1e-5, rtol=0)
