@@ -29,13 +29,6 @@ HAAR_TAPS = 2
 """Length of Haar's filters, and of no other wavelet's."""
 
 
-class Factor(NamedTuple):
-    """A tensor to generate, and the tensor of the same resolution it is generated given."""
-
-    target: Tensor
-    condition: Tensor | None
-
-
 class BandScaling(ABC):
     """Chooses the numbers that bring a band to the range that networks like: (band - mean) / scale."""
 
@@ -170,6 +163,51 @@ class ScaledBand(nn.Module):
     def inverse(self, band: Tensor) -> Tensor:
         """Bring a band back to the range of the transform."""
         return band * self.scale + self.mean
+
+
+class Refinement(NamedTuple):
+    """Builds the images that details complete, one level finer, from the true coarse band."""
+
+    coarse: Tensor
+    """``(N, C, H, W)``, as the orthonormal transform gives it."""
+
+    details: ScaledBand
+    wavelet: str
+
+    def __call__(self, target: Tensor) -> Tensor:
+        """Build images one level finer; nothing is calculated before.
+
+        Args:
+            target: Details ``(N, 3C, H, W)``, true or drawn, scaled as networks see them.
+
+        Returns:
+            ``(N, C, 2H, 2W)``, pixels or the coarse band of the level below, as the orthonormal
+            transform gives it: with Haar in [-peak, peak].
+        """
+        return synthesis(self.coarse, self.details.inverse(target), self.wavelet)
+
+    @property
+    def peak(self) -> int:
+        """The largest magnitude that Haar gives images in [-1, 1] there; other wavelets may pass it."""
+        return 2 ** (self.details.level - 1)
+
+
+class Factor(NamedTuple):
+    """A tensor to generate, and the tensor of the same resolution it is generated given."""
+
+    target: Tensor
+    condition: Tensor | None
+    finer: Refinement | None = None
+    """Tells what targets look like, where they are the details of a pyramid."""
+
+    def part(self, start: int, stop: int) -> "Factor":
+        """Return the factor of the images ``start`` to ``stop`` - 1 of this batch."""
+        cut = slice(start, stop)
+        return Factor(
+            self.target[cut],
+            None if self.condition is None else self.condition[cut],
+            None if self.finer is None else self.finer._replace(coarse=self.finer.coarse[cut]),
+        )
 
 
 class Factorization(nn.Module, ABC):
@@ -359,14 +397,20 @@ class Pyramid(Factorization):
     @override
     def encode(self, image: Tensor) -> list[Factor]:
         details = [
-            Factor(
-                _band(self.details, level)(bands.details), _band(self.coarse, level)(bands.coarse)
-            )
+            self._details(level, bands)
             for level, bands in enumerate(_analyses(image, self.wavelet, self.levels), start=1)
         ]
         coarsest = details[-1].condition
         assert coarsest is not None
         return [Factor(coarsest, None), *reversed(details)]
+
+    def _details(self, level: int, bands: "_Level") -> Factor:
+        scaled = _band(self.details, level)
+        return Factor(
+            scaled(bands.details),
+            _band(self.coarse, level)(bands.coarse),
+            Refinement(bands.coarse, scaled, self.wavelet),
+        )
 
     @override
     def decode(self, draw: Draw) -> Tensor:

@@ -34,9 +34,10 @@ class _Run(NamedTuple):
 
     @property
     def trained(self) -> list[int]:
-        """The factors that it trained."""
+        """The factors that it trained; those that share a model count as the first of them."""
         named = self.config["model"]["init_args"]["train"]
-        return list(range(len(self.models))) if named is None else named
+        last = len(self.models) - 1
+        return sorted({min(factor, last) for factor in named or range(last + 1)})
 
 
 def join(checkpoints: list[Path], out: Path) -> None:

@@ -41,7 +41,8 @@ class Noise:
         radius = (-2 * torch.log((_top_bits(words[:, 0::2]) + 1) / 2**24)).sqrt()
         angle = 2 * math.pi * _top_bits(words[:, 1::2]) / 2**24
         pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
-        return pairs[:, : math.prod(shape)].reshape(-1, *shape)
+        # Not -1 for the images, which PyTorch cannot tell where the shape is empty.
+        return pairs[:, : math.prod(shape)].reshape(len(self.index), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw uniform numbers of [0, 1), ``(N, *shape)`` float32."""

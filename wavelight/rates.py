@@ -191,8 +191,9 @@ def training_iteration(system: ImageGenerator, images: int) -> Callable[[], None
                 optimizer.zero_grad()
                 # Turn 1 comes after the one that has the penalty.
                 terms = model.losses(name, factor, turn=1, noise=Noise(0, index, stream))
-                torch.stack(list(terms.values())).sum().backward()
-                optimizer.step()
+                if terms:
+                    torch.stack(list(terms.values())).sum().backward()
+                    optimizer.step()
 
     return iteration
 

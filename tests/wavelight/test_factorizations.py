@@ -76,6 +76,31 @@ def test_decoding_the_encoded_targets_gives_the_images(factorization):
             torch.testing.assert_close(conditions[index], factor.condition, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("pyramid", [f for f in FACTORIZATIONS if isinstance(f, Pyramid)])
+def test_true_details_complete_the_images_one_level_finer(pyramid):
+    pyramid.fit(statistics(pyramid.levels, pyramid.wavelet))
+    finer = [images()]
+    while len(finer) < pyramid.levels:
+        finer.append(analysis(finer[-1], pyramid.wavelet)[0])
+    coarsest, *details = pyramid.encode(images())
+    assert coarsest.finer is None
+    for factor, expected in zip(reversed(details), finer, strict=True):
+        assert factor.finer is not None
+        torch.testing.assert_close(factor.finer(factor.target), expected, atol=1e-5, rtol=0)
+        part = factor.part(1, 3)
+        torch.testing.assert_close(part.finer(part.target), expected[1:3], atol=1e-5, rtol=0)
+        assert torch.equal(part.condition, factor.condition[1:3])
+
+
+def test_the_peak_is_what_white_images_reach():
+    _, *details = Pyramid(3, scaling=Unscaled()).encode(torch.ones(1, 3, 32, 32))
+    for factor, peak in zip(details, (4, 2, 1), strict=True):
+        assert factor.finer.peak == peak
+        torch.testing.assert_close(
+            factor.finer(factor.target), torch.full_like(factor.finer(factor.target), peak)
+        )
+
+
 def test_target_shapes_are_told_without_images(factorization):
     factors = factorization.encode(images())
     assert factorization.target_shapes((3, 32, 32)) == [tuple(f.target.shape[1:]) for f in factors]

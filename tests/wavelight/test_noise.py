@@ -31,6 +31,10 @@ def draws(index, seed=1, stream=0):
     return noise.normal(3, 5), noise.uniform(7), noise.integers(10)
 
 
+def test_noise_of_no_channels_is_empty():
+    assert Noise(1, torch.arange(4)).normal(0, 8, 8).shape == (4, 0, 8, 8)
+
+
 def test_noise_belongs_to_the_image_not_to_the_batch():
     whole = draws(range(8))
     for start, stop in ((0, 3), (3, 8)):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.wavelight.conftest import tiny_system
+from tests.wavelight.systems.test_hybrid import tiny_hybrid
 from wavelight import rates as module
 from wavelight.models import denoising_gan
 from wavelight.rates import (
@@ -57,6 +58,15 @@ def test_an_iteration_is_that_of_the_trainer():
     training_iteration(system, images=3)()
     shape = torch.Size([3, 12, 8, 8])
     assert turns == [("discriminator", shape, 1, 0), ("generator", shape, 1, 1)]
+
+
+def test_an_iteration_lets_players_rest():
+    system = tiny_hybrid()  # whose discriminator plays every third turn
+    discriminator = system.models[1].discriminator.stem.weight.clone()
+    generator = system.models[1].generator.head.weight.clone()
+    training_iteration(system, images=2)()
+    assert torch.equal(discriminator, system.models[1].discriminator.stem.weight)
+    assert not torch.equal(generator, system.models[1].generator.head.weight)
 
 
 def test_operations_are_two_a_multiply_add():

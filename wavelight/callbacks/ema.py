@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.systems import ImageGenerator
@@ -46,7 +46,7 @@ class ExponentialMovingAverage(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        weights = averaged_parameters(pl_module)
+        weights = averaged_tensors(pl_module)
         if not self._average:
             self._average = {name: weight.clone() for name, weight in weights.items()}
             return
@@ -67,7 +67,7 @@ class ExponentialMovingAverage(L.Callback):
 
     def _swap(self, pl_module: L.LightningModule) -> None:
         # Values move, tensors stay: DDP, optimizers and compiled networks hold on to the tensors.
-        for name, weight in averaged_parameters(pl_module).items():
+        for name, weight in averaged_tensors(pl_module).items():
             weight_before = weight.clone()
             weight.copy_(self._average[name])
             self._average[name].copy_(weight_before)
@@ -96,7 +96,7 @@ class ExponentialMovingAverage(L.Callback):
     ) -> None:
         if not self._average:
             return
-        in_use = averaged_parameters(pl_module)
+        in_use = averaged_tensors(pl_module)
         average, training = (in_use, self._average) if self._swapped else (self._average, in_use)
         checkpoint["state_dict"].update(average)
         checkpoint[TRAINING_KEY] = dict(training)
@@ -108,7 +108,7 @@ class ExponentialMovingAverage(L.Callback):
         self._average, self._swapped = {}, False
         if trainer.state.fn != TrainerFn.FITTING or TRAINING_KEY not in checkpoint:
             return
-        weights = averaged_parameters(pl_module)
+        weights = averaged_tensors(pl_module)
         self._average = {name: weight.clone() for name, weight in weights.items()}
         for name, weight in weights.items():
             weight.copy_(checkpoint[TRAINING_KEY][name])
@@ -125,11 +125,22 @@ def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterat
     yield
 
 
-def averaged_parameters(pl_module: L.LightningModule) -> dict[str, Tensor]:
-    """Return the values of the parameters that drawing needs, by their names in the state dict."""
+def averaged_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
+    """Return what drawing needs and learning moves, by its names in the state dict.
+
+    These are parameters, and the running statistics of batch normalization, which belong to them:
+    averaged weights with the last ones' statistics draw worse than either's own.
+    """
     assert isinstance(pl_module, ImageGenerator)
     return {
-        f"{prefix}.{name}": parameter.detach()
+        f"{prefix}.{name}": tensor.detach()
         for prefix, network in pl_module.sampling_networks().items()
-        for name, parameter in network.named_parameters()
+        for name, tensor in (*network.named_parameters(), *_statistics(network))
     }
+
+
+def _statistics(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for prefix, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+            for name in ("running_mean", "running_var"):
+                yield f"{prefix}.{name}", module.get_buffer(name)

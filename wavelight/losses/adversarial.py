@@ -21,6 +21,8 @@ def says_fake(logits: Tensor) -> Tensor:
 def r1_penalty(logits: Tensor, real: Tensor, gamma: float) -> Tensor:
     """Return gamma/2 times the mean squared norm of D's gradient at real data (Mescheder et al., 2018, equation 9).
 
+    At drawn data in place of real ones it is R2, their equation 10.
+
     Args:
         logits: ``(N, 1)``, computed from ``real``.
         real: ``(N, C, H, W)``, requiring a gradient.

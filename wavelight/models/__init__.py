@@ -2,6 +2,16 @@
 
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.models.denoising_gan import DenoisingGAN
+from wavelight.models.detail_gan import DetailGAN
+from wavelight.models.detail_regression import DetailRegression
 from wavelight.models.score_model import ScoreModel
 
-__all__ = ["DenoisingGAN", "GenerativeModel", "OptimizerFactory", "Player", "ScoreModel"]
+__all__ = [
+    "DenoisingGAN",
+    "DetailGAN",
+    "DetailRegression",
+    "GenerativeModel",
+    "OptimizerFactory",
+    "Player",
+    "ScoreModel",
+]

@@ -36,7 +36,9 @@ class GenerativeModel(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
-        """Return the terms, by name, whose sum a player minimises on a batch.
+        """Return the terms, by name, whose sum a player minimises on a batch; none where it rests.
+
+        Whether a player rests depends on the turn alone, so that all processes rest together.
 
         Args:
             player: The name of the player whose turn it is.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -35,7 +35,8 @@ class ImageGenerator(L.LightningModule):
 
     Args:
         factorization: How an image is split into factors.
-        models: One model a factor, in the factorization's order.
+        models: One model a factor, in the factorization's order. Factors share a model that is
+            named several times: its players have one optimizer each, and a turn for each factor.
         image_size: Side of the images, in pixels; on the command line it follows the data's.
         seed: Seed of all noise; on the command line it follows ``seed_everything``.
         channels: Channels of the images.
@@ -71,7 +72,10 @@ class ImageGenerator(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.factorization = factorization
-        self.models = nn.ModuleList(models)
+        # A shared model is kept once, so that its weights have one name.
+        distinct = list(dict.fromkeys(models))
+        self.models = nn.ModuleList(distinct)
+        self._model_of_factor = [distinct.index(model) for model in models]
         self.image_size = image_size
         self.seed = seed
         self.channels = channels
@@ -90,10 +94,10 @@ class ImageGenerator(L.LightningModule):
     def _check_parts(self) -> list[Shape]:
         image = (self.channels, self.image_size, self.image_size)
         shapes = self.factorization.target_shapes(image)
-        if len(shapes) != len(self.models):
+        if len(shapes) != len(self._model_of_factor):
             raise ValueError(
                 f"{type(self.factorization).__name__} makes {len(shapes)} factors, but there are "
-                f"{len(self.models)} models"
+                f"{len(self._model_of_factor)} models"
             )
         if not set(self.train_factors) <= set(range(len(shapes))) or not self.train_factors:
             raise ValueError(
@@ -125,7 +129,7 @@ class ImageGenerator(L.LightningModule):
                 f"the images of the data have channels {channels}, but {type(self).__name__} has channels "
                 f"{self.channels}: give --model.init_args.channels {channels}, and build its networks for them"
             )
-        if not hasattr(data, "value_range"):
+        if data is None or not hasattr(data, "value_range"):
             return
         if data.value_range is None and self.bounded:
             raise ValueError(
@@ -144,7 +148,8 @@ class ImageGenerator(L.LightningModule):
     @override
     def setup(self, stage: str) -> None:
         strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy) and len(self._learners()) > 1:
+        players = sum(len(model.players()) for model in self.factor_models())
+        if isinstance(strategy, DDPStrategy) and players > 1:
             # Each turn leaves the other players' parameters unused, which DDP must be told before
             # it wraps us.
             strategy._ddp_kwargs["find_unused_parameters"] = True
@@ -167,7 +172,7 @@ class ImageGenerator(L.LightningModule):
     @override
     def configure_optimizers(self) -> Any:
         optimizers = [
-            player.optimizer(player.network.parameters()) for *_, player in self._learners()
+            player.optimizer(player.network.parameters()) for player in self._learners().values()
         ]
         if self.scheduler is None:
             return optimizers
@@ -177,11 +182,14 @@ class ImageGenerator(L.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             factors = self.factorization.encode(batch["image"])
-        learners, optimizers = self._learners(), _as_list(self.optimizers())
-        for i, ((index, name, _), optimizer) in enumerate(zip(learners, optimizers, strict=True)):
+        optimizers = dict(zip(self._learners(), _as_list(self.optimizers()), strict=True))
+        # Dropout draws from PyTorch's own generators, which a resumed run would find elsewhere.
+        torch.manual_seed(hash((self.seed, self.batches_seen, self.global_rank)))
+        for i, (index, name) in enumerate(self._turns()):
             noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
+            optimizer = optimizers[self._model_of_factor[index], name]
             terms = self._take_turn(index, name, factors[index], noise, optimizer)
-            prefix = f"train/{name}" if len(self.models) == 1 else f"train/{index}/{name}"
+            prefix = f"train/{name}" if len(factors) == 1 else f"train/{index}/{name}"
             self.log_dict({f"{prefix}/{term}": value for term, value in terms.items()})
         self.has_begun = True
         self.batches_seen += 1
@@ -190,7 +198,7 @@ class ImageGenerator(L.LightningModule):
     def _take_turn(
         self, index: int, player: str, factor: Factor, noise: Noise, optimizer: LightningOptimizer
     ) -> dict[str, Tensor]:
-        """Let one player learn from a batch, and return the terms of its loss."""
+        """Let one player learn from a batch, and return the terms of its loss; none where it rests."""
         total: dict[str, Tensor] = {}
         parts = self._parts(len(factor.target))
         with self.toggled_optimizer(optimizer):
@@ -200,10 +208,12 @@ class ImageGenerator(L.LightningModule):
                 with nullcontext() if stop == len(factor.target) else self._unsynchronised():
                     terms = self._model(index).losses(
                         player,
-                        _part(factor, start, stop),
+                        factor.part(start, stop),
                         self.batches_seen,
                         noise.part(start, stop),
                     )
+                    if not terms:
+                        return {}
                     self.manual_backward(torch.stack(list(terms.values())).sum() * share)
                 for term, value in terms.items():
                     total[term] = total.get(term, 0) + value.detach() * share
@@ -320,7 +330,7 @@ class ImageGenerator(L.LightningModule):
         """Return the networks that drawing needs, by the names their parameters have in a state dict."""
         return {
             f"models.{index}.{name}": player.network
-            for index, model in enumerate(self.factor_models())
+            for index, model in enumerate(self._distinct_models())
             for name, player in model.players().items()
             if player.samples
         }
@@ -348,27 +358,29 @@ class ImageGenerator(L.LightningModule):
         self.images_seen = progress.get("images_seen", 0)
         self.batches_seen = progress.get("batches_seen", 0)
 
-    def _learners(self) -> list[tuple[int, str, Player]]:
-        """Return the players that learn, with their factor's index and their name, in the order of their turns."""
+    def _turns(self) -> list[tuple[int, str]]:
+        """Return the turns of a batch: whose factor, and which of its players."""
         return [
-            (index, name, player)
-            for index in self.train_factors
-            for name, player in self._model(index).players().items()
+            (index, name) for index in self.train_factors for name in self._model(index).players()
         ]
 
+    def _learners(self) -> dict[tuple[int, str], Player]:
+        """Return the players that learn, by the number of their model and their name; each has one optimizer."""
+        return {
+            (self._model_of_factor[index], name): self._model(index).players()[name]
+            for index, name in self._turns()
+        }
+
     def factor_models(self) -> list[GenerativeModel]:
-        """Return the models, one a factor, in the order in which factors are drawn."""
-        return [self._model(index) for index in range(len(self.models))]
+        """Return the models, one a factor, in the order in which factors are drawn; shared ones come again."""
+        models = self._distinct_models()
+        return [models[number] for number in self._model_of_factor]
+
+    def _distinct_models(self) -> list[GenerativeModel]:
+        return cast(list[GenerativeModel], list(self.models))
 
     def _model(self, index: int) -> GenerativeModel:
-        model = self.models[index]
-        assert isinstance(model, GenerativeModel)
-        return model
-
-
-def _part(factor: Factor, start: int, stop: int) -> Factor:
-    condition = None if factor.condition is None else factor.condition[start:stop]
-    return Factor(factor.target[start:stop], condition)
+        return self.factor_models()[index]
 
 
 def _as_list(value: Any) -> list[Any]:

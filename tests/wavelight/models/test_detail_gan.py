@@ -1,0 +1,216 @@
+from functools import partial
+
+import pytest
+import torch
+
+from wavelight.factorizations import Half, Pyramid, Unscaled
+from wavelight.losses import BoundedCritic, NonSaturating, RelativisticPairing
+from wavelight.losses.reconstruction import dissimilarity
+from wavelight.models import DetailGAN, DetailRegression
+from wavelight.networks import (
+    AttentionGateUNet,
+    GroupedDiscriminator,
+    GroupedUNet,
+    ResidualDiscriminator,
+)
+from wavelight.noise import Noise
+
+ADAM = partial(torch.optim.Adam, lr=1e-3)
+GAMES = [BoundedCritic(), NonSaturating(0.1, 1), RelativisticPairing(0.1)]
+
+
+def generator(noise_channels=3, **changes):
+    torch.manual_seed(0)
+    return AttentionGateUNet(9, 4, 3, noise_channels, **({"pools": 1} | changes))
+
+
+def discriminator(condition_channels=0):
+    torch.manual_seed(1)
+    return ResidualDiscriminator(3, 4, 2, condition_channels)
+
+
+def gan(**changes):
+    options = {
+        "generator": generator(),
+        "discriminator": discriminator(),
+        "generator_optimizer": ADAM,
+        "discriminator_optimizer": ADAM,
+        "game": BoundedCritic(),
+        "adversarial_weight": 0.1,
+        "mse_weight": 20.0,
+        "ssim_weight": 0.5,
+        "discriminator_every": 4,
+    }
+    return DetailGAN(**(options | changes))
+
+
+def factor(level, scaling=None):
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return Pyramid(2, scaling=scaling or Half()).encode(images)[3 - level]
+
+
+def noise():
+    return Noise(0, torch.arange(4))
+
+
+@pytest.mark.parametrize("game", GAMES, ids=lambda game: type(game).__name__)
+@pytest.mark.parametrize("condition_channels", [0, 3])
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_a_players_loss_is_its_own(player, game, condition_channels):
+    model = gan(game=game, discriminator=discriminator(condition_channels))
+    players = model.players()
+    assert list(players) == ["discriminator", "generator"]
+    for name, other in players.items():
+        other.network.requires_grad_(name == player)
+    sum(model.losses(player, factor(2), 0, noise()).values()).backward()
+    for name, other in players.items():
+        gradients = [parameter.grad for parameter in other.network.parameters()]
+        assert all((gradient is not None) == (name == player) for gradient in gradients)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_losses_are_the_published_ones(level):
+    """Equation 17: images of [0, 1] are ours plus their peak, halved."""
+    model, known = gan(), factor(level)
+    model.discriminator.eval()  # dropout
+    losses = model.losses("generator", known, 0, noise())
+    details = model.generator(noise().normal(3, *known.condition.shape[2:]), known.condition)
+    peak = 2 ** (level - 1)
+    predicted, true = ((known.finer(x) + peak) / 2 for x in (details, known.target))
+    assert true.min() >= 0
+    assert peak / 2 < true.max() <= peak
+    torch.testing.assert_close(losses["mse"], 20 * (predicted - true).square().mean())
+    torch.testing.assert_close(losses["ssim"], 0.5 * dissimilarity(predicted / peak, true / peak))
+    score = torch.sigmoid(model.discriminator(2 * predicted / peak - 1)).mean()
+    torch.testing.assert_close(losses["adversarial"], -0.1 * score)
+    losses = model.losses("discriminator", known, 0, noise())
+    torch.testing.assert_close(losses["fake"], score / 2)
+    score = torch.sigmoid(model.discriminator(2 * true / peak - 1)).mean()
+    torch.testing.assert_close(losses["real"], -score / 2)
+
+
+def test_details_and_pixels_are_apart_in_the_same_way():
+    """The transform is orthonormal: three of four bands differ, so the mean has three quarters."""
+    model, known = gan(), factor(2, Unscaled())
+    losses = model.losses("generator", known, 0, noise())
+    details = model.generator(noise().normal(3, 8, 8), known.condition)
+    error = 0.75 * ((details - known.target) / 2).square().mean()
+    torch.testing.assert_close(losses["mse"], 20 * error)
+
+
+def test_the_discriminator_rests_between_its_turns():
+    model = gan(game=NonSaturating(0.1, 2))
+    terms = [set(model.losses("discriminator", factor(1), turn, noise())) for turn in range(13)]
+    assert [len(names) for names in terms] == [3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2]
+    assert all(model.losses("generator", factor(1), turn, noise()) for turn in range(5))
+
+
+def test_the_discriminator_is_told_the_condition_where_it_asks():
+    for channels in (0, 3):
+        model = gan(discriminator=discriminator(channels), discriminator_every=1).eval()
+        known = factor(1)
+        one = model.losses("discriminator", known, 0, noise())["real"]
+        other = known._replace(condition=known.condition.flip(0))
+        assert torch.equal(one, model.losses("discriminator", other, 0, noise())["real"]) == (
+            channels == 0
+        )
+
+
+def test_without_the_game_it_is_regression():
+    silent = generator(noise_channels=0)
+    model = gan(generator=silent, adversarial_weight=0.0)
+    regression = DetailRegression(silent, ADAM, 20.0, 0.5)
+    one, two = (each.losses("generator", factor(2), 0, noise()) for each in (model, regression))
+    assert one.keys() == two.keys() == {"mse", "ssim"}
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_penalties_are_computed_in_float32_under_autocast():
+    torch.manual_seed(0)
+    model = gan(game=RelativisticPairing(0.1))
+    model.discriminator.eval()  # dropout
+    exact = model.losses("discriminator", factor(1), 0, noise())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.losses("discriminator", factor(1), 0, noise())
+    assert torch.equal(exact["r1"], mixed["r1"])
+    assert not torch.equal(exact["r2"], mixed["r2"])  # of what a bfloat16 generator draws
+    assert all(loss.dtype == torch.float32 for loss in mixed.values())
+
+
+def test_samples_are_one_evaluation_and_do_not_depend_on_the_batch():
+    model, condition, calls = gan().eval(), factor(2).condition, []
+    model.generator.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        whole = model.sample((9, 8, 8), condition, Noise(3, torch.arange(4)))
+        part = model.sample((9, 8, 8), condition[2:3], Noise(3, torch.tensor([2])))
+    assert len(calls) == 2
+    torch.testing.assert_close(whole[2:3], part, atol=1e-5, rtol=0)
+
+
+def modern(resolution):
+    return GroupedDiscriminator(resolution, 3, 8, [1, 1], 3, blocks=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "sentence"),
+    [
+        ({}, (9, 8, 8), None),
+        ({"generator": generator(bounded=False)}, (9, 8, 8), None),
+        ({"generator": GroupedUNet(9, 8, [1, 1], 3, 3, blocks=1)}, (9, 8, 8), None),
+        ({"discriminator": modern(16)}, (9, 8, 8), None),
+        ({}, (3, 8, 8), "the generator is built for channels 9, but its factor has channels 3"),
+        ({}, (9, 9, 9), "a coarse band of side 9 cannot be halved 1 times"),
+        ({}, (9, 2, 2), "complete images of side 4, but SSIM needs 6: give ssim_weight 0"),
+        ({"ssim_weight": 0.0}, (9, 2, 2), None),
+        (
+            {"discriminator": modern(32)},
+            (9, 8, 8),
+            "the discriminator is built for resolution 32, but the images that .* have resolution 16",
+        ),
+        (
+            {"discriminator": ResidualDiscriminator(9, 4, 2)},
+            (9, 8, 8),
+            "the discriminator is built for channels 9, but the images that .* have channels 3",
+        ),
+        (
+            {"discriminator": discriminator(1)},
+            (9, 8, 8),
+            "the discriminator is built for condition_channels 1, .* have condition_channels 3",
+        ),
+    ],
+)
+def test_networks_that_do_not_go_with_the_factor_are_refused(changes, shape, sentence):
+    model = gan(**changes)
+    if sentence is None:
+        model.check(shape, 3, bounded=True)
+        return
+    with pytest.raises(ValueError, match=sentence):
+        model.check(shape, 3, bounded=True)
+
+
+def test_a_tanh_that_cannot_reach_the_details_is_refused():
+    with pytest.raises(ValueError, match=r"ends in tanh, but the details that it draws leave \[-1"):
+        gan().check((9, 8, 8), 3, bounded=False)
+    gan(generator=generator(bounded=False)).check((9, 8, 8), 3, bounded=False)
+
+
+def test_a_factor_without_a_condition_is_refused():
+    with pytest.raises(ValueError, match="given a coarse band, which this factor has not"):
+        gan().check((9, 8, 8), 0, bounded=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"discriminator_every": 0}, "counts batches and is at least 1, not 0"),
+        ({"adversarial_weight": -1.0}, "adversarial_weight is a weight and cannot be negative"),
+        ({"mse_weight": -1.0}, "mse_weight and ssim_weight are weights and cannot be negative"),
+        (
+            {"adversarial_weight": 0.0, "mse_weight": 0.0, "ssim_weight": 0.0},
+            "the generator learns nothing",
+        ),
+    ],
+)
+def test_bad_values_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gan(**changes)

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from tests.wavelight.models.test_detail_gan import ADAM, factor, generator, noise
+from wavelight.models import DetailRegression
+
+
+def regression(noise_channels=0, mse_weight=20.0, ssim_weight=0.5):
+    return DetailRegression(generator(noise_channels), ADAM, mse_weight, ssim_weight)
+
+
+def test_it_has_one_player_and_the_terms_that_have_weights():
+    model = regression()
+    assert list(model.players()) == ["generator"]
+    assert set(model.losses("generator", factor(1), 0, noise())) == {"mse", "ssim"}
+    model = regression(ssim_weight=0.0)
+    assert set(model.losses("generator", factor(1), 0, noise())) == {"mse"}
+    model = regression(mse_weight=0.0)
+    assert set(model.losses("generator", factor(1), 0, noise())) == {"ssim"}
+
+
+def test_true_details_have_no_loss():
+    known = factor(2)
+    losses = regression().reconstruction_losses(known, known.target)
+    assert losses["mse"] == 0
+    assert losses["ssim"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_same_is_drawn_every_time():
+    model, condition = regression().eval(), factor(2).condition
+    assert torch.equal(*(model.sample((9, 8, 8), condition, noise()) for _ in range(2)))
+
+
+def test_a_generator_with_noise_is_refused():
+    regression().check((9, 8, 8), 3, bounded=True)
+    with pytest.raises(ValueError, match=r"for noise_channels 3: give noise_channels 0"):
+        regression(noise_channels=3).check((9, 8, 8), 3, bounded=True)
+
+
+def test_bad_values_are_refused():
+    with pytest.raises(ValueError, match="cannot be negative"):
+        regression(mse_weight=-1.0)
+    with pytest.raises(ValueError, match="the generator learns nothing"):
+        regression(mse_weight=0.0, ssim_weight=0.0)

@@ -1,0 +1,402 @@
+"""The hybrid learns, resumes and draws like every other system, with shared models of the details or one a level."""
+
+import csv
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import yaml
+
+from data_modules import Scenes, WaveletDataModule
+from tests.wavelight.conftest import BATCHES_AN_EPOCH
+from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
+from tests.wavelight.systems.test_score_systems import score_model
+from tests.wavelight.systems.test_synchronisation import Watch
+from wavelight.__main__ import main
+from wavelight.callbacks.ema import averaged_weights
+from wavelight.checkpoints import export, load
+from wavelight.cost import cost
+from wavelight.factorizations import Half, Unscaled
+from wavelight.losses import BoundedCritic, NonSaturating
+from wavelight.models import DetailGAN, DetailRegression
+from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
+from wavelight.systems import WSGM, Hybrid
+from wavelight.weights import TRAINING_KEY, read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[3]
+ADAM = partial(torch.optim.Adam, lr=1e-3)
+
+
+def detail_gan(**changes):
+    options = {
+        "generator": AttentionGateUNet(9, 4, 3, 3, pools=1),
+        # It drops half of its last features, and so draws from PyTorch's own generator.
+        "discriminator": ResidualDiscriminator(3, 4, 2, condition_channels=3),
+        "generator_optimizer": ADAM,
+        "discriminator_optimizer": ADAM,
+        "game": NonSaturating(0.1, 2),
+        "adversarial_weight": 0.1,
+        "mse_weight": 20.0,
+        "ssim_weight": 0.5,
+        "discriminator_every": 3,
+    }
+    return DetailGAN(**(options | changes))
+
+
+def regression():
+    return DetailRegression(AttentionGateUNet(9, 4, 3, 0, pools=1), ADAM, 20.0, 0.5)
+
+
+def tiny_hybrid(**changes):
+    """One generator for two levels, of images of 16 pixels."""
+    torch.manual_seed(0)
+    options = {
+        "coarse": score_model(4, 3, steps=2),
+        "details": [detail_gan()],
+        "levels": 2,
+        "image_size": 16,
+        "seed": 3,
+        "scaling": Half(),
+    }
+    return Hybrid(**(options | changes))
+
+
+def data():
+    return WaveletDataModule(Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0)
+
+
+class Turns(L.Callback):
+    """Notes the optimizer of every step, by its number."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_start(self, *rest):
+        self.batches.append([])
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.batches[-1].append(trainer.optimizers.index(optimizer))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of two epochs that nothing interrupts: its checkpoint, its system and its turns."""
+    folder, turns = tmp_path_factory.mktemp("whole"), Turns()
+    system = fit(folder, turns, system=tiny_hybrid(), data=data(), max_epochs=2)
+    return last(folder), system, turns.batches
+
+
+def test_a_shared_model_has_one_optimizer_and_a_turn_a_level(whole):
+    """The score model, the discriminator and the generator: 0, 1 and 2; the discriminator plays every third batch."""
+    checkpoint, _, batches = whole
+    assert len(checkpoint["optimizer_states"]) == 3
+    playing, resting = [0, 1, 2, 1, 2], [0, 2, 2]
+    assert batches == [playing if number % 3 == 0 else resting for number in range(8)]
+    steps = [next(iter(each["state"].values()))["step"] for each in checkpoint["optimizer_states"]]
+    assert steps == [8, 6, 16]
+
+
+def test_a_shared_model_is_kept_once(whole):
+    _, system, _ = whole
+    assert {name.split(".")[1] for name in system.state_dict() if name.startswith("models")} == {
+        "0",
+        "1",
+    }
+    assert list(system.sampling_networks()) == ["models.0.score", "models.1.generator"]
+    coarse, generator = cost(system)
+    assert (coarse.evaluations, generator.evaluations) == (3, 2)
+    assert generator.parameters == sum(
+        parameter.numel() for parameter in system.models[1].generator.parameters()
+    )
+
+
+@pytest.mark.parametrize("name", ["head.weight", "last.norm_in.running_mean"])
+def test_the_average_of_a_shared_model_is_put_in_and_taken_out(whole, name):
+    """What goes on learning is the system's own weights, and the checkpoint's are their average."""
+    checkpoint, system, _ = whole
+    name = f"models.1.generator.{name}"
+    weight = system.state_dict()[name]
+    learning = weight.clone()
+    assert torch.equal(checkpoint[TRAINING_KEY][name], learning)
+    assert not torch.equal(checkpoint["state_dict"][name], learning)
+    with averaged_weights(system.trainer, system):
+        assert torch.equal(weight, checkpoint["state_dict"][name])
+    assert torch.equal(weight, learning)
+
+
+def test_parts_of_a_batch_change_no_turn(whole, tmp_path):
+    turns = Turns()
+    fit(tmp_path, turns, system=tiny_hybrid(accumulate=2), data=data(), max_epochs=1)
+    assert turns.batches == whole[2][:BATCHES_AN_EPOCH]
+
+
+@pytest.mark.parametrize("batches", [4, 5])
+def test_resuming_changes_nothing(whole, tmp_path, batches):
+    with pytest.raises(BaseException):  # noqa: B017, PT011 Lightning's, at the signal
+        fit(tmp_path, StopAt(batches, 15), system=tiny_hybrid(), data=data(), max_epochs=2)
+    torch.rand(batches)  # wherever PyTorch's own generator is by then
+    fit(tmp_path, system=tiny_hybrid(), data=data(), max_epochs=2, ckpt_path="last")
+    assert_same_run(whole[0], last(tmp_path))
+
+
+def test_levels_learn_apart(tmp_path):
+    before = tiny_hybrid().state_dict()
+    turns = Turns()
+    system = fit(tmp_path, turns, system=tiny_hybrid(train=[2]), data=data(), max_epochs=1)
+    after = system.state_dict()
+    assert turns.batches[:2] == [[0, 1], [1]]
+    coarse, details = "models.0.score.head.weight", "models.1.generator.head.weight"
+    assert torch.equal(before[coarse], after[coarse])
+    assert not torch.equal(before[details], after[details])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"details": [detail_gan(), detail_gan()]}, {"details": [regression()]}],
+    ids=["shared", "one a level", "regression"],
+)
+def test_drawn_images_depend_on_their_number_alone(changes):
+    system = tiny_hybrid(**changes)
+    images = system.sample(3, seed=7, batch_size=2)
+    assert images.shape == (3, 3, 16, 16)
+    torch.testing.assert_close(system.sample(1, seed=7, start=2), images[2:], atol=1e-5, rtol=0)
+
+
+def test_levels_have_their_own_noise():
+    """The same generator sees other noise at each level."""
+    system, seen = tiny_hybrid().eval(), []
+    system.models[1].generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    system.sample(1)
+    coarse, fine = (noise.flatten()[:8] for noise in seen)
+    assert not torch.isclose(coarse, fine).any()
+
+
+def test_with_score_models_of_the_details_it_is_wsgm():
+    def parts():
+        torch.manual_seed(0)
+        coarse = score_model(4, 3)
+        return coarse, [score_model(4, 9, 3), score_model(8, 9, 3)]
+
+    (coarse, details), (same_coarse, same_details) = parts(), parts()
+    hybrid = Hybrid(coarse, details, 2, image_size=16, seed=3)
+    wsgm = WSGM(same_coarse, same_details, image_size=16, seed=3)
+    assert hybrid.state_dict().keys() == wsgm.state_dict().keys()
+    assert torch.equal(hybrid.sample(2, seed=1), wsgm.sample(2, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"levels": 3},
+            "the score network is built for resolution 4, but its factor has resolution 2",
+        ),
+        ({"details": []}, "details names 0 models for 2 levels: give one that all levels share"),
+        ({"details": [detail_gan()] * 3}, "details names 3 models for 2 levels"),
+        ({"scaling": Unscaled()}, "ends in tanh, but the details that it draws leave"),
+        ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
+        (
+            {"details": [detail_gan(generator=AttentionGateUNet(9, 4, 3, 3, pools=3))]},
+            "a coarse band of side 4 cannot be halved 3 times",
+        ),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tiny_hybrid(**changes)
+
+
+def test_no_batch_waits_for_the_device(tmp_path):
+    # Adam that is not fused reads its step counters, which stay on the CPU.
+    adam, watch = partial(torch.optim.Adam, lr=1e-3, fused=True), Watch()
+    gan = detail_gan(generator_optimizer=adam, discriminator_optimizer=adam)
+    system = tiny_hybrid(details=[gan], train=[1, 2])
+    fit(tmp_path, watch, system=system, data=data(), max_epochs=1)
+    assert watch.batches == [[]] * BATCHES_AN_EPOCH
+
+
+# --- through the command line ---
+
+OPTIMIZER = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3}}
+SCORE = {
+    "class_path": "wavelight.models.ScoreModel",
+    "init_args": {
+        "network": {
+            "class_path": "wavelight.networks.ImprovedUNet",
+            "init_args": {
+                "resolution": 4,
+                "channels": 3,
+                "width": 16,
+                "multipliers": [1],
+                "attention_resolutions": [],
+                "blocks": 1,
+                "heads": 1,
+            },
+        },
+        "optimizer": OPTIMIZER,
+        "process": "wavelight.diffusion.processes.VarianceExploding",
+        "parameterization": "wavelight.diffusion.parameterizations.Preconditioned",
+        "training_times": "wavelight.diffusion.training_times.LogNormalRatios",
+        "sampler": "wavelight.diffusion.samplers.heun",
+        "schedule": "wavelight.diffusion.schedules.Karras",
+        "steps": 2,
+    },
+}
+
+
+def generator(noise_channels):
+    return {
+        "class_path": "wavelight.networks.AttentionGateUNet",
+        "init_args": {
+            "channels": 9,
+            "width": 4,
+            "condition_channels": 3,
+            "noise_channels": noise_channels,
+            "pools": 1,
+        },
+    }
+
+
+GAN = {
+    "class_path": "wavelight.models.DetailGAN",
+    "init_args": {
+        "generator": generator(3),
+        "discriminator": {
+            "class_path": "wavelight.networks.ResidualDiscriminator",
+            "init_args": {"channels": 3, "width": 4, "blocks": 2},
+        },
+        "generator_optimizer": OPTIMIZER,
+        "discriminator_optimizer": OPTIMIZER,
+        "game": "wavelight.losses.BoundedCritic",
+        "adversarial_weight": 0.1,
+        "mse_weight": 20.0,
+        "ssim_weight": 0.5,
+        "discriminator_every": 2,
+    },
+}
+REGRESSION = {
+    "class_path": "wavelight.models.DetailRegression",
+    "init_args": {
+        "generator": generator(0),
+        "generator_optimizer": OPTIMIZER,
+        "mse_weight": 20.0,
+        "ssim_weight": 0.5,
+    },
+}
+
+
+def experiment(details, train=None):
+    return {
+        "seed_everything": 3,
+        "model": {
+            "class_path": "wavelight.systems.Hybrid",
+            "init_args": {
+                "coarse": SCORE,
+                "details": details,
+                "levels": 2,
+                "scaling": "wavelight.factorizations.Half",
+                "train": train,
+            },
+        },
+        "data": {
+            "source": {"class_path": "data_modules.Scenes", "init_args": {"images": 64}},
+            "image_size": 16,
+            "batch_size": 8,
+            "num_workers": 0,
+            "val_images": 0,
+        },
+    }
+
+
+def command(folder, name, details, *options, train=None):
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(experiment(details, train)))
+    here = ["--config", f"{name}.yaml", "--trainer.default_root_dir", name]
+    small = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
+    main(["fit", *here, *small, "--trainer.accelerator", "cpu", *options])
+    return folder / name / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("details", [[GAN], [GAN, REGRESSION]], ids=["shared", "one a level"])
+def test_the_command_line_builds_trains_and_draws_it(folder, details):
+    path = command(folder, "run", details, "--trainer.log_every_n_steps", "2")
+    system = load(path)
+    assert len(system.models) == 1 + len(details)
+    assert isinstance(system.models[1].game, BoundedCritic)
+    # A resting player's last losses are in the log of a batch in which it rests.
+    rows = list(csv.DictReader((folder / "run" / "metrics.csv").open()))
+    names = ["1/discriminator/real", "1/discriminator/fake", "2/generator/mse", "0/score/denoising"]
+    assert all(any(row[f"train/{name}"] for row in rows) for name in names)
+    images = system.sample(2, seed=5)
+    export(path, folder / "run.safetensors")
+    assert torch.equal(load(folder / "run.safetensors").sample(2, seed=5), images)
+
+
+@pytest.mark.slow
+def test_a_shared_model_is_joined_to_a_score_model_that_was_trained_apart(folder):
+    coarse = command(folder, "coarse", [GAN], train=[0])
+    details = command(folder, "details", [GAN], train=[1, 2])
+    main(["join", f"[{coarse},{details}]", "whole.ckpt"])
+    parts = [read_checkpoint(path)["state_dict"] for path in (coarse, details)]
+    for name, tensor in load("whole.ckpt").state_dict().items():
+        if name.startswith("models."):
+            assert torch.equal(tensor, parts[int(name.split(".")[1])][name])
+    with pytest.raises(SystemExit):
+        main(["join", f"[{details},{details}]", "whole.ckpt"])
+
+
+@pytest.mark.slow
+def test_it_trains_in_bfloat16(tmp_path):
+    system = fit(tmp_path, system=tiny_hybrid(), data=data(), max_epochs=1, precision="bf16-mixed")
+    assert all(parameter.isfinite().all() for parameter in system.parameters())
+    assert system.batches_seen == BATCHES_AN_EPOCH
+
+
+class AtEnd(L.Callback):
+    """Writes the parameters that a process has learnt to a file of its own."""
+
+    def on_train_end(self, trainer, pl_module):
+        parameters = {name: value.detach() for name, value in pl_module.named_parameters()}
+        torch.save(parameters, Path(trainer.default_root_dir) / f"end{trainer.global_rank}.pt")
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("train", [None, [0]])
+def test_processes_learn_the_same_weights(tmp_path, train):
+    """Also where players rest, where one learns from several factors, and where others do not learn at all."""
+    config = experiment([GAN], train)
+    config["model"]["init_args"]["accumulate"] = 2
+    config["trainer"] = {
+        "callbacks+": [{"class_path": "tests.wavelight.systems.test_hybrid.AtEnd"}],
+        "default_root_dir": str(tmp_path),
+        "max_epochs": 1,
+        "limit_train_batches": 4,
+        "accelerator": "cpu",
+        "devices": 2,
+        "strategy": "ddp",
+        "logger": False,
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    done = subprocess.run(
+        [sys.executable, "-m", "wavelight", "fit", "--config", str(tmp_path / "run.yaml")],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / f"end{rank}.pt", weights_only=True) for rank in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,0 +1,151 @@
+"""Adversarial games: what a generator and a discriminator minimise against each other."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
+
+Judge = Callable[[Tensor], Tensor]
+"""A discriminator that knows the condition: maps images ``(N, C, H, W)`` to logits ``(N, 1)``, large for real ones."""
+
+
+class Game(ABC):
+    """The losses of the two players; it holds no network."""
+
+    @abstractmethod
+    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+        """Return what the generator minimises.
+
+        Args:
+            judge: The discriminator.
+            fake: What the generator drew, ``(N, C, H, W)``, with its gradients.
+            real: The real ones in whose place it was drawn, ``(N, C, H, W)``.
+        """
+
+    @abstractmethod
+    def discriminator_losses(
+        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+    ) -> dict[str, Tensor]:
+        """Return the terms, by name, whose sum the discriminator minimises.
+
+        Args:
+            judge: The discriminator; on a turn that is :meth:`penalised`, with second derivatives.
+            fake: What the generator drew, ``(N, C, H, W)``, without gradients.
+            real: The real ones in whose place it was drawn, ``(N, C, H, W)``.
+            turn: The number of the discriminator's turns before this one.
+        """
+
+    def penalised(self, turn: int) -> bool:
+        """Tell whether a turn has a gradient penalty, for which the judge needs second derivatives.
+
+        Args:
+            turn: The number of the discriminator's turns before this one.
+        """
+        return False
+
+
+class BoundedCritic(Game):
+    """The game of the published hybrid: the judge's sigmoid is a score, high for real ones (Xiao et al., 2024).
+
+    With their words a Wasserstein term, but with nothing that keeps the score smooth; equations 17
+    and 18 as coded (arXiv 2411.09356).
+    """
+
+    @override
+    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+        return -_score(judge(fake))
+
+    @override
+    def discriminator_losses(
+        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+    ) -> dict[str, Tensor]:
+        return {"real": -_score(judge(real)) / 2, "fake": _score(judge(fake)) / 2}
+
+
+class NonSaturating(Game):
+    """The non-saturating game with the lazy penalty R1 (Goodfellow et al., 2014; Mescheder et al., 2018).
+
+    Args:
+        r1_gamma: Weight of the gradient penalty at real images; it multiplies half the squared norm.
+        r1_every: Turns of the discriminator from one penalty to the next; the first turn has one.
+            The penalty is not multiplied by this number, as in DenoisingGAN.
+
+    Raises:
+        ValueError: If the weight is negative, or ``r1_every`` is not at least 1.
+    """
+
+    def __init__(self, r1_gamma: float, r1_every: int) -> None:
+        if r1_gamma < 0:
+            raise ValueError(f"r1_gamma is a weight and cannot be negative, as {r1_gamma} is")
+        if r1_every < 1:
+            raise ValueError(f"r1_every counts turns and is at least 1, not {r1_every}")
+        self.r1_gamma = r1_gamma
+        self.r1_every = r1_every
+
+    @override
+    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+        return says_real(judge(fake))
+
+    @override
+    def discriminator_losses(
+        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+    ) -> dict[str, Tensor]:
+        penalised = self.penalised(turn)
+        real = real.detach().requires_grad_(penalised)
+        logits = judge(real)
+        losses = {"real": says_real(logits), "fake": says_fake(judge(fake))}
+        if penalised:
+            losses["r1"] = r1_penalty(logits, real, self.r1_gamma)
+        return losses
+
+    @override
+    def penalised(self, turn: int) -> bool:
+        return self.r1_gamma > 0 and turn % self.r1_every == 0
+
+
+class RelativisticPairing(Game):
+    """Each drawn image against the real one in whose place it was drawn, with R1 and R2 (R3GAN, Huang et al., 2024).
+
+    The penalties come on every turn.
+
+    Args:
+        gamma: Weight of the gradient penalties at real images and at drawn ones; it multiplies half
+            the squared norm.
+
+    Raises:
+        ValueError: If it is negative.
+    """
+
+    def __init__(self, gamma: float) -> None:
+        if gamma < 0:
+            raise ValueError(f"gamma is a weight and cannot be negative, as {gamma} is")
+        self.gamma = gamma
+
+    @override
+    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+        return says_real(judge(fake) - judge(real))
+
+    @override
+    def discriminator_losses(
+        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+    ) -> dict[str, Tensor]:
+        penalised = self.penalised(turn)
+        fake, real = (images.detach().requires_grad_(penalised) for images in (fake, real))
+        of_fake, of_real = judge(fake), judge(real)
+        losses = {"pairing": says_real(of_real - of_fake)}
+        if penalised:
+            losses["r1"] = r1_penalty(of_real, real, self.gamma)
+            losses["r2"] = r1_penalty(of_fake, fake, self.gamma)
+        return losses
+
+    @override
+    def penalised(self, turn: int) -> bool:
+        return self.gamma > 0
+
+
+def _score(logits: Tensor) -> Tensor:
+    return torch.sigmoid(logits.float()).mean()

@@ -1,0 +1,134 @@
+"""Detail GAN: one evaluation draws details given the coarse band, and a game judges the images that they complete."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from wavelight.factorizations import Factor, Shape
+from wavelight.losses import Game
+from wavelight.losses.games import Judge
+from wavelight.models.base import OptimizerFactory, Player
+from wavelight.models.one_shot import GENERATOR, OneShotModel
+from wavelight.networks import DetailDiscriminator, DetailGenerator
+from wavelight.noise import Noise
+from wavelight.wavelets import DETAIL_BANDS
+
+DISCRIMINATOR = "discriminator"
+
+
+class DetailGAN(OneShotModel):
+    """A conditional GAN of the details of a level, held to the truth by MSE and SSIM (Xiao et al., 2024).
+
+    Its authors (arXiv 2411.09356) name it GANO. The discriminator judges images one level finer, the
+    true coarse band with drawn or with true details, brought to the pixels' range; it is told the
+    coarse band, too, where it has ``condition_channels``.
+
+    Args:
+        generator: Called ``(noise, condition)``, draws details.
+        discriminator: Called ``(image)``, or ``(image, condition)``, returns one logit an image.
+        generator_optimizer: Makes the generator's optimizer.
+        discriminator_optimizer: Makes the discriminator's optimizer.
+        game: What the two minimise against each other: ``BoundedCritic`` as published,
+            ``NonSaturating`` or ``RelativisticPairing``.
+        adversarial_weight: Weight of the game in the generator's loss, alpha; 0.1 as published.
+        mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
+            [0, 1] and whose coarse bands lie in [0, 2], [0, 4], ..., lambda; 20 as published.
+        ssim_weight: Weight of 1 - SSIM of those images, brought to [0, 1] at every level, nu; 0.5 as
+            published.
+        discriminator_every: Batches from one turn of the discriminator to the next, between which it
+            rests; the first batch has one. 4 as published.
+
+    Raises:
+        ValueError: If a weight is negative, all are 0, or ``discriminator_every`` is not at least 1.
+    """
+
+    def __init__(
+        self,
+        generator: DetailGenerator,
+        discriminator: DetailDiscriminator,
+        generator_optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        game: Game,
+        adversarial_weight: float,
+        mse_weight: float,
+        ssim_weight: float,
+        discriminator_every: int,
+    ) -> None:
+        super().__init__(generator, generator_optimizer, mse_weight, ssim_weight)
+        if adversarial_weight < 0:
+            raise ValueError("adversarial_weight is a weight and cannot be negative")
+        if adversarial_weight == mse_weight == ssim_weight == 0:
+            raise ValueError("the generator learns nothing: its three weights are all 0")
+        if discriminator_every < 1:
+            raise ValueError(
+                f"discriminator_every counts batches and is at least 1, not {discriminator_every}"
+            )
+        self.discriminator = discriminator
+        self.game = game
+        self.adversarial_weight = adversarial_weight
+        self.discriminator_every = discriminator_every
+        self._discriminator_optimizer = discriminator_optimizer
+
+    @override
+    def players(self) -> Mapping[str, Player]:
+        discriminator = Player(self.discriminator, self._discriminator_optimizer, samples=False)
+        return {DISCRIMINATOR: discriminator, **super().players()}
+
+    @override
+    def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
+        if player == GENERATOR:
+            return self._generator_losses(factor, noise)
+        if turn % self.discriminator_every:
+            return {}
+        return self._discriminator_losses(factor, turn // self.discriminator_every, noise)
+
+    def _generator_losses(self, factor: Factor, noise: Noise) -> dict[str, Tensor]:
+        assert factor.condition is not None
+        drawn = self.details(factor.condition, noise)
+        losses = self.reconstruction_losses(factor, drawn)
+        if self.adversarial_weight > 0:
+            fake, real = _completed(factor, drawn), _completed(factor, factor.target)
+            game = self.game.generator_loss(self._judge(factor, self.discriminator), fake, real)
+            losses["adversarial"] = self.adversarial_weight * game
+        return losses
+
+    def _discriminator_losses(self, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
+        assert factor.condition is not None
+        with torch.no_grad():
+            fake = _completed(factor, self.details(factor.condition, noise))
+        real = _completed(factor, factor.target)
+        if not self.game.penalised(turn):
+            judge = self._judge(factor, self.discriminator)
+            return self.game.discriminator_losses(judge, fake, real, turn)
+        # A compiled network has no gradient of a gradient; `forward` is the uncompiled one. And a
+        # gradient of a gradient needs the precision of float32.
+        judge = self._judge(factor, self.discriminator.forward)
+        with torch.autocast(real.device.type, enabled=False):
+            return self.game.discriminator_losses(judge, fake, real, turn)
+
+    def _judge(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Judge:
+        told = (factor.condition,) if self.discriminator.condition_channels else ()
+        return lambda image: discriminator(image, *told)
+
+    @override
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        super().check(shape, condition_channels, bounded)
+        channels, side, _ = shape
+        wanted = {"channels": channels // DETAIL_BANDS, "resolution": 2 * side}
+        if self.discriminator.condition_channels:
+            wanted["condition_channels"] = condition_channels
+        for name, value in wanted.items():
+            built = getattr(self.discriminator, name, value)
+            if built != value:
+                raise ValueError(
+                    f"the discriminator is built for {name} {built}, but the images that details complete, which it "
+                    f"judges, have {name} {value}"
+                )
+
+
+def _completed(factor: Factor, details: Tensor) -> Tensor:
+    """Return images one level finer, with Haar in the pixels' range of [-1, 1], ``(N, C, 2H, 2W)``."""
+    assert factor.finer is not None
+    return factor.finer(details) / factor.finer.peak

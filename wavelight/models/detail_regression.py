@@ -1,0 +1,51 @@
+"""Detail regression: one evaluation draws the details that are expected given the coarse band."""
+
+from torch import Tensor
+from typing_extensions import override
+
+from wavelight.factorizations import Factor, Shape
+from wavelight.models.base import OptimizerFactory
+from wavelight.models.one_shot import OneShotModel
+from wavelight.networks import DetailGenerator
+from wavelight.noise import Noise
+
+
+class DetailRegression(OneShotModel):
+    """Predicts details without noise and without a game: the published hybrid with alpha = 0.
+
+    Args:
+        generator: Called ``(noise, condition)`` with noise of no channels, predicts details.
+        generator_optimizer: Makes the generator's optimizer.
+        mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
+            [0, 1] and whose coarse bands lie in [0, 2], [0, 4], ...; 20 as published.
+        ssim_weight: Weight of 1 - SSIM of those images, brought to [0, 1] at every level; 0.5 as
+            published.
+
+    Raises:
+        ValueError: If a weight is negative, or both are 0.
+    """
+
+    def __init__(
+        self,
+        generator: DetailGenerator,
+        generator_optimizer: OptimizerFactory,
+        mse_weight: float,
+        ssim_weight: float,
+    ) -> None:
+        super().__init__(generator, generator_optimizer, mse_weight, ssim_weight)
+        if mse_weight == ssim_weight == 0:
+            raise ValueError("the generator learns nothing: mse_weight and ssim_weight are both 0")
+
+    @override
+    def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
+        assert factor.condition is not None
+        return self.reconstruction_losses(factor, self.details(factor.condition, noise))
+
+    @override
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        super().check(shape, condition_channels, bounded)
+        if self.generator.noise_channels:
+            raise ValueError(
+                f"a DetailRegression draws no noise, but its generator is built for noise_channels "
+                f"{self.generator.noise_channels}: give noise_channels 0"
+            )

@@ -1,0 +1,105 @@
+"""Models of details that one evaluation draws: what a regression and a GAN of them share."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from typing_extensions import override
+
+from wavelight.factorizations import Factor, Shape
+from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
+from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.networks import DetailGenerator
+from wavelight.noise import Noise
+
+GENERATOR = "generator"
+
+
+class OneShotModel(GenerativeModel):
+    """Draws the details of a level in one evaluation, and compares what they complete with the truth.
+
+    What is compared are images one level finer: the true coarse band with drawn and with true
+    details (Xiao et al., 2024, arXiv 2411.09356, equation 17).
+
+    Args:
+        generator: Called ``(noise, condition)``, draws details.
+        generator_optimizer: Makes the generator's optimizer.
+        mse_weight: Weight of the mean squared error, of images whose pixels lie in [0, 1] and whose
+            coarse bands lie in [0, 2], [0, 4], ...
+        ssim_weight: Weight of 1 - SSIM, of images that are brought to [0, 1] at every level.
+
+    Raises:
+        ValueError: If a weight is negative.
+    """
+
+    def __init__(
+        self,
+        generator: DetailGenerator,
+        generator_optimizer: OptimizerFactory,
+        mse_weight: float,
+        ssim_weight: float,
+    ) -> None:
+        super().__init__()
+        if min(mse_weight, ssim_weight) < 0:
+            raise ValueError("mse_weight and ssim_weight are weights and cannot be negative")
+        self.generator = generator
+        self.mse_weight = mse_weight
+        self.ssim_weight = ssim_weight
+        self._generator_optimizer = generator_optimizer
+
+    @override
+    def players(self) -> Mapping[str, Player]:
+        return {GENERATOR: Player(self.generator, self._generator_optimizer, samples=True)}
+
+    def reconstruction_losses(self, factor: Factor, drawn: Tensor) -> dict[str, Tensor]:
+        """Return the terms that compare drawn details with the true ones.
+
+        Args:
+            factor: True details, and how they complete images.
+            drawn: ``(N, 3C, H, W)`` float32.
+        """
+        assert factor.finer is not None
+        predicted, true = factor.finer(drawn), factor.finer(factor.target)
+        losses = {}
+        if self.mse_weight > 0:
+            # Pixels of [-1, 1] are twice as far apart as those of [0, 1].
+            losses["mse"] = self.mse_weight * ((predicted - true) / 2).square().mean()
+        if self.ssim_weight > 0:
+            predicted, true = ((image / factor.finer.peak + 1) / 2 for image in (predicted, true))
+            losses["ssim"] = self.ssim_weight * dissimilarity(predicted, true)
+        return losses
+
+    @override
+    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+        assert condition is not None
+        return self.details(condition, noise)
+
+    def details(self, condition: Tensor, noise: Noise) -> Tensor:
+        """Draw details, float32, given coarse bands ``(N, C, H, W)``."""
+        drawn = noise.normal(self.generator.noise_channels, *condition.shape[2:])
+        return self.generator(drawn, condition).float()
+
+    @override
+    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
+        channels, side, _ = shape
+        if not condition_channels:
+            raise ValueError(
+                f"a {type(self).__name__} draws details given a coarse band, which this factor has not"
+            )
+        wanted = {"channels": channels, "condition_channels": condition_channels}
+        for name, value in wanted.items():
+            built = getattr(self.generator, name)
+            if built != value:
+                raise ValueError(
+                    f"the generator is built for {name} {built}, but its factor has {name} {value}"
+                )
+        if not bounded and getattr(self.generator, "bounded", False):
+            raise ValueError(
+                "the generator ends in tanh, but the details that it draws leave [-1, 1]: scale the bands with Half "
+                "or Peak, or give the generator bounded: false"
+            )
+        self.generator.check_side(side)
+        if self.ssim_weight > 0 and 2 * side < SMALLEST_SIDE:
+            raise ValueError(
+                f"details of side {side} complete images of side {2 * side}, but SSIM needs {SMALLEST_SIDE}: give "
+                "ssim_weight 0, or fewer levels"
+            )
