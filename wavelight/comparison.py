@@ -632,5 +632,6 @@ def _draw_curves(axes: "Axes", rows: list[Row], metric: str, places: list[float]
                     label=system + ending,
                 )
     if floor is not None:
-        axes.axhline(floor, linestyle="--", color="gray", label="held-out real images")
+        label = f"held-out real images ({rows[0].held_out_images:,})"
+        axes.axhline(floor, linestyle="--", color="gray", label=label)
     axes.grid(alpha=0.3, which="both")
