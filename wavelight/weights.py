@@ -168,6 +168,29 @@ def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]
     )
 
 
+def check_same_tensors(system: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Check that a state dict is one of this system, before PyTorch lists all that is not, line by line.
+
+    Args:
+        system: The system.
+        state: What a checkpoint calls its ``state_dict``.
+
+    Raises:
+        ValueError: If a name or a shape differs, in one sentence with the first that does.
+    """
+    here = {name: tuple(tensor.shape) for name, tensor in system.state_dict().items()}
+    there = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name in [*here, *there]:
+        if here.get(name) != there.get(name):
+            said = [
+                f"has shape {shapes[name]} in the {where}"
+                if name in shapes
+                else f"is not in the {where}"
+                for where, shapes in (("file", there), ("model", here))
+            ]
+            raise ValueError(f"the checkpoint is of another model: {name} {' and '.join(said)}")
+
+
 def drawing_state(system: Drawer) -> dict[str, Tensor]:
     """Return the weights that draw images; those of a single network have its own names, so that it loads them bare."""
     parts = system.sampling_parts()

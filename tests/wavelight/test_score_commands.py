@@ -143,3 +143,20 @@ def test_bad_input_is_one_sentence(trained, options, sentence, capfd):
     assert len(said) == 1
     assert sentence in said[0]
     assert "Traceback" not in said[0]
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_a_checkpoint_of_another_scale_is_refused(trained, command, capfd):
+    """One network of three has another width."""
+    config = yaml.safe_load(trained[0].read_text())
+    network = config["model"]["init_args"]["details"][1]["init_args"]["network"]["init_args"]
+    network["width"] = 32
+    config["trainer"]["default_root_dir"] = "other"
+    Path("other.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--config", "other.yaml", "--ckpt_path", str(trained[1])])
+    assert stopped.value.code == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("wavelight: ")]
+    assert len(said) == 1
+    assert "the checkpoint is of another model: models.2.score." in said[0]
+    assert "in the file and has shape" in said[0]

@@ -20,12 +20,17 @@ TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 
 
 def narrowed(folder, name):
-    """Write an experiment of two epochs of two batches, its networks narrow and in double precision."""
+    """Write an experiment of two epochs of two batches with narrow networks, and steepest descent for their optimizer.
+
+    Adam would make whole steps of what is rounding in gradients that are nearly zero.
+    """
     config = yaml.safe_load(shipped_experiment(name).read_text())
     parts = config["model"]["init_args"]
     for model in [parts["model"]] if "model" in parts else [parts["coarse"], *parts["details"]]:
         network = model["init_args"]["network"]["init_args"]
         network |= {"width": 8, "multipliers": [1], "attention_resolutions": [], "heads": 1}
+        optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
+        model["init_args"]["optimizer"] = optimizer
     config["trainer"] = {
         "accelerator": "cpu",
         "max_epochs": 2,
@@ -69,4 +74,4 @@ def test_one_process_two_and_a_change_between_them_learn_the_same(tmp_path, name
     for other in (two, mixed):
         assert other["wavelight_progress"] == one["wavelight_progress"]
         for key, tensor in one["state_dict"].items():
-            torch.testing.assert_close(other["state_dict"][key], tensor, atol=2e-5, rtol=0)
+            torch.testing.assert_close(other["state_dict"][key], tensor, atol=1e-6, rtol=0)

@@ -18,7 +18,7 @@ from wavelight.factorizations import Factor, Factorization, Shape
 from wavelight.models import GenerativeModel, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
-from wavelight.weights import load_weights
+from wavelight.weights import check_same_tensors, load_weights
 
 CONFIG_KEY = "wavelight_config"
 PROGRESS_KEY = "wavelight_progress"
@@ -354,6 +354,7 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_same_tensors(self, checkpoint["state_dict"])
         progress = checkpoint.get(PROGRESS_KEY, {})
         self.images_seen = progress.get("images_seen", 0)
         self.batches_seen = progress.get("batches_seen", 0)
