@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from data_modules.loaders import (
 )
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
-from wavelight.wavelets import LevelStatistics
+from wavelight.wavelets import LevelStatistics, Split, analysis
 
 _CACHE_NAME = ".wavelight"
 
@@ -197,24 +197,29 @@ class WaveletDataModule(L.LightningDataModule):
             )
         return self._pass(part, images)
 
-    def band_statistics(self, wavelet: str, levels: int) -> list[LevelStatistics]:
-        """Measure the wavelet bands of the training images, or read what was measured before.
+    def band_statistics(
+        self, bands: str, levels: int, split: Split | None = None
+    ) -> list[LevelStatistics]:
+        """Measure the bands of the training images, or read what was measured before.
 
         In a distributed run all processes must call this, since they share the work.
 
         Args:
-            wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
-            levels: How often LL is split.
+            bands: Names the bands, and so the file that keeps what was measured: the wavelet, as
+                :func:`wavelight.wavelets.analysis` knows it.
+            levels: How often the coarse band is split.
+            split: Halves images once, for bands that are no wavelet's.
 
         Returns:
             For each level from 0, the pixels (which have no details), to ``levels``: statistics of
-            LL and of the details.
+            the coarse band and of the details.
         """
-        path = self.cache_dir / f"bands-{self.fingerprint}-{wavelet}-{levels}.safetensors"
+        path = self.cache_dir / f"bands-{self.fingerprint}-{bands}-{levels}.safetensors"
         found = statistics.load(path)
         if found is None:
             images = (batch["image"] for batch in self.reference_dataloader())
-            found = statistics.measure(images, self.channels, wavelet, levels)
+            split = split or partial(analysis, wavelet=bands)
+            found = statistics.measure(images, self.channels, split, levels)
             statistics.save(path, found)
         return found
 

@@ -1,4 +1,4 @@
-"""The statistics of the wavelet bands of a data set, in one streaming pass."""
+"""The statistics of the bands of a data set, a wavelet's or another pyramid's, in one streaming pass."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from wavelight.wavelets import DETAIL_BANDS, BandStatistics, LevelStatistics, analysis
+from wavelight.wavelets import BandStatistics, LevelStatistics, Split
 
 
 class Moments:
@@ -38,6 +38,11 @@ class Moments:
         """Take in what others measured."""
         if other.count == 0:
             return
+        if self.count == 0:
+            # Only bands tell how many channels their details have.
+            self.mean = torch.zeros_like(other.mean)
+            self.deviation = torch.zeros_like(other.deviation)
+            self.peak = torch.zeros_like(other.peak)
         count = self.count + other.count
         shift = other.mean - self.mean
         self.deviation += other.deviation + shift.square() * (self.count * other.count / count)
@@ -54,19 +59,16 @@ class Moments:
 class BandMoments:
     """The moments of every band of a pyramid, from the pixels (level 0) to the coarsest level."""
 
-    def __init__(self, channels: int, wavelet: str, levels: int) -> None:
-        self._wavelet = wavelet
+    def __init__(self, channels: int, levels: int) -> None:
         self.coarse = [Moments(channels) for _ in range(levels + 1)]
-        self.details = [
-            Moments(DETAIL_BANDS * channels if level else 0) for level in range(levels + 1)
-        ]
+        self.details = [Moments(0) for _ in range(levels + 1)]
 
-    def update(self, image: Tensor) -> None:
-        """Take in images ``(N, C, H, W)``."""
+    def update(self, image: Tensor, split: Split) -> None:
+        """Take in images ``(N, C, H, W)``, given what halves them once."""
         coarse = image
         self.coarse[0].merge(Moments.of(coarse))
         for coarse_moments, details_moments in zip(self.coarse[1:], self.details[1:], strict=True):
-            coarse, details = analysis(coarse, self._wavelet)
+            coarse, details = split(coarse)
             coarse_moments.merge(Moments.of(coarse))
             details_moments.merge(Moments.of(details))
 
@@ -86,24 +88,24 @@ class BandMoments:
 
 
 def measure(
-    images: Iterable[Tensor], channels: int, wavelet: str, levels: int
+    images: Iterable[Tensor], channels: int, split: Split, levels: int
 ) -> list[LevelStatistics]:
     """Measure the bands of images; in a distributed run, all processes must call this together.
 
     Args:
         images: Batches ``(N, C, H, W)``, this process's share.
         channels: The number of channels C.
-        wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
-        levels: How often LL is split.
+        split: Halves images once, such as :func:`wavelight.wavelets.analysis`.
+        levels: How often the coarse band is split.
     """
-    moments = BandMoments(channels, wavelet, levels)
+    moments = BandMoments(channels, levels)
     for image in images:
-        moments.update(image)
+        moments.update(image, split)
     if not _distributed():
         return moments.statistics()
     gathered: list[BandMoments] = [moments] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(gathered, moments)
-    total = BandMoments(channels, wavelet, levels)
+    total = BandMoments(channels, levels)
     for part in gathered:
         total.merge(part)
     return total.statistics()

@@ -19,6 +19,16 @@ _FUNCTIONS = {
         "sample",
         "draw images from a checkpoint; needs no configuration",
     ),
+    "upscale": (
+        "wavelight.upscaling",
+        "upscale",
+        "double the sides of your own images by the details of a WSGM or Hybrid",
+    ),
+    "upscaling_quality": (
+        "wavelight.upscaling_quality",
+        "upscaling_quality",
+        "measure upscaled images of known data beside bicubic ones",
+    ),
     "export": ("wavelight.checkpoints", "export", "write a checkpoint's generator as safetensors"),
     "convert": (
         "wavelight.checkpoints",
@@ -67,7 +77,16 @@ _FUNCTIONS = {
 
 # Training is not among them: a process that lives for days is to give back memory that it does not
 # need.
-_KEEP_MEMORY = ("predict", "sample", "time", "compare", "scaling", "benchmark")
+_KEEP_MEMORY = (
+    "predict",
+    "sample",
+    "upscale",
+    "upscaling_quality",
+    "time",
+    "compare",
+    "scaling",
+    "benchmark",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -120,7 +139,7 @@ def _call(command: str, arguments: list[str]) -> None:
 
 def _help() -> str:
     rows = {**_TRAINER_COMMANDS, **{name: row[2] for name, row in _FUNCTIONS.items()}}
-    lines = "\n".join(f"  {name:<10} {text}" for name, text in rows.items())
+    lines = "\n".join(f"  {name:<17} {text}" for name, text in rows.items())
     return (
         "usage: wavelight COMMAND [options]\n\n"
         "Train, compare and extend wavelet generative models of images.\n\n"

@@ -169,26 +169,28 @@ class Refinement(NamedTuple):
     """Builds the images that details complete, one level finer, from the true coarse band."""
 
     coarse: Tensor
-    """``(N, C, H, W)``, as the orthonormal transform gives it."""
+    """``(N, C, H, W)``, of the resolution of the details; the coarse band as the transform gives it."""
 
     details: ScaledBand
-    wavelet: str
+    merge: Callable[[Tensor, Tensor], Tensor]
+    """Builds images of the coarse band and unscaled details."""
 
     def __call__(self, target: Tensor) -> Tensor:
         """Build images one level finer; nothing is calculated before.
 
         Args:
-            target: Details ``(N, 3C, H, W)``, true or drawn, scaled as networks see them.
+            target: Details ``(N, 3C, H, W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, true or
+                drawn, scaled as networks see them.
 
         Returns:
-            ``(N, C, 2H, 2W)``, pixels or the coarse band of the level below, as the orthonormal
-            transform gives it: with Haar in [-peak, peak].
+            ``(N, C, 2H, 2W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, pixels or the coarse band
+            of the level below, as the transform gives it: with Haar in [-peak, peak].
         """
-        return synthesis(self.coarse, self.details.inverse(target), self.wavelet)
+        return self.merge(self.coarse, self.details.inverse(target))
 
     @property
     def peak(self) -> int:
-        """The largest magnitude that Haar gives images in [-1, 1] there; other wavelets may pass it."""
+        """The largest magnitude of images in [-1, 1] there, of Haar and Laplacian pyramids; others may pass it."""
         return 2 ** (self.details.level - 1)
 
 
@@ -215,6 +217,22 @@ class Factorization(nn.Module, ABC):
 
     wavelet: str = "haar"
     levels: int = 0
+
+    @property
+    def bands(self) -> str:
+        """The name of the bands that :meth:`split` gives, under which their statistics are kept."""
+        return self.wavelet
+
+    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Halve images once: what is measured at every level before :meth:`fit`.
+
+        Args:
+            image: ``(N, C, H, W)``, pixels or the coarse band of the level below.
+
+        Returns:
+            The coarse band ``(N, C, H/2, W/2)``, and unscaled details.
+        """
+        return analysis(image, self.wavelet)
 
     @abstractmethod
     def target_shapes(self, image: Shape) -> list[Shape]:
@@ -257,6 +275,13 @@ class Factorization(nn.Module, ABC):
         Args:
             statistics: Of the levels 0 (pixels) to :attr:`levels`, over the training set.
         """
+
+    def _analyses(self, image: Tensor) -> "list[_Level]":
+        """Split images, then their coarse band, and so on; the finest level comes first."""
+        found: list[_Level] = []
+        for _ in range(self.levels):
+            found.append(_Level(*self.split(found[-1].coarse if found else image)))
+        return found
 
     def _bands(self) -> list[ScaledBand]:
         return [module for module in self.modules() if isinstance(module, ScaledBand)]
@@ -323,7 +348,7 @@ class Subbands(Factorization):
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:
-        levels = _analyses(image, self.wavelet, self.levels)
+        levels = self._analyses(image)
         bands = [self.coarse(levels[-1].coarse)]
         for level in range(self.levels, 0, -1):
             details = _band(self.details, level)(levels[level - 1].details)
@@ -351,8 +376,107 @@ class Subbands(Factorization):
             _band(self.details, level).fit(statistics[level].details)
 
 
-class Pyramid(Factorization):
+class LevelByLevel(Factorization):
     """A factor for the coarsest band, and one for the details of each level given the band they refine.
+
+    Args:
+        levels: How often the image is halved.
+        wavelet: The wavelet whose coarse bands these are, by PyWavelets' name.
+        scaling: How bands are scaled; standardised per channel unless said otherwise.
+        channels: The channels of the images.
+        detail_channels: The channels of the details of a level.
+
+    Raises:
+        ValueError: If there is no level, or no wavelet of this name.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        wavelet: str,
+        scaling: BandScaling | None,
+        channels: int,
+        detail_channels: int,
+    ) -> None:
+        super().__init__()
+        _check_transform(wavelet, levels)
+        self.levels = levels
+        self.wavelet = wavelet
+        self.channels = channels
+        scaling = scaling or PerChannel()
+        self.coarse = _scaled_bands(scaling, levels, channels)
+        self.details = _scaled_bands(scaling, levels, detail_channels)
+
+    @abstractmethod
+    def given(self, coarse: Tensor) -> Tensor:
+        """Bring a coarse band ``(N, C, H, W)`` to the resolution of the details that refine it."""
+
+    @abstractmethod
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        """Build images, or the coarse band of the level below; with :meth:`given` it undoes :meth:`split`.
+
+        Args:
+            given: The coarse band, as :meth:`given` brings it.
+            details: Unscaled details of the same resolution.
+        """
+
+    @override
+    def target_shapes(self, image: Shape) -> list[Shape]:
+        channels, height, width = image
+        _check_sides(height, width, self.wavelet, self.levels)
+        if channels != self.channels:
+            raise ValueError(
+                f"the {type(self).__name__} is built for channels {self.channels}, but the images have channels "
+                f"{channels}"
+            )
+        return [
+            (channels, height >> self.levels, width >> self.levels),
+            *[self._detail_shape(image, level) for level in range(self.levels, 0, -1)],
+        ]
+
+    @abstractmethod
+    def _detail_shape(self, image: Shape, level: int) -> Shape: ...
+
+    @override
+    def condition_channels(self, image: Shape) -> list[int]:
+        return [0, *[image[0]] * self.levels]
+
+    @override
+    def encode(self, image: Tensor) -> list[Factor]:
+        levels = self._analyses(image)
+        coarsest = _band(self.coarse, self.levels)(levels[-1].coarse)
+        details = [self._details(level, bands) for level, bands in enumerate(levels, start=1)]
+        return [Factor(coarsest, None), *reversed(details)]
+
+    def _details(self, level: int, bands: "_Level") -> Factor:
+        scaled, given = _band(self.details, level), self.given(bands.coarse)
+        return Factor(
+            scaled(bands.details),
+            _band(self.coarse, level)(given),
+            Refinement(given, scaled, self.merge),
+        )
+
+    @override
+    def decode(self, draw: Draw) -> Tensor:
+        coarse = draw(0, None)
+        for index, level in enumerate(range(self.levels, 0, -1), start=1):
+            condition = self.given(coarse)
+            image = self.merge(
+                _band(self.coarse, level).inverse(condition),
+                _band(self.details, level).inverse(draw(index, condition)),
+            )
+            coarse = _band(self.coarse, level - 1)(image) if level > 1 else image
+        return coarse
+
+    @override
+    def fit(self, statistics: list[LevelStatistics]) -> None:
+        for level in range(1, self.levels + 1):
+            _band(self.coarse, level).fit(statistics[level].coarse)
+            _band(self.details, level).fit(statistics[level].details)
+
+
+class Pyramid(LevelByLevel):
+    """A wavelet's pyramid: a level's details are three bands, given the coarse band of their resolution.
 
     Args:
         levels: How often the image is halved.
@@ -371,80 +495,76 @@ class Pyramid(Factorization):
         scaling: BandScaling | None = None,
         channels: int = 3,
     ) -> None:
-        super().__init__()
-        _check_transform(wavelet, levels)
-        self.levels = levels
-        self.wavelet = wavelet
-        scaling = scaling or PerChannel()
-        self.coarse = _scaled_bands(scaling, levels, channels)
-        self.details = _scaled_bands(scaling, levels, DETAIL_BANDS * channels)
+        super().__init__(levels, wavelet, scaling, channels, DETAIL_BANDS * channels)
 
     @override
-    def target_shapes(self, image: Shape) -> list[Shape]:
+    def given(self, coarse: Tensor) -> Tensor:
+        return coarse
+
+    @override
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        return synthesis(given, details, self.wavelet)
+
+    @override
+    def _detail_shape(self, image: Shape, level: int) -> Shape:
         channels, height, width = image
-        _check_sides(height, width, self.wavelet, self.levels)
-        coarsest = (channels, height >> self.levels, width >> self.levels)
-        details = [
-            (DETAIL_BANDS * channels, height >> level, width >> level)
-            for level in range(self.levels, 0, -1)
-        ]
-        return [coarsest, *details]
+        return DETAIL_BANDS * channels, height >> level, width >> level
+
+
+class LaplacianPyramid(LevelByLevel):
+    """A factor for the coarsest image, and one a level for what its enlargement lacks (Burt and Adelson, 1983).
+
+    Images are halved by averages of four pixels, and enlarged bilinearly. A level's factor is the residual of an image
+    to its enlarged coarser image, at the side and with the channels of the image, and its condition is that enlarged
+    image. It is redundant: residuals and coarsest image are together about 4/3 as many numbers as the pixels. The
+    averages of four numbers of a residual follow from its condition, which a model of it has to learn; decoding adds up
+    whatever is drawn.
+
+    Coarse images are kept at twice their averages a level, as Haar's coarse band, which they are: so scalings mean the
+    same here, ``Half`` keeps everything in [-1, 1], and models of the coarsest band can be taken over from a Haar
+    pyramid.
+
+    Args:
+        levels: How often the image is halved.
+        scaling: How bands are scaled; standardised per channel unless said otherwise.
+        channels: The channels of the images.
+
+    Raises:
+        ValueError: If there is no level.
+    """
+
+    def __init__(self, levels: int, scaling: BandScaling | None = None, channels: int = 3) -> None:
+        super().__init__(levels, "haar", scaling, channels, channels)
+
+    @property
+    @override
+    def bands(self) -> str:
+        return "laplacian"
 
     @override
-    def condition_channels(self, image: Shape) -> list[int]:
-        return [0, *[image[0]] * self.levels]
+    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        coarse = 2 * functional.avg_pool2d(image, 2)
+        return coarse, image - self.given(coarse) / 2
 
     @override
-    def encode(self, image: Tensor) -> list[Factor]:
-        details = [
-            self._details(level, bands)
-            for level, bands in enumerate(_analyses(image, self.wavelet, self.levels), start=1)
-        ]
-        coarsest = details[-1].condition
-        assert coarsest is not None
-        return [Factor(coarsest, None), *reversed(details)]
-
-    def _details(self, level: int, bands: "_Level") -> Factor:
-        scaled = _band(self.details, level)
-        return Factor(
-            scaled(bands.details),
-            _band(self.coarse, level)(bands.coarse),
-            Refinement(bands.coarse, scaled, self.wavelet),
-        )
+    def given(self, coarse: Tensor) -> Tensor:
+        return functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
 
     @override
-    def decode(self, draw: Draw) -> Tensor:
-        condition = draw(0, None)
-        for index, level in enumerate(range(self.levels, 0, -1), start=1):
-            coarse, details = _band(self.coarse, level), _band(self.details, level)
-            image = synthesis(
-                coarse.inverse(condition),
-                details.inverse(draw(index, condition)),
-                self.wavelet,
-            )
-            condition = _band(self.coarse, level - 1)(image) if level > 1 else image
-        return condition
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        return given / 2 + details
 
     @override
-    def fit(self, statistics: list[LevelStatistics]) -> None:
-        for level in range(1, self.levels + 1):
-            _band(self.coarse, level).fit(statistics[level].coarse)
-            _band(self.details, level).fit(statistics[level].details)
+    def _detail_shape(self, image: Shape, level: int) -> Shape:
+        channels, height, width = image
+        return channels, height >> (level - 1), width >> (level - 1)
 
 
 class _Level(NamedTuple):
-    """The bands of one level of a wavelet transform."""
+    """The bands of one level of a transform."""
 
     coarse: Tensor
     details: Tensor
-
-
-def _analyses(image: Tensor, wavelet: str, levels: int) -> list[_Level]:
-    """Split images, then their LL, and so on; the finest level comes first."""
-    found: list[_Level] = []
-    for _ in range(levels):
-        found.append(_Level(*analysis(found[-1].coarse if found else image, wavelet)))
-    return found
 
 
 def _scaled_bands(scaling: BandScaling, levels: int, channels: int) -> nn.ModuleList:

@@ -1,6 +1,7 @@
 """Images as pictures that people look at: grey, coloured or in false colours; grids of them, and PNG files."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -110,12 +111,22 @@ def grid(images: Tensor, scale: int = 1, columns: int | None = None, gap: int = 
     return canvas
 
 
-def write_png(path: Path, image: Tensor) -> None:
-    """Write one picture ``(C, H, W)`` uint8 of 1 or 3 channels, under a temporary name first."""
+def write_png(path: Path, image: Tensor, texts: Mapping[str, str] | None = None) -> None:
+    """Write one picture, under a temporary name first.
+
+    Args:
+        path: The file.
+        image: ``(C, H, W)`` uint8 of 1 or 3 channels.
+        texts: What the file is to say beside its pixels, by keyword.
+    """
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     array = image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).numpy()
-    Image.fromarray(array).save(temporary, format="PNG")
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_text(keyword, text)
+    Image.fromarray(array).save(temporary, format="PNG", pnginfo=info)
     temporary.replace(path)

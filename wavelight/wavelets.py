@@ -1,7 +1,7 @@
 """Orthonormal wavelet transforms of images: a fast Haar path, and pytorch-wavelets for every other wavelet."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 DETAIL_BANDS = 3
+
+Split = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Halves images once: ``(N, C, H, W)`` to a coarse band ``(N, C, H/2, W/2)`` and details, of any shape."""
 
 
 class BandOrder(Enum):
@@ -51,7 +54,7 @@ class BandStatistics(NamedTuple):
 
 
 class LevelStatistics(NamedTuple):
-    """Statistics of the coarse band ``(C,)`` and of the detail bands ``(3C,)`` of one level of a pyramid."""
+    """Statistics of one level of a pyramid: its coarse band ``(C,)``, and its details, ``(3C,)`` of a wavelet."""
 
     coarse: BandStatistics
     details: BandStatistics

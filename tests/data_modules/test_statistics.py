@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ def images():
 
 @pytest.mark.parametrize("wavelet", ["haar", "db2"])
 def test_they_equal_a_direct_computation(images, wavelet):
-    found = measure(images.split(7), 3, wavelet, levels=2)
+    found = measure(images.split(7), 3, partial(analysis, wavelet=wavelet), levels=2)
 
     bands = [(images, images.new_zeros(40, 0, 16, 16))]
     bands.append(analysis(images, wavelet))
@@ -34,16 +36,16 @@ def test_they_equal_a_direct_computation(images, wavelet):
 def test_a_small_deviation_beside_a_large_mean_keeps_its_digits():
     images = 1e6 + torch.randn(64, 1, 8, 8, dtype=torch.float64)
 
-    found = measure(images.split(5), 1, "haar", 0)[0].coarse
+    found = measure(images.split(5), 1, analysis, 0)[0].coarse
 
     assert torch.allclose(found.std.double(), images.std(correction=0).reshape(1), rtol=1e-6)
 
 
 def test_parts_measured_apart_are_merged(images):
-    whole, first, second = (BandMoments(3, "haar", 1) for _ in range(3))
-    whole.update(images)
-    first.update(images[:13])
-    second.update(images[13:])
+    whole, first, second = (BandMoments(3, 1) for _ in range(3))
+    whole.update(images, analysis)
+    first.update(images[:13], analysis)
+    second.update(images[13:], analysis)
     first.merge(second)
 
     for mine, theirs in zip(
@@ -77,6 +79,22 @@ def test_they_are_measured_once_and_kept(tmp_path, monkeypatch):
         module(Numbered(), cache_dir=tmp_path, held_out=2).band_statistics("haar", 2)
 
 
+def test_bands_that_are_no_wavelet_s_are_measured_and_kept_under_their_own_name(tmp_path):
+    data = module(Numbered(), cache_dir=tmp_path)
+    wavelet = data.band_statistics("haar", 1)
+
+    def split(image):
+        return image[..., ::2, ::2], image
+
+    (_, found) = data.band_statistics("every second pixel", 1, split)
+
+    images = torch.cat([batch["image"] for batch in data.reference_dataloader()])
+    assert torch.allclose(found.details.mean, images.mean((0, 2, 3)))
+    assert torch.allclose(found.coarse.mean, images[..., ::2, ::2].mean((0, 2, 3)))
+    for mine, theirs in zip(wavelet, data.band_statistics("haar", 1), strict=True):
+        assert torch.equal(mine.coarse.mean, theirs.coarse.mean)
+
+
 def test_they_are_in_the_units_of_a_batch(tmp_path):
     (pixels,) = module(Physical(), cache_dir=tmp_path).band_statistics("haar", 0)
 
@@ -99,7 +117,7 @@ def measure_share(rank, folder, images):
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
     statistics.save(folder / f"{rank}.safetensors", statistics.load(folder / "none") or [])
-    found = measure([images[:13], images[13:]][rank].split(5), 3, "haar", 1)
+    found = measure([images[:13], images[13:]][rank].split(5), 3, analysis, 1)
     torch.save(found, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -110,7 +128,7 @@ def test_two_processes_measure_what_one_does(images, tmp_path):
         measure_share, (tmp_path, images), nprocs=2, start_method="fork"
     )
 
-    whole = measure([images], 3, "haar", 1)
+    whole = measure([images], 3, analysis, 1)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
         for level, expected in zip(found, whole, strict=True):

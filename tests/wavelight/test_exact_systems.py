@@ -138,7 +138,7 @@ def test_networks_predict_the_noise_of_a_dense_gaussian(dtype):
     covariance = torch.fft.ifft2(
         torch.fft.fft2(pixels) * torch.from_numpy(power_law(8, 2.0))
     ).real.reshape(64, 64)
-    details, coarse = (part.flatten(1) for part in system.factorization.encode(pixels)[1])
+    details, coarse = (part.flatten(1) for part in system.factorization.encode(pixels)[1][:2])
     cross = details.T @ covariance @ coarse
     prior = coarse.T @ covariance @ coarse
     regression = cross @ torch.linalg.inv(prior)

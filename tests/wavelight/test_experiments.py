@@ -1,6 +1,6 @@
 """Every experiment in the folder parses, is as published, trains a batch at its own size, and says what it needs."""
 
-from itertools import combinations
+from itertools import combinations, cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import yaml
 
 from wavelight.__main__ import main
 from wavelight.cli import CLI
+from wavelight.cost import cost
 from wavelight.wavelets import BandOrder
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").glob("*.yaml"))
@@ -38,6 +39,9 @@ ON_FILES = [path for path in EXPERIMENTS if path not in ON_CPU]
 PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN")]
 """Those of the WaveDiff paper."""
 OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
+HYBRIDS = [path for path in EXPERIMENTS if system_of(path) == "Hybrid"]
+PUBLISHED_HYBRID = "celeba128_hybrid_published"
+OUR_HYBRIDS = [path for path in HYBRIDS if path.stem != PUBLISHED_HYBRID]
 
 
 def every(paths):
@@ -48,6 +52,8 @@ every_experiment = every(EXPERIMENTS)
 every_on_files = every(ON_FILES)
 every_published = every(PUBLISHED)
 every_of_scores = every(OF_SCORES)
+every_hybrid = every(HYBRIDS)
+every_hybrid_of_ours = every(OUR_HYBRIDS)
 
 
 class Networks(NamedTuple):
@@ -81,6 +87,13 @@ class ScoreNetwork(NamedTuple):
     multipliers: list[int]
     parameters: int
     steps: int
+
+
+class DetailNetworks(NamedTuple):
+    """How many parameters the two networks of a level's GAN have."""
+
+    generator: int
+    discriminator: int
 
 
 class Run(NamedTuple):
@@ -194,6 +207,37 @@ SCORE_NETWORKS = {
 }
 SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
 
+# specs/hybrid.md, B3, for the one as published, which has one for all levels; the coarsest level's come first.
+DETAIL_NETWORKS = {
+    "celeba128_hybrid_published": [DetailNetworks(36_470_636, 42_632_257)],
+    "celeba128_hybrid": [
+        DetailNetworks(32_925_705, 18_874_945),
+        DetailNetworks(33_921_033, 19_022_497),
+    ],
+    "cifar10_hybrid": [
+        DetailNetworks(17_283_081, 12_638_593),
+        DetailNetworks(20_822_025, 13_118_017),
+    ],
+    "church_hybrid": [
+        DetailNetworks(32_925_705, 18_874_945),
+        DetailNetworks(33_921_033, 19_022_497),
+        DetailNetworks(34_225_161, 19_073_233),
+    ],
+    "cifar10_small_hybrid": [
+        DetailNetworks(1_278_372, 57_969),
+        DetailNetworks(1_278_372, 97_137),
+    ],
+    "demo_hybrid": [DetailNetworks(1_278_372, 57_969), DetailNetworks(1_278_372, 97_137)],
+}
+# The WSGM whose score model of the coarsest band each of ours has.
+RIVALS = {
+    "celeba128_hybrid": "celeba128_wsgm_edm",
+    "cifar10_hybrid": "cifar10_wsgm",
+    "church_hybrid": "church_wsgm",
+    "cifar10_small_hybrid": "cifar10_small_wsgm",
+    "demo_hybrid": "demo_wsgm",
+}
+
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
@@ -228,6 +272,13 @@ def score_models(path):
     return [model["init_args"] for model in models]
 
 
+def detail_gans(path):
+    """The arguments of a hybrid's models of the details, the coarsest level's first."""
+    models = read(path)["model"]["init_args"]["details"]
+    assert {model["class_path"] for model in models} == {"wavelight.models.DetailGAN"}
+    return [model["init_args"] for model in models]
+
+
 def built(path):
     """The system that the command line makes of an experiment, with shapes and no numbers."""
     here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
@@ -254,7 +305,7 @@ def test_configuration_is_ordered_and_visible(path):
     assert config["trainer"]["default_root_dir"] == f"runs/{path.stem}"
 
 
-@every([path for path in EXPERIMENTS if path not in OF_SCORES])
+@every([path for path in EXPERIMENTS if path not in OF_SCORES + HYBRIDS])
 def test_schedule_ends_with_the_run(path):
     config = read(path)
     length = config["model"]["init_args"]["scheduler"]["init_args"]["T_max"]
@@ -266,6 +317,7 @@ def test_facts_and_experiments_are_of_the_same_names():
     assert names == set(NETWORKS) == set(RUNS)
     assert {data_set(path) for path in PUBLISHED} == set(TRAINING)
     assert {path.stem for path in OF_SCORES} == set(SCORE_NETWORKS)
+    assert {path.stem for path in HYBRIDS} == set(DETAIL_NETWORKS) == {*RIVALS, PUBLISHED_HYBRID}
 
 
 @every_published
@@ -368,7 +420,7 @@ def test_rivals_differ_in_nothing_but_the_recipe(one, other):
         watching = callbacks(config)
         for recipe in ("Acceleration", "ExponentialMovingAverage"):
             watching.pop(recipe, None)
-        data = config["data"] | {"batch_size": "its own"}
+        data = config["data"] | {"batch_size": "its own", "flip": "its own"}
         return (
             config["seed_everything"],
             config["trainer"]["check_val_every_n_epoch"],
@@ -510,17 +562,170 @@ def test_the_modern_variant_has_the_networks_of_the_published_one(name):
     assert one == other
 
 
+@every_hybrid
+def test_detail_networks_are_of_the_sizes_that_are_told(path):
+    facts, system = DETAIL_NETWORKS[path.stem], built(path)
+    _, *models = system.models
+    found = [DetailNetworks(size(model.generator), size(model.discriminator)) for model in models]
+    assert found == facts
+    for options in detail_gans(path):
+        generator = options["generator"]["init_args"]
+        # Details are three bands of each colour, given one band of it; what is judged is an image.
+        names = ("channels", "condition_channels", "noise_channels")
+        assert [generator[name] for name in names] == [9, 3, 3]
+        assert options["discriminator"]["init_args"]["channels"] == 3
+
+
+def test_the_hybrid_is_trained_as_published():
+    """specs/hybrid.md, B3 and B4; the first comment says what is not as published."""
+    (path,) = (path for path in HYBRIDS if path.stem == PUBLISHED_HYBRID)
+    (wsgm,) = (path for path in OF_SCORES if path.stem == "celeba128_wsgm")
+    config = read(path)
+    trainer, data, parts = config["trainer"], config["data"], config["model"]["init_args"]
+    assert (trainer["precision"], trainer["max_epochs"]) == ("32-true", 100)
+    assert trainer["limit_train_batches"] == 27_000 // data["batch_size"]
+    assert "Acceleration" not in callbacks(config)
+    # Of the score model; that of the details has none as published.
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": 0.9999}
+    assert (data["image_size"], data["batch_size"], data["flip"]) == (128, 128, False)
+    assert parts.keys() == {"levels", "wavelet", "scaling", "coarse", "details"}
+    assert (parts["levels"], parts["wavelet"]) == (2, "haar")
+    assert parts["scaling"] == "wavelight.factorizations.Half"
+    coarse = parts["coarse"]["init_args"]
+    assert coarse["network"] == score_models(wsgm)[0]["network"]
+    assert coarse["optimizer"] == {
+        "class_path": "torch.optim.Adam",
+        "init_args": {"lr": 1e-4, "betas": [0.9, 0.999], "fused": True},
+    }
+    assert coarse["parameterization"] == {
+        "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+        "init_args": {"time_scale": 1000},
+    }
+    assert coarse["steps"] == 1000
+    (options,) = detail_gans(path)
+    optimizers = [options.pop(f"{player}_optimizer") for player in ("generator", "discriminator")]
+    assert [optimizer["init_args"]["lr"] for optimizer in optimizers] == [1e-4, 1e-5]
+    for optimizer in optimizers:
+        assert optimizer["class_path"] == "torch.optim.AdamW"
+        assert optimizer["init_args"]["betas"] == [0.9, 0.999]
+    assert options == {
+        "generator": {
+            "class_path": "wavelight.networks.AttentionGateUNet",
+            "init_args": {
+                "channels": 9,
+                "width": 64,
+                "condition_channels": 3,
+                "noise_channels": 3,
+                "pools": 4,
+                "bounded": True,
+            },
+        },
+        "discriminator": {
+            "class_path": "wavelight.networks.ResidualDiscriminator",
+            "init_args": {"channels": 3, "width": 64, "blocks": 5, "condition_channels": 0},
+        },
+        "game": "wavelight.losses.BoundedCritic",
+        "adversarial_weight": 0.1,
+        "mse_weight": 20,
+        "ssim_weight": 0.5,
+        "discriminator_every": 4,
+    }
+
+
+@every_hybrid_of_ours
+def test_hybrids_differ_from_their_rival_in_their_details_alone(path):
+    """And cifar10_small_hybrid in its length, too, for it has the same time."""
+
+    def rest(path):
+        config = read(path)
+        for called in ("default_root_dir", "logger+"):
+            config["trainer"].pop(called, None)
+        if path.stem.startswith("cifar10_small"):
+            for length in ("max_epochs", "check_val_every_n_epoch"):
+                del config["trainer"][length]
+        parts = config["model"]["init_args"]
+        levels = parts.pop("levels", len(parts["details"]))
+        del config["model"]["class_path"], parts["details"]
+        return config, levels
+
+    (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
+    assert rest(path) == rest(rival)
+
+
+@every_hybrid_of_ours
+def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
+    """A tanh, a judge that is not told the condition, no penalty of gradients, noise that is not worth its while."""
+    config = read(path)
+    gans = detail_gans(path)
+    assert len(gans) == config["model"]["init_args"]["levels"]
+    assert config["model"]["init_args"]["scaling"] == "wavelight.factorizations.PerChannel"
+    assert "ExponentialMovingAverage" in callbacks(config)
+    for options in gans:
+        generator, game = options["generator"], options["game"]
+        if generator["class_path"] == "wavelight.networks.AttentionGateUNet":
+            assert not generator["init_args"]["bounded"]
+        assert options["discriminator"]["init_args"]["condition_channels"] == 3
+        assert all(number > 0 for number in game["init_args"].values())
+        assert options["adversarial_weight"] >= options["mse_weight"]
+        assert options["discriminator_every"] == 1
+
+
+@every([path for path in OUR_HYBRIDS if path in ON_FILES])
+def test_the_fast_path_of_hybrids_is_taken(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert next(iter(callbacks(config))) == "Acceleration"
+    for options in detail_gans(path):
+        for player in ("generator", "discriminator"):
+            assert options[f"{player}_optimizer"]["init_args"]["fused"]
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@pytest.mark.slow
+@every_hybrid_of_ours
+def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
+    """At most; and the first comment tells how much."""
+
+    def of(path):
+        coarse, *details = (network.multiply_adds for network in cost(built(path)))
+        return coarse, sum(details)
+
+    (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
+    (coarse, details), (of_rival, details_of_rival) = of(path), of(rival)
+    assert coarse == of_rival
+    assert details < details_of_rival / 10
+    unit, name = (1e9, "billion") if path in ON_FILES else (1e6, "million")
+    told = first_comment(path)
+    base, *others = (f"{number / unit:.3g}" for number in (coarse, details, details_of_rival))
+    if details_of_rival / unit > 1000:
+        others[-1] = f"{details_of_rival / unit:.0f}"
+    assert f"{base} {name} multiply-adds of the coarsest band" in told
+    assert f"{others[0]} of the details" in told
+    assert f"WSGM's details take {others[1]}." in told
+
+
 SMALL = 2048
 """Largest sum, over the networks that draw, of side times width at which a batch takes no more than a second or two."""
 
 
 def is_small(path):
+    config = read(path)
+    parts = config["model"]["init_args"]
     if path in OF_SCORES:
         networks = [options["network"] for options in score_models(path)]
+    elif path in HYBRIDS:
+        networks = [parts["coarse"]["init_args"]["network"]]
     else:
-        networks = [read(path)["model"]["init_args"]["generator"]]
+        networks = [parts["generator"]]
     sizes = [network["init_args"] for network in networks]
-    return sum(given["resolution"] * given["width"] for given in sizes) <= SMALL
+    total = sum(given["resolution"] * given["width"] for given in sizes)
+    if path in HYBRIDS:
+        # Generators of details are not told their resolution.
+        levels = range(parts["levels"], 0, -1)
+        for level, options in zip(levels, cycle(detail_gans(path)), strict=False):
+            width = options["generator"]["init_args"]["width"]
+            total += width * (config["data"]["image_size"] >> level)
+    return total <= SMALL
 
 
 @pytest.mark.parametrize(

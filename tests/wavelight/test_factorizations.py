@@ -3,6 +3,8 @@ import torch
 
 from wavelight.factorizations import (
     Half,
+    LaplacianPyramid,
+    LevelByLevel,
     Peak,
     PerChannel,
     Pixels,
@@ -13,18 +15,25 @@ from wavelight.factorizations import (
 )
 from wavelight.wavelets import BandOrder, BandStatistics, LevelStatistics, analysis
 
+LAPLACIANS = [
+    LaplacianPyramid(1),
+    LaplacianPyramid(3, Scalar()),
+    LaplacianPyramid(2, Half()),
+    LaplacianPyramid(2, Peak()),
+]
+
 
 def images():
     return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def statistics(levels, wavelet):
+def statistics(levels, split):
     """Measure the bands of the images above."""
     coarse, found = images(), []
     for level in range(levels + 1):
         details = coarse  # pixels have none; anything does
         if level:
-            coarse, details = analysis(coarse, wavelet)
+            coarse, details = split(coarse)
         found.append(LevelStatistics(measure(coarse), measure(details)))
     return found
 
@@ -49,13 +58,14 @@ FACTORIZATIONS = [
     Pyramid(2, "db2"),
     Pyramid(2, scaling=Half()),
     Pyramid(2, scaling=Unscaled()),
+    *LAPLACIANS,
 ]
 
 
 @pytest.fixture(params=FACTORIZATIONS, ids=lambda f: f"{type(f).__name__}-{f.wavelet}-{f.levels}")
 def factorization(request):
     found = request.param
-    found.fit(statistics(found.levels, found.wavelet))
+    found.fit(statistics(found.levels, found.split))
     return found
 
 
@@ -76,9 +86,9 @@ def test_decoding_the_encoded_targets_gives_the_images(factorization):
             torch.testing.assert_close(conditions[index], factor.condition, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("pyramid", [f for f in FACTORIZATIONS if isinstance(f, Pyramid)])
+@pytest.mark.parametrize("pyramid", [f for f in FACTORIZATIONS if isinstance(f, LevelByLevel)])
 def test_true_details_complete_the_images_one_level_finer(pyramid):
-    pyramid.fit(statistics(pyramid.levels, pyramid.wavelet))
+    pyramid.fit(statistics(pyramid.levels, pyramid.split))
     finer = [images()]
     while len(finer) < pyramid.levels:
         finer.append(analysis(finer[-1], pyramid.wavelet)[0])
@@ -92,8 +102,9 @@ def test_true_details_complete_the_images_one_level_finer(pyramid):
         assert torch.equal(part.condition, factor.condition[1:3])
 
 
-def test_the_peak_is_what_white_images_reach():
-    _, *details = Pyramid(3, scaling=Unscaled()).encode(torch.ones(1, 3, 32, 32))
+@pytest.mark.parametrize("kind", [Pyramid, LaplacianPyramid])
+def test_the_peak_is_what_white_images_reach(kind):
+    _, *details = kind(3, scaling=Unscaled()).encode(torch.ones(1, 3, 32, 32))
     for factor, peak in zip(details, (4, 2, 1), strict=True):
         assert factor.finer.peak == peak
         torch.testing.assert_close(
@@ -104,11 +115,13 @@ def test_the_peak_is_what_white_images_reach():
 def test_target_shapes_are_told_without_images(factorization):
     factors = factorization.encode(images())
     assert factorization.target_shapes((3, 32, 32)) == [tuple(f.target.shape[1:]) for f in factors]
+    conditions = [0 if f.condition is None else f.condition.shape[1] for f in factors]
+    assert factorization.condition_channels((3, 32, 32)) == conditions
 
 
 def test_a_checkpoint_keeps_the_scaling():
     measured, fresh = Pyramid(2, "db2"), Pyramid(2, "db2")
-    measured.fit(statistics(2, "db2"))
+    measured.fit(statistics(2, measured.split))
     fresh.load_state_dict(measured.state_dict())
     for one, two in zip(measured.encode(images()), fresh.encode(images()), strict=True):
         assert torch.equal(one.target, two.target)
@@ -118,8 +131,9 @@ def test_half_keeps_images_in_range():
     extremes = images().sign()
     for levels in (1, 2, 3):
         assert Subbands(levels=levels).encode(extremes)[0].target.abs().max() <= 1
-    for factor in Pyramid(3, scaling=Half()).encode(extremes):
-        assert factor.target.abs().max() <= 1
+    for pyramid in (Pyramid(3, scaling=Half()), LaplacianPyramid(3, Half())):
+        for factor in pyramid.encode(extremes):
+            assert factor.target.abs().max() <= 1
 
 
 def test_subbands_are_half_the_orthonormal_bands_ll_first():
@@ -160,7 +174,7 @@ def test_wavecnet_order_exchanges_the_mixed_bands():
 
 def test_per_channel_scaling_standardises():
     pyramid = Pyramid(2)
-    pyramid.fit(statistics(2, "haar"))
+    pyramid.fit(statistics(2, pyramid.split))
     for factor in pyramid.encode(images()):
         values = factor.target.transpose(0, 1).flatten(1)
         assert values.mean(1).abs().max() < 1e-5
@@ -169,7 +183,7 @@ def test_per_channel_scaling_standardises():
 
 def test_scalar_scaling_gives_unit_power_and_keeps_zero():
     pyramid = Pyramid(1, scaling=Scalar())
-    pyramid.fit(statistics(1, "haar"))
+    pyramid.fit(statistics(1, pyramid.split))
     for factor in pyramid.encode(images()):
         assert abs(factor.target.square().mean() - 1) < 1e-3
     assert (pyramid.encode(torch.zeros(1, 3, 8, 8))[1].target == 0).all()
@@ -178,7 +192,7 @@ def test_scalar_scaling_gives_unit_power_and_keeps_zero():
 @pytest.mark.parametrize("wavelet", ["haar", "db2", "bior4.4"])
 def test_peak_brings_what_was_measured_just_into_range(wavelet):
     subbands = Subbands(wavelet, scaling=Peak(), levels=2)
-    subbands.fit(statistics(2, wavelet))
+    subbands.fit(statistics(2, subbands.split))
     peaks = subbands.encode(images())[0].target.abs().amax((0, 2, 3))
     torch.testing.assert_close(peaks[:12], torch.ones(12))
     # A band of level 1 has its peak in one of the four channels that hold its pixels.
@@ -229,3 +243,35 @@ def test_transforms_that_make_no_sense_are_refused(kind):
     short.target_shapes((3, 32, 32))
     with pytest.raises(ValueError, match=r"a side of 4 for level 3, but wavelet 'db4' has 8 taps"):
         short.target_shapes((3, 16, 16))
+
+
+def test_a_laplacian_pyramid_by_hand():
+    """A line of four pixels, twice: averages 1 and 5 are enlarged to 1, 2, 4, 5 (weights 3/4 and 1/4; ends repeat)."""
+    pyramid = LaplacianPyramid(1, Unscaled(), channels=1)
+    coarsest, residual = pyramid.encode(torch.tensor([0.0, 2.0, 3.0, 7.0]).expand(1, 1, 2, 4))
+    assert coarsest.target.tolist() == [[[[2.0, 10.0]]]]
+    assert (residual.condition / 2)[0, 0, 0].tolist() == [1.0, 2.0, 4.0, 5.0]
+    assert residual.target[0, 0, 0].tolist() == [-1.0, 0.0, -1.0, 2.0]
+
+
+def test_a_laplacian_pyramid_has_the_coarse_bands_of_haar_and_a_third_more_numbers():
+    laplacian, haar = (
+        kind(2, scaling=Half()).encode(images()) for kind in (LaplacianPyramid, Pyramid)
+    )
+    torch.testing.assert_close(laplacian[0].target, haar[0].target)
+    assert sum(f.target.numel() for f in laplacian) == 21 / 16 * images().numel()
+    # The averages of a residual are those of the condition's error, and so nothing new.
+    fine = laplacian[-1]
+    condition = torch.nn.functional.avg_pool2d(fine.condition, 2)
+    coarse = analysis(images())[0] / 2
+    torch.testing.assert_close(
+        2 * torch.nn.functional.avg_pool2d(fine.target, 2), coarse - condition, atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("kind", [Pyramid, LaplacianPyramid])
+def test_images_of_other_channels_are_refused(kind):
+    with pytest.raises(
+        ValueError, match=f"{kind.__name__} is built for channels 3, but the images have channels 1"
+    ):
+        kind(1).target_shapes((1, 8, 8))

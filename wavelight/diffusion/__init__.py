@@ -5,6 +5,7 @@ from wavelight.diffusion.processes import (
     LinearVariancePreserving,
     OrnsteinUhlenbeck,
     Process,
+    RectifiedFlow,
     VarianceExploding,
 )
 from wavelight.diffusion.samplers import (
@@ -32,6 +33,7 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "Process",
     "Quadratic",
+    "RectifiedFlow",
     "Sampler",
     "Schedule",
     "Uniform",

@@ -82,6 +82,29 @@ class Velocity(Parameterization):
         return process.alpha(t) * noise - process.sigma(t) * x0
 
 
+class FlowVelocity(Parameterization):
+    """The network predicts noise - x_0, the speed along the straight path (Lipman et al., 2023, equation 23).
+
+    It is meant for ``RectifiedFlow``, where x_0 is about x_t - t F, and holds for every process.
+
+    Args:
+        time_scale: What times are multiplied by before the network is told them.
+    """
+
+    def __init__(self, time_scale: float = 1000.0) -> None:
+        self.time_scale = time_scale
+
+    @override
+    def mixture(self, process: Process, t: Tensor) -> Mixture:
+        alpha, sigma = process.alpha(t), process.sigma(t)
+        total = alpha + sigma
+        return Mixture(1 / total, -sigma / total, torch.ones_like(t), self.time_scale * t)
+
+    @override
+    def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return noise - x0
+
+
 class Preconditioned(Parameterization):
     """The network reads and predicts numbers of variance 1 at every noise level (EDM: Karras et al., 2022, table 1).
 

@@ -29,7 +29,7 @@ class Process(ABC):
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
-        """Return what is left of the image at ``t``, above 0 and at most 1."""
+        """Return what is left of the image at ``t``: at most 1, and 0 only at the end, if at all."""
 
     @abstractmethod
     def sigma(self, t: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Process(ABC):
 
     @abstractmethod
     def drift(self, t: Tensor) -> Tensor:
-        """Return d log alpha / dt, at most 0."""
+        """Return d log alpha / dt, at most 0; minus infinity where alpha is 0."""
 
     @abstractmethod
     def diffusion(self, t: Tensor) -> Tensor:
@@ -48,7 +48,10 @@ class Process(ABC):
         """Return the time at which sigma / alpha is ``ratio``; the inverse of `ratio`."""
 
     def ratio(self, t: Tensor) -> Tensor:
-        """Return sigma / alpha at ``t``: the noise level of EDM (Karras et al., 2022), which sees x_t / alpha."""
+        """Return sigma / alpha at ``t``: the noise level of EDM (Karras et al., 2022), which sees x_t / alpha.
+
+        It is infinite where nothing is left of the image.
+        """
         return self.sigma(t) / self.alpha(t)
 
     def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -183,6 +186,41 @@ class VarianceExploding(Process):
     @override
     def time_of(self, ratio: Tensor) -> Tensor:
         return ratio
+
+
+class RectifiedFlow(Process):
+    """The straight path x_t = (1 - t) x_0 + t noise, over times 0 to 1 (Liu et al., 2022; Lipman et al., 2023).
+
+    With ``FlowVelocity`` a score model of it is flow matching, and with the sampler ``ddim`` and the schedule
+    ``Uniform`` it draws by Euler's method. At time 1 nothing is left of the image: noise alone is where sampling
+    starts, and not only nearly so. ``FlowVelocity`` is finite there; what divides by alpha is not and is refused, such
+    as ``Epsilon``, ``Preconditioned`` and the sampler ``euler_maruyama``: these need a schedule that starts below 1,
+    ``Karras``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 1.0)
+
+    @override
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    @override
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+    @override
+    def drift(self, t: Tensor) -> Tensor:
+        return -1 / (1 - t)
+
+    @override
+    def diffusion(self, t: Tensor) -> Tensor:
+        return 2 * t / (1 - t)
+
+    @override
+    def time_of(self, ratio: Tensor) -> Tensor:
+        # ratio / (1 + ratio) has no value at infinity.
+        return 1 / (1 + 1 / ratio)
 
 
 def over_pixels(values: Tensor, x: Tensor) -> Tensor:

@@ -55,7 +55,15 @@ def euler_maruyama(
 
     With the Ornstein-Uhlenbeck process a step is x + delta (x + 2 score) + sqrt(2 delta) noise. Every step draws noise,
     the last, too. One evaluation a step. For the arguments, see this module's docstring.
+
+    Raises:
+        ValueError: If nothing is left of the image at the first time, where the equation has no finite terms.
     """
+    if process.alpha(times[0]) == 0:
+        raise ValueError(
+            "the reverse equation cannot start where nothing is left of the image: take another sampler, or a schedule "
+            "that starts before, such as Karras"
+        )
     delta = times[:-1] - times[1:]
     here = times[:-1]
     alpha, sigma = process.alpha(here), process.sigma(here)
@@ -106,7 +114,8 @@ def dpm_solver_2m(
     """DPM-Solver++(2M): extrapolate from the last two denoised images (Lu et al., 2022, DPM-Solver++, algorithm 2).
 
     The first step, which has one image only, and the last, which at noise 0 is infinitely long in log ratio, are of the
-    first order. Deterministic; one evaluation a step. For the arguments, see this module's docstring.
+    first order; so is the second where the first starts from noise alone. Deterministic; one evaluation a step. For the
+    arguments, see this module's docstring.
     """
     alpha, sigma = process.alpha(times), process.sigma(times)
     of_xt = sigma[1:] / sigma[:-1]
@@ -129,25 +138,27 @@ def dpm_solver_2m(
 def heun(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw) -> Tensor:
     """Solve the probability-flow equation by Heun's method (EDM: Karras et al., 2022, algorithm 1).
 
-    It works on x_t / alpha, whose noise level is sigma / alpha. Deterministic; two evaluations a step and one in the
-    last, which is Euler's. For the arguments, see this module's docstring.
+    It works on x_t / alpha, whose noise level is sigma / alpha; where that is infinite, at a start from noise alone,
+    the first step is Heun's on the straight path. Deterministic; two evaluations a step and one in the last, which is
+    Euler's. For the arguments, see this module's docstring.
 
     Raises:
         ValueError: If the last time has noise left.
     """
     _check_end(process, times)
+    times, x = _out_of_noise(denoise, process, times, x)
     levels = _levels(process, times, x)
-    x = x / levels[0].alpha
+    x = x / levels[0].scale
     for here, there in pairwise(levels):
         x = _heun_step(denoise, x, here, there, last=there is levels[-1])
-    return x * levels[-1].alpha
+    return x * levels[-1].scale
 
 
 class HeunWithChurn:
     """`heun` with fresh noise before each step (EDM: Karras et al., 2022, algorithm 2).
 
-    The noise takes a step back in time, at the first levels possibly beyond the process's end. Calling it is sampling:
-    see this module's docstring for the arguments.
+    The noise takes a step back in time, at the first levels possibly beyond the process's end; a start from noise alone
+    gets none. Calling it is sampling: see this module's docstring for the arguments.
 
     Args:
         churn: The amount of noise over all steps, S_churn; 40 for ImageNet in the paper, 0 for none.
@@ -183,28 +194,35 @@ class HeunWithChurn:
     ) -> Tensor:
         """Sample; see this module's docstring for the arguments."""
         _check_end(process, times)
-        levels = _levels(process, times, x)
-        ratio = process.ratio(times[:-1])
         # The bound keeps the fresh noise from passing what the image has already.
         gamma = min(self.churn / (len(times) - 1), math.sqrt(2) - 1)
+        times, x = _out_of_noise(denoise, process, times, x)
+        levels = _levels(process, times, x)
+        ratio = process.ratio(times[:-1])
         raised = torch.where(
             (ratio >= self.smallest) & (ratio <= self.largest), (1 + gamma) * ratio, ratio
         )
         fresh = self.noise_scale * (raised**2 - ratio**2).sqrt()
         starts = _levels(process, process.time_of(raised), x)
-        x = x / levels[0].alpha
+        x = x / levels[0].scale
         for k, (here, there) in enumerate(zip(starts, levels[1:], strict=True)):
             x = x + fresh[k] * noise()
             x = _heun_step(denoise, x, here, there, last=there is levels[-1])
-        return x * levels[-1].alpha
+        return x * levels[-1].scale
 
 
 class _Level(NamedTuple):
-    """A time as EDM sees it: the denoiser's ``(N,)`` times, and 0-dim alpha and sigma / alpha."""
+    """A time, and coordinates in which y = x_t / scale has d y / d noise = (y - x_0) / noise.
+
+    EDM's are scale = alpha and noise = sigma / alpha (its equations 1 and 3), those of the straight path scale =
+    alpha + sigma and noise = sigma / (alpha + sigma).
+    """
 
     t: Tensor
-    alpha: Tensor
-    ratio: Tensor
+    """The denoiser's ``(N,)`` times; the others are 0-dim."""
+
+    scale: Tensor
+    noise: Tensor
 
 
 def _levels(process: Process, times: Tensor, x: Tensor) -> list[_Level]:
@@ -212,8 +230,25 @@ def _levels(process: Process, times: Tensor, x: Tensor) -> list[_Level]:
     return [_Level(*level) for level in each]
 
 
+def _straight_levels(process: Process, times: Tensor, x: Tensor) -> list[_Level]:
+    total = process.alpha(times) + process.sigma(times)
+    each = zip(_batches(times, x), total, process.sigma(times) / total, strict=True)
+    return [_Level(*level) for level in each]
+
+
+def _out_of_noise(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Take the first step on the straight path where nothing is left of the image; return the other times, and x."""
+    if process.alpha(times[0]) != 0:
+        return times, x
+    here, there = _straight_levels(process, times[:2], x)
+    x = _heun_step(denoise, x / here.scale, here, there, last=len(times) == 2) * there.scale
+    return times[1:], x
+
+
 def _heun_step(denoise: Denoiser, x: Tensor, here: _Level, there: _Level, last: bool) -> Tensor:
-    length = there.ratio - here.ratio
+    length = there.noise - here.noise
     slope = _slope(denoise, x, here)
     euler = x + length * slope
     if last:
@@ -222,8 +257,8 @@ def _heun_step(denoise: Denoiser, x: Tensor, here: _Level, there: _Level, last: 
 
 
 def _slope(denoise: Denoiser, x: Tensor, level: _Level) -> Tensor:
-    """Return d (x_t / alpha) / d ratio along the probability flow (EDM, equations 1 and 3)."""
-    return (x - denoise(level.alpha * x, level.t)) / level.ratio
+    """Return the slope of x_t / scale along the probability flow (EDM, equations 1 and 3)."""
+    return (x - denoise(level.scale * x, level.t)) / level.noise
 
 
 def _batches(times: Tensor, x: Tensor) -> Tensor:

@@ -50,9 +50,12 @@ class QuadraticTimes(TrainingTimes):
 class LogNormalRatios(TrainingTimes):
     """Times whose noise level sigma / alpha has a normal logarithm (EDM: Karras et al., 2022, table 1).
 
+    With ``RectifiedFlow``, whose noise level is t / (1 - t), times are logit-normal (Esser et al.,
+    2024, equation 19): mean 0 and deviation 1 are those of Stable Diffusion 3.
+
     Args:
         mean: Of the logarithm: -1.2 for pixels of standard deviation 0.5, and -0.5, which is log 2
-            more, for standardised bands.
+            more, for standardised bands; 0 for flow matching.
         deviation: The standard deviation of the logarithm.
     """
 

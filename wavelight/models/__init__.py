@@ -4,6 +4,7 @@ from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.models.denoising_gan import DenoisingGAN
 from wavelight.models.detail_gan import DetailGAN
 from wavelight.models.detail_regression import DetailRegression
+from wavelight.models.linear_gaussian import LinearGaussian
 from wavelight.models.score_model import ScoreModel
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "DetailGAN",
     "DetailRegression",
     "GenerativeModel",
+    "LinearGaussian",
     "OptimizerFactory",
     "Player",
     "ScoreModel",

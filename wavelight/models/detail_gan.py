@@ -10,10 +10,9 @@ from wavelight.factorizations import Factor, Shape
 from wavelight.losses import Game
 from wavelight.losses.games import Judge
 from wavelight.models.base import OptimizerFactory, Player
-from wavelight.models.one_shot import GENERATOR, OneShotModel
+from wavelight.models.one_shot import GENERATOR, OneShotModel, completed_side
 from wavelight.networks import DetailDiscriminator, DetailGenerator
 from wavelight.noise import Noise
-from wavelight.wavelets import DETAIL_BANDS
 
 DISCRIMINATOR = "discriminator"
 
@@ -115,8 +114,8 @@ class DetailGAN(OneShotModel):
     @override
     def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
         super().check(shape, condition_channels, bounded)
-        channels, side, _ = shape
-        wanted = {"channels": channels // DETAIL_BANDS, "resolution": 2 * side}
+        side = completed_side(shape, condition_channels)
+        wanted = {"channels": condition_channels, "resolution": side}
         if self.discriminator.condition_channels:
             wanted["condition_channels"] = condition_channels
         for name, value in wanted.items():
@@ -129,6 +128,6 @@ class DetailGAN(OneShotModel):
 
 
 def _completed(factor: Factor, details: Tensor) -> Tensor:
-    """Return images one level finer, with Haar in the pixels' range of [-1, 1], ``(N, C, 2H, 2W)``."""
+    """Return images one level finer, with Haar in the pixels' range of [-1, 1], as ``factor.finer`` builds them."""
     assert factor.finer is not None
     return factor.finer(details) / factor.finer.peak

@@ -10,6 +10,7 @@ from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.networks import DetailGenerator
 from wavelight.noise import Noise
+from wavelight.wavelets import DETAIL_BANDS
 
 GENERATOR = "generator"
 
@@ -55,7 +56,7 @@ class OneShotModel(GenerativeModel):
 
         Args:
             factor: True details, and how they complete images.
-            drawn: ``(N, 3C, H, W)`` float32.
+            drawn: Of the shape of the true ones, float32.
         """
         assert factor.finer is not None
         predicted, true = factor.finer(drawn), factor.finer(factor.target)
@@ -98,8 +99,19 @@ class OneShotModel(GenerativeModel):
                 "or Peak, or give the generator bounded: false"
             )
         self.generator.check_side(side)
-        if self.ssim_weight > 0 and 2 * side < SMALLEST_SIDE:
+        completed = completed_side(shape, condition_channels)
+        if self.ssim_weight > 0 and completed < SMALLEST_SIDE:
             raise ValueError(
-                f"details of side {side} complete images of side {2 * side}, but SSIM needs {SMALLEST_SIDE}: give "
+                f"details of side {side} complete images of side {completed}, but SSIM needs {SMALLEST_SIDE}: give "
                 "ssim_weight 0, or fewer levels"
             )
+
+
+def completed_side(shape: Shape, condition_channels: int) -> int:
+    """Return the side of the images, of ``condition_channels``, that details of this shape complete.
+
+    Three bands of a wavelet complete images of twice their side; the one residual of a Laplacian pyramid has the side
+    of the images.
+    """
+    channels, side, _ = shape
+    return 2 * side if channels == DETAIL_BANDS * condition_channels else side

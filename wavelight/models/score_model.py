@@ -37,7 +37,8 @@ class ScoreModel(GenerativeModel):
             was seen (Ho et al., 2022, section 4.2); 0 as in WSGM.
 
     Raises:
-        ValueError: If there is no step, or the noise of the condition is negative.
+        ValueError: If there is no step, the noise of the condition is negative, or the network's
+            prediction denoises nothing where the steps begin.
     """
 
     def __init__(
@@ -77,11 +78,19 @@ class ScoreModel(GenerativeModel):
             steps: Of the sampler.
 
         Raises:
-            ValueError: If there is no step.
+            ValueError: If there is no step, or if the network's prediction denoises nothing where the
+                steps begin.
         """
         # Numbers for the sampler, which are needed where networks are built without values, too.
         with torch.device("cpu"):
             self.times = self.schedule(self.process, steps)
+            mixture = self.parameterization.mixture(self.process, self.times[0])
+        if not all(value.isfinite() for value in mixture):
+            raise ValueError(
+                f"{type(self.parameterization).__name__} has no finite denoiser at time {self.times[0]:g} of "
+                f"{type(self.process).__name__}, where nothing is left of the image: take FlowVelocity, or a schedule "
+                "that starts before, such as Karras"
+            )
 
     @property
     def steps(self) -> int:

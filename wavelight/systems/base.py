@@ -166,8 +166,8 @@ class ImageGenerator(L.LightningModule):
             measured = not any(name.startswith("factorization.") for name in missing)
         if self.factorization.needs_statistics() and not measured:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
-            wavelet, levels = self.factorization.wavelet, self.factorization.levels
-            self.factorization.fit(data.band_statistics(wavelet, levels))
+            bands, levels = self.factorization.bands, self.factorization.levels
+            self.factorization.fit(data.band_statistics(bands, levels, self.factorization.split))
 
     @override
     def configure_optimizers(self) -> Any:

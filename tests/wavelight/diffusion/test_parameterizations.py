@@ -3,11 +3,16 @@
 import pytest
 import torch
 
-from wavelight.diffusion.parameterizations import Epsilon, Preconditioned, Velocity
-from wavelight.diffusion.processes import OrnsteinUhlenbeck, VarianceExploding
+from wavelight.diffusion.parameterizations import (
+    Epsilon,
+    FlowVelocity,
+    Preconditioned,
+    Velocity,
+)
+from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow, VarianceExploding
 
 TIMES = torch.tensor([1e-3, 0.1, 1.0, 4.9], dtype=torch.float64)[:, None]
-ALL = [Epsilon(), Velocity(), Preconditioned(), Preconditioned(0.5)]
+ALL = [Epsilon(), Velocity(), FlowVelocity(), Preconditioned(), Preconditioned(0.5)]
 
 
 def draws(n=1):
@@ -15,16 +20,26 @@ def draws(n=1):
     return torch.randn(2, 4, n, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("process", [OrnsteinUhlenbeck(5.0), VarianceExploding(1e-3, 5.0)])
+@pytest.mark.parametrize(
+    "process", [OrnsteinUhlenbeck(5.0), VarianceExploding(1e-3, 5.0), RectifiedFlow()]
+)
 @pytest.mark.parametrize("parameterization", ALL)
 def test_a_perfect_network_denoises_perfectly(parameterization, process):
-    if isinstance(parameterization, Velocity) and isinstance(process, VarianceExploding):
+    if isinstance(parameterization, Velocity) and not isinstance(process, OrnsteinUhlenbeck):
         pytest.skip("v-prediction is for processes that preserve variance")
     x0, noise = draws()
-    xt = process.alpha(TIMES) * x0 + process.sigma(TIMES) * noise
-    mixture = parameterization.mixture(process, TIMES)
-    predicted = parameterization.target(process, x0, TIMES, noise)
+    times = TIMES * process.end / 5
+    xt = process.alpha(times) * x0 + process.sigma(times) * noise
+    mixture = parameterization.mixture(process, times)
+    predicted = parameterization.target(process, x0, times, noise)
     torch.testing.assert_close(mixture.skip * xt + mixture.out * predicted, x0)
+
+
+def test_a_flow_s_velocity_denoises_noise_alone():
+    skip, out, inner, label = FlowVelocity().mixture(RectifiedFlow(), torch.tensor([0.25, 1.0]))
+    assert skip.tolist() == inner.tolist() == [1, 1]
+    assert out.tolist() == [-0.25, -1]
+    assert label.tolist() == [250, 1000]
 
 
 @pytest.mark.parametrize("sigma_data", [1.0, 0.5])

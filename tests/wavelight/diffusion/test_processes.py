@@ -3,10 +3,15 @@ import math
 import pytest
 import torch
 
-from wavelight.diffusion import LinearVariancePreserving, OrnsteinUhlenbeck, VarianceExploding
+from wavelight.diffusion import (
+    LinearVariancePreserving,
+    OrnsteinUhlenbeck,
+    RectifiedFlow,
+    VarianceExploding,
+)
 
 PRESERVING = [OrnsteinUhlenbeck(5.0), LinearVariancePreserving(), LinearVariancePreserving(2, 2)]
-PROCESSES = [*PRESERVING, VarianceExploding(), VarianceExploding(0.01, 50)]
+PROCESSES = [*PRESERVING, VarianceExploding(), VarianceExploding(0.01, 50), RectifiedFlow()]
 
 pytestmark = pytest.mark.parametrize(
     "process", PROCESSES, ids=lambda process: type(process).__name__
@@ -19,13 +24,14 @@ def times(process, dtype=torch.float64):
 
 
 @precisions
-def test_variance_is_preserved_or_explodes(process, dtype):
+def test_variance_is_preserved_or_explodes_or_the_path_is_straight(process, dtype):
     t = times(process, dtype)
     alpha, sigma = process.alpha(t), process.sigma(t)
     if process in PRESERVING:
         torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t))
     else:
-        assert torch.equal(alpha, torch.ones_like(t))
+        straight = isinstance(process, RectifiedFlow)
+        assert torch.equal(alpha, 1 - t if straight else torch.ones_like(t))
         assert torch.equal(sigma, t)
 
 

@@ -9,6 +9,7 @@ from wavelight.diffusion import (
     LinearVariancePreserving,
     OrnsteinUhlenbeck,
     Quadratic,
+    RectifiedFlow,
     Uniform,
     VarianceExploding,
 )
@@ -18,6 +19,7 @@ PROCESSES = [
     LinearVariancePreserving(),
     VarianceExploding(),
     VarianceExploding(0.001, 90),
+    RectifiedFlow(),
 ]
 SCHEDULES = [Uniform(), Quadratic(), Cosine(), Karras(), Karras(0.02, 50, 3)]
 

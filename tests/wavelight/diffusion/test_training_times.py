@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from wavelight.diffusion.processes import OrnsteinUhlenbeck, VarianceExploding
+from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow, VarianceExploding
 from wavelight.diffusion.training_times import LogNormalRatios, QuadraticTimes, UniformTimes
 
 U = (torch.arange(10_000) / 10_000).float()
 
 
 @pytest.mark.parametrize("times", [UniformTimes(), QuadraticTimes(), LogNormalRatios()])
-def test_times_are_the_process_s_and_never_at_the_image(times):
-    process = OrnsteinUhlenbeck(5.0)
+@pytest.mark.parametrize("process", [OrnsteinUhlenbeck(5.0), RectifiedFlow()])
+def test_times_are_the_process_s_and_never_at_the_image(times, process):
     drawn = times(process, U)
     assert drawn.shape == U.shape
     assert (drawn > 0).all()
@@ -28,3 +28,11 @@ def test_quantiles():
     assert ratios.std().item() == pytest.approx(1.2, rel=1e-2)
     exploding = VarianceExploding(0.002, 80.0)
     assert LogNormalRatios(-1.2)(exploding, middle).item() == pytest.approx(2.71828**-1.2)
+
+
+def test_times_of_a_flow_are_logit_normal():
+    """Stable Diffusion 3's: t = 1 / (1 + exp(-n)) with n standard normal, here at its quantiles -1, 0 and 1."""
+    u = torch.tensor([0.15865525, 0.5, 0.84134475], dtype=torch.float64)
+    expected = torch.tensor([0.26894142, 0.5, 0.73105858], dtype=torch.float64)
+    torch.testing.assert_close(LogNormalRatios(0, 1)(RectifiedFlow(), u), expected)
+    assert UniformTimes(0)(RectifiedFlow(), u).tolist() == u.tolist()

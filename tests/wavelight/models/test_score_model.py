@@ -6,11 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from wavelight.diffusion.parameterizations import Epsilon, Preconditioned, Velocity
-from wavelight.diffusion.processes import OrnsteinUhlenbeck
+from wavelight.diffusion.parameterizations import (
+    Epsilon,
+    FlowVelocity,
+    Preconditioned,
+    Velocity,
+)
+from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow
 from wavelight.diffusion.samplers import ancestral, ddim, dpm_solver_2m, euler_maruyama, heun
-from wavelight.diffusion.schedules import Quadratic
-from wavelight.diffusion.training_times import QuadraticTimes
+from wavelight.diffusion.schedules import Karras, Quadratic, Uniform
+from wavelight.diffusion.training_times import LogNormalRatios, QuadraticTimes
 from wavelight.factorizations import Factor
 from wavelight.models import ScoreModel
 from wavelight.noise import Noise
@@ -22,23 +27,28 @@ PROCESS = OrnsteinUhlenbeck(5.0)
 class White(nn.Module):
     """The exact network of standard normal targets plus their condition, for each parameterization."""
 
-    def __init__(self, parameterization):
+    def __init__(self, parameterization, process=PROCESS):
         super().__init__()
         self.parameterization = parameterization
+        self.process = process
         self.error = nn.Parameter(torch.zeros(()))
         self.calls = []
 
     def forward(self, x, label, condition=None):
         self.calls.append(label)
-        t = label / 200
         if isinstance(self.parameterization, Preconditioned):
-            t = PROCESS.time_of((4 * label).exp())
+            t = self.process.time_of((4 * label).exp())
+        else:
+            t = label / self.parameterization.time_scale
         skip, out, inner, _ = (
-            value.reshape(-1, 1, 1, 1) for value in self.parameterization.mixture(PROCESS, t)
+            value.reshape(-1, 1, 1, 1) for value in self.parameterization.mixture(self.process, t)
         )
         mean = torch.zeros_like(x) if condition is None else condition
-        alpha, xt = PROCESS.alpha(t).reshape(-1, 1, 1, 1), x / inner
-        denoised = mean + alpha * (xt - alpha * mean)
+        alpha, sigma = (
+            of(t).reshape(-1, 1, 1, 1) for of in (self.process.alpha, self.process.sigma)
+        )
+        xt = x / inner
+        denoised = mean + alpha / (alpha**2 + sigma**2) * (xt - alpha * mean)
         return (denoised - skip * xt) / out + self.error * x
 
 
@@ -57,6 +67,19 @@ def score_model(parameterization=None, sampler=heun, network=None, **changes):
     return ScoreModel(**(options | changes))
 
 
+def flow(sampler=ddim, **changes):
+    """Flow matching."""
+    options = {
+        "network": White(FlowVelocity(), RectifiedFlow()),
+        "process": RectifiedFlow(),
+        "training_times": LogNormalRatios(0, 1),
+        "schedule": Uniform(),
+    }
+    return score_model(
+        sampler=sampler, **(options | {"parameterization": FlowVelocity()} | changes)
+    )
+
+
 def noise(n=512):
     return Noise(0, torch.arange(n))
 
@@ -72,10 +95,31 @@ def test_the_exact_network_draws_the_distribution(parameterization, sampler):
     assert abs(drawn.std() - 1) < 0.05
 
 
-@pytest.mark.parametrize("parameterization", [Epsilon(), Velocity(), Preconditioned()])
-def test_the_exact_network_has_the_least_loss(parameterization):
+@pytest.mark.parametrize("sampler", [ancestral, ddim, dpm_solver_2m, euler_maruyama, heun])
+def test_the_exact_network_of_a_flow_draws_the_distribution(sampler):
+    condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
+    # The reverse equation has no finite terms at time 1.
+    schedule = Karras() if sampler is euler_maruyama else Uniform()
+    with torch.no_grad():
+        drawn = flow(sampler, schedule=schedule, steps=64).sample(SHAPE, condition, noise())
+    assert abs((drawn - condition).mean()) < 0.05
+    assert abs((drawn - condition).std() - 1) < 0.05
+    assert (drawn - condition).flatten(1).mean(1).abs().max() < 1
+
+
+@pytest.mark.parametrize("parameterization", [Epsilon(), Preconditioned()])
+def test_predictions_that_denoise_nothing_at_the_start_are_refused(parameterization):
+    with pytest.raises(ValueError, match="has no finite denoiser at time 1 of RectifiedFlow"):
+        flow(parameterization=parameterization)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [*map(score_model, [Epsilon(), Velocity(), Preconditioned()]), flow()],
+    ids=lambda model: type(model.parameterization).__name__,
+)
+def test_the_exact_network_has_the_least_loss(model):
     """What it leaves of its target has nothing to do with what it reads."""
-    model = score_model(parameterization)
     target = torch.randn(4096, *SHAPE, generator=torch.Generator().manual_seed(1))
     (loss,) = model.losses("score", Factor(target, None), 0, noise(4096)).values()
     (slope,) = torch.autograd.grad(loss, model.score.error)

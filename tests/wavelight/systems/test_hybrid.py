@@ -1,5 +1,6 @@
 """The hybrid learns, resumes and draws like every other system, with shared models of the details or one a level."""
 
+import copy
 import csv
 import os
 import subprocess
@@ -21,7 +22,7 @@ from wavelight.__main__ import main
 from wavelight.callbacks.ema import averaged_weights
 from wavelight.checkpoints import export, load
 from wavelight.cost import cost
-from wavelight.factorizations import Half, Unscaled
+from wavelight.factorizations import Half, LaplacianPyramid, PerChannel, Pyramid, Unscaled
 from wavelight.losses import BoundedCritic, NonSaturating
 from wavelight.models import DetailGAN, DetailRegression
 from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
@@ -183,15 +184,53 @@ def test_with_score_models_of_the_details_it_is_wsgm():
         return coarse, [score_model(4, 9, 3), score_model(8, 9, 3)]
 
     (coarse, details), (same_coarse, same_details) = parts(), parts()
-    hybrid = Hybrid(coarse, details, 2, image_size=16, seed=3)
+    hybrid = Hybrid(coarse, details, levels=2, image_size=16, seed=3)
     wsgm = WSGM(same_coarse, same_details, image_size=16, seed=3)
     assert hybrid.state_dict().keys() == wsgm.state_dict().keys()
     assert torch.equal(hybrid.sample(2, seed=1), wsgm.sample(2, seed=1))
 
 
+def residual_parts():
+    """Details of a Laplacian pyramid: three channels, at the side of the images that they complete."""
+    gan = detail_gan(
+        generator=AttentionGateUNet(3, 4, 3, 3, pools=1),
+        discriminator=ResidualDiscriminator(3, 4, 2, condition_channels=3),
+    )
+    return {"details": [gan, gan], "levels": None, "scaling": None}
+
+
+def test_it_takes_a_laplacian_pyramid(tmp_path):
+    parts = residual_parts() | {"pyramid": LaplacianPyramid(2, Half())}
+    system = fit(tmp_path, system=tiny_hybrid(**parts), data=data(), max_epochs=1)
+    assert system.target_shapes == [(3, 4, 4), (3, 8, 8), (3, 16, 16)]
+    assert system.sample(2, seed=7).shape == (2, 3, 16, 16)
+    assert [each.multiply_adds > 0 for each in cost(system)] == [True, True]
+
+
+def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_path):
+    details = [score_model(8, 3, 3), score_model(16, 3, 3)]
+    pyramid = LaplacianPyramid(2, PerChannel())
+    parts = {"details": details, "levels": None, "scaling": None, "pyramid": pyramid}
+    source = WaveletDataModule(
+        Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0, cache_dir=tmp_path / "cache"
+    )
+    fit(tmp_path, system=tiny_hybrid(**parts), data=source, max_epochs=1, limit_train_batches=1)
+    images = torch.cat([batch["image"] for batch in source.reference_dataloader()])
+    for factor in pyramid.encode(images):
+        values = factor.target.transpose(0, 1).flatten(1)
+        assert values.mean(1).abs().max() < 1e-4
+        torch.testing.assert_close(values.std(1), torch.ones(3), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"levels": None}, "a Hybrid needs levels, the number of times"),
+        ({"pyramid": LaplacianPyramid(2)}, "give either a pyramid, or levels, wavelet and scaling"),
+        (
+            {"levels": None, "scaling": None, "pyramid": LaplacianPyramid(2, Half())},
+            "the generator is built for channels 9, but its factor has channels 3",
+        ),
         (
             {"levels": 3},
             "the score network is built for resolution 4, but its factor has resolution 2",
@@ -290,6 +329,38 @@ REGRESSION = {
 }
 
 
+def linear_gaussian(channels):
+    return {
+        "class_path": "wavelight.models.LinearGaussian",
+        "init_args": {
+            "channels": channels,
+            "condition_channels": 3,
+            "kernel_size": 3,
+            "optimizer": OPTIMIZER,
+        },
+    }
+
+
+def flow_matching(resolution, channels):
+    model = copy.deepcopy(SCORE)
+    model["init_args"] |= {
+        "process": "wavelight.diffusion.processes.RectifiedFlow",
+        "parameterization": "wavelight.diffusion.parameterizations.FlowVelocity",
+        "training_times": {
+            "class_path": "wavelight.diffusion.training_times.LogNormalRatios",
+            "init_args": {"mean": 0.0, "deviation": 1.0},
+        },
+        "sampler": "wavelight.diffusion.samplers.ddim",
+        "schedule": "wavelight.diffusion.schedules.Uniform",
+    }
+    model["init_args"]["network"]["init_args"] |= {
+        "resolution": resolution,
+        "channels": channels,
+        "condition_channels": 3,
+    }
+    return model
+
+
 def experiment(details, train=None):
     return {
         "seed_everything": 3,
@@ -342,6 +413,32 @@ def test_the_command_line_builds_trains_and_draws_it(folder, details):
     images = system.sample(2, seed=5)
     export(path, folder / "run.safetensors")
     assert torch.equal(load(folder / "run.safetensors").sample(2, seed=5), images)
+
+
+LAPLACIAN = [
+    "--model.levels=null",
+    "--model.scaling=null",
+    "--model.pyramid=wavelight.factorizations.LaplacianPyramid",
+    "--model.pyramid.levels=2",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("details", "options"),
+    [
+        ([linear_gaussian(9)], []),
+        ([linear_gaussian(3)], LAPLACIAN),
+        ([flow_matching(4, 9), flow_matching(8, 9)], []),
+        ([flow_matching(8, 3), flow_matching(16, 3)], LAPLACIAN),
+    ],
+    ids=["linear-gaussian", "linear-gaussian Laplacian", "flow", "flow Laplacian"],
+)
+def test_details_and_pyramids_are_one_line_each(folder, details, options):
+    cache = ["--data.cache_dir", str(folder / "cache")]
+    system = load(command(folder, "run", details, *cache, *options))
+    assert type(system.factorization) is (LaplacianPyramid if options else Pyramid)
+    assert system.sample(2, seed=5).isfinite().all()
 
 
 @pytest.mark.slow

@@ -1,0 +1,243 @@
+"""Upscaled images beside the true ones and bicubic ones: ``python -m wavelight upscaling_quality``."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from data_modules import WaveletDataModule
+from data_modules.batches import to_float
+from data_modules.source import Source
+from wavelight.checkpoints import load
+from wavelight.factorizations import LevelByLevel
+from wavelight.metrics import FrechetWaveletDistance
+from wavelight.metrics.base import to_uint8
+from wavelight.systems.base import CONFIG_KEY
+from wavelight.timing import markdown_table
+from wavelight.upscaling import Upscaler, default_device
+from wavelight.weights import read_checkpoint, read_safetensors
+
+_RANGE = (-1.0, 1.0)
+
+Enlarge = Callable[[Tensor, Tensor], Tensor]
+"""Makes large images of small ones, given the numbers of the images."""
+
+
+class Quality(NamedTuple):
+    """How close enlarged images come to the true ones."""
+
+    psnr: float
+    """Mean over images of the peak signal-to-noise ratio, dB."""
+
+    ssim: float
+    """Mean over images of the structural similarity (Wang et al., 2004: 11x11 Gaussian window)."""
+
+    fwd: float
+    """Fréchet wavelet distance between the two sets of images."""
+
+
+def upscaling_quality(
+    checkpoint: Path,
+    images: int = 1024,
+    seed: int = 0,
+    batch_size: int = 64,
+    packet_side: int = 16,
+    source: Source | None = None,
+    image_size: int | None = None,
+    raw: bool = False,
+    device: str | None = None,
+) -> str:
+    """Measure how close the upscaled coarse bands of known images come to the images.
+
+    Images of the data that the checkpoint was trained on, held-out ones where there are some, are made
+    smaller by the pyramid's own wavelet (for Haar, the mean of each block), and enlarged again: by the
+    pyramid, by bicubic interpolation, and by the pyramid's synthesis with details of zero. Prints a
+    table, for one doubling, two, and so on to the pyramid's number of levels.
+
+    Args:
+        checkpoint: A checkpoint of a run of WSGM or Hybrid, or a file that was exported.
+        images: How many; no more than there are.
+        seed: The seed of the details.
+        batch_size: How many are drawn at once.
+        packet_side: Of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
+            times. As every Fréchet distance it falls with the number of images.
+        source: Other images than those of the checkpoint's data, such as data_modules.ImageZip with
+            --source.path; which need no split.
+        image_size: Side of the images; none takes that of the training.
+        raw: Whether the weights that were learning are used, in place of their average.
+        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If a value makes no sense, the checkpoint does not tell its data, or its system
+            cannot upscale.
+    """
+    if min(images, batch_size) < 2:
+        raise ValueError(f"images and batch_size are at least 2, not {images} and {batch_size}")
+    system = load(checkpoint, averaged=not raw)
+    finest = Upscaler(system, seed, doublings=1)
+    side = system.image_size if image_size is None else image_size
+    # It refuses a side that cannot be halved.
+    finest.pyramid.target_shapes((system.channels, side, side))
+    data = _data(Path(checkpoint), source, side, batch_size)
+    kind, true = _true_images(data, images)
+    system.to(device or default_device())
+    levels = finest.pyramid.levels
+    rows = []
+    for doublings in range(1, levels + 1):
+        small = smaller(true, finest.pyramid, doublings)
+        for name, enlarge in _ways(Upscaler(system, seed, doublings)).items():
+            large = _enlarged(small, enlarge, batch_size)
+            quality = measure(large, true, batch_size, packet_side)
+            sides = f"{small.shape[-1]} to {true.shape[-1]}"
+            sys.stderr.write(f"{sides}, {name}: {quality}\n")
+            rows.append(_cells(sides, name, quality))
+    caption = (
+        f"{len(true):,} {kind}, made smaller by {finest.pyramid.bands} (its coarse band, not rounded to bytes) and "
+        f"enlarged again; seed {seed}. psnr (dB) and ssim are means over images; fwd is against the same true images "
+        f"(packets of {packet_side}). Bicubic: torch's interpolate with antialias off (cubic of a = -0.75) and on "
+        "(a = -0.5, as Pillow's; enlarging has nothing else to filter)."
+    )
+    return "\n".join([caption, "", *markdown_table(rows)])
+
+
+def smaller(images: Tensor, pyramid: LevelByLevel, halvings: int) -> Tensor:
+    """Return coarse bands in the range of pixels: for Haar the mean of each block.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        pyramid: What splits them.
+        halvings: How often the sides are halved.
+
+    Returns:
+        ``(N, C, H / 2 ** halvings, W / 2 ** halvings)``.
+    """
+    for _ in range(halvings):
+        # Coarse bands grow by 2 with every level.
+        images = pyramid.split(images)[0] / 2
+    return images
+
+
+def measure(large: Tensor, true: Tensor, batch_size: int = 64, packet_side: int = 16) -> Quality:
+    """Compare enlarged images with the true ones.
+
+    Args:
+        large: ``(N, C, H, H)`` in [-1, 1].
+        true: The same.
+        batch_size: How many are compared at once, which changes nothing else.
+        packet_side: See :class:`wavelight.metrics.FrechetWaveletDistance`.
+    """
+    distance = FrechetWaveletDistance(packet_side)
+    psnr = ssim = 0.0
+    for some, reference in zip(large.split(batch_size), true.split(batch_size), strict=True):
+        psnr += float(
+            peak_signal_noise_ratio(
+                some, reference, data_range=_RANGE, reduction="none", dim=(1, 2, 3)
+            ).sum()
+        )
+        ssim += float(
+            torch.as_tensor(
+                structural_similarity_index_measure(
+                    some, reference, data_range=_RANGE, reduction="none"
+                )
+            ).sum()
+        )
+        distance.update(to_uint8(some), real=False)
+        distance.update(to_uint8(reference), real=True)
+    return Quality(psnr / len(true), ssim / len(true), float(distance.compute()))
+
+
+def _ways(upscaler: Upscaler) -> dict[str, Enlarge]:
+    """Return the ways to enlarge that are compared, as often as the upscaler doubles."""
+    pyramid, times = upscaler.pyramid, 2**upscaler.doublings
+    channels = upscaler.system.target_shapes[-1][0]
+
+    def bicubic(small: Tensor, antialias: bool) -> Tensor:
+        large = functional.interpolate(
+            small, scale_factor=times, mode="bicubic", antialias=antialias
+        )
+        return large.clamp(*_RANGE)
+
+    def without_details(small: Tensor, index: Tensor) -> Tensor:
+        for _ in range(upscaler.doublings):
+            given = pyramid.given(2 * small)
+            details = given.new_zeros(len(given), channels, *given.shape[2:])
+            small = pyramid.merge(given, details)
+        return small.clamp(*_RANGE)
+
+    return {
+        type(upscaler.system).__name__: upscaler,
+        "bicubic": lambda small, index: bicubic(small, antialias=False),
+        "bicubic, antialias": lambda small, index: bicubic(small, antialias=True),
+        "no details": without_details,
+    }
+
+
+def _enlarged(small: Tensor, enlarge: Enlarge, batch_size: int) -> Tensor:
+    index = torch.arange(len(small))
+    parts = zip(small.split(batch_size), index.split(batch_size), strict=True)
+    return torch.cat([enlarge(*part).cpu() for part in parts])
+
+
+def _cells(sides: str, name: str, quality: Quality) -> dict[str, str]:
+    return {
+        "pixels": sides,
+        "enlarged by": name,
+        "psnr": f"{quality.psnr:.2f}",
+        "ssim": f"{quality.ssim:.4f}",
+        "fwd": f"{quality.fwd:.4g}",
+    }
+
+
+def _true_images(data: WaveletDataModule, images: int) -> tuple[str, Tensor]:
+    """Return what the images are, in words, and the images ``(N, C, H, W)`` in [-1, 1]."""
+    if data.held_out_images:
+        count = min(images, data.held_out_images)
+        return "held-out images", _first(data.held_out_dataloader(count), count)
+    return (
+        "images (no held-out ones)",
+        _first(data.reference_dataloader(images), images),
+    )
+
+
+def _first(batches: Iterable[dict[str, Tensor]], count: int) -> Tensor:
+    return torch.cat([to_float(batch)["image"] for batch in batches])[:count]
+
+
+def _data(
+    checkpoint: Path, source: Source | None, image_size: int, batch_size: int
+) -> WaveletDataModule:
+    """Return the data that a checkpoint's system was trained on, or those of another source."""
+    import yaml
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    own = {"image_size": image_size, "eval_batch_size": batch_size}
+    if source is not None:
+        return WaveletDataModule(source, batch_size=batch_size, num_workers=0, **own)
+    config = yaml.safe_load(_config(checkpoint))
+    if "data" not in config:
+        raise ValueError(f"{checkpoint} does not say on what data it was trained")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(WaveletDataModule, "data")
+    section = config["data"] | own
+    try:
+        parsed = parser.parse_object({"data": section})
+    except ArgumentError as error:
+        raise ValueError(f"the data of {checkpoint} cannot be had: {error}") from error
+    data: WaveletDataModule = parser.instantiate(parsed).data
+    data.prepare_data()
+    return data
+
+
+def _config(checkpoint: Path) -> str:
+    if checkpoint.suffix == ".safetensors":
+        return read_safetensors(checkpoint)[1][CONFIG_KEY]
+    return read_checkpoint(checkpoint, mapped=True)[CONFIG_KEY]
