@@ -27,6 +27,12 @@ from wavelight.weights import read_checkpoint, read_safetensors
 
 _RANGE = (-1.0, 1.0)
 
+_LEGEND = (
+    "psnr (dB) and ssim: means over images. fwd: against the same true images.",
+    "bicubic: torch's interpolate with antialias off (cubic of a = -0.75), and on (a = -0.5, as Pillow's; enlarging "
+    "has nothing else to filter).",
+)
+
 Enlarge = Callable[[Tensor, Tensor], Tensor]
 """Makes large images of small ones, given the numbers of the images."""
 
@@ -70,7 +76,7 @@ def upscaling_quality(
         packet_side: Of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
             times. As every Fréchet distance it falls with the number of images.
         source: Other images than those of the checkpoint's data, such as data_modules.ImageZip with
-            --source.path; which need no split.
+            --source.path; all of them count, and not only held-out ones.
         image_size: Side of the images; none takes that of the training.
         raw: Whether the weights that were learning are used, in place of their average.
         device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
@@ -88,25 +94,23 @@ def upscaling_quality(
     # It refuses a side that cannot be halved.
     finest.pyramid.target_shapes((system.channels, side, side))
     data = _data(Path(checkpoint), source, side, batch_size)
+    data.prepare_data()
     kind, true = _true_images(data, images)
     system.to(device or default_device())
-    levels = finest.pyramid.levels
     rows = []
-    for doublings in range(1, levels + 1):
+    for doublings in range(1, finest.pyramid.levels + 1):
         small = smaller(true, finest.pyramid, doublings)
         for name, enlarge in _ways(Upscaler(system, seed, doublings)).items():
             large = _enlarged(small, enlarge, batch_size)
             quality = measure(large, true, batch_size, packet_side)
-            sides = f"{small.shape[-1]} to {true.shape[-1]}"
-            sys.stderr.write(f"{sides}, {name}: {quality}\n")
-            rows.append(_cells(sides, name, quality))
+            row = _cells(f"{small.shape[-1]} to {side}", name, quality)
+            sys.stderr.write("  ".join(row.values()) + "\n")
+            rows.append(row)
     caption = (
         f"{len(true):,} {kind}, made smaller by {finest.pyramid.bands} (its coarse band, not rounded to bytes) and "
-        f"enlarged again; seed {seed}. psnr (dB) and ssim are means over images; fwd is against the same true images "
-        f"(packets of {packet_side}). Bicubic: torch's interpolate with antialias off (cubic of a = -0.75) and on "
-        "(a = -0.5, as Pillow's; enlarging has nothing else to filter)."
+        f"enlarged again; seed {seed}, packets of {packet_side}."
     )
-    return "\n".join([caption, "", *markdown_table(rows)])
+    return "\n".join([caption, *_LEGEND, "", *markdown_table(rows)])
 
 
 def smaller(images: Tensor, pyramid: LevelByLevel, halvings: int) -> Tensor:
@@ -219,22 +223,21 @@ def _data(
     import yaml
     from jsonargparse import ArgumentError, ArgumentParser
 
-    own = {"image_size": image_size, "eval_batch_size": batch_size}
     if source is not None:
-        return WaveletDataModule(source, batch_size=batch_size, num_workers=0, **own)
+        return WaveletDataModule(
+            source, image_size, batch_size, num_workers=0, eval_batch_size=batch_size
+        )
     config = yaml.safe_load(_config(checkpoint))
     if "data" not in config:
         raise ValueError(f"{checkpoint} does not say on what data it was trained")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(WaveletDataModule, "data")
-    section = config["data"] | own
+    section = config["data"] | {"image_size": image_size, "eval_batch_size": batch_size}
     try:
         parsed = parser.parse_object({"data": section})
     except ArgumentError as error:
         raise ValueError(f"the data of {checkpoint} cannot be had: {error}") from error
-    data: WaveletDataModule = parser.instantiate(parsed).data
-    data.prepare_data()
-    return data
+    return parser.instantiate(parsed).data
 
 
 def _config(checkpoint: Path) -> str:

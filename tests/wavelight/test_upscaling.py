@@ -373,12 +373,18 @@ def test_a_checkpoint_is_measured_on_its_data_and_upscales(tmp_path, capsys):
     wsgm = {"class_path": "wavelight.systems.WSGM", "init_args": options}
     path = written(tmp_path / "x.ckpt", wsgm, data(tmp_path))
     main(["upscaling_quality", str(path), "--images", "12", "--batch_size", "5", "--device=cpu"])
-    caption, _, *lines = capsys.readouterr().out.splitlines()
+    caption, _, _, _, *lines = capsys.readouterr().out.splitlines()
     assert caption.startswith("12 held-out images, made smaller by haar")
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0] == ["pixels", "enlarged by", "psnr", "ssim", "fwd"]
     assert [row[:2] for row in cells[2:]] == [
         ["8 to 16", name] for name in ("WSGM", "bicubic", "bicubic, antialias", "no details")
     ]
+    other = ["--source=data_modules.Scenes", "--image_size"]
+    main(["upscaling_quality", str(path), "--images=4", *other, "32"])
+    assert "| 16 to 32 |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["upscaling_quality", str(path), *other, "33"])
+    assert "image_size 33 is not divisible" in capsys.readouterr().err
     main(["upscale", str(path), str(picture(tmp_path / "in.gif")), str(tmp_path / "out.png")])
     assert pixels(tmp_path / "out.png").shape == (10, 12, 3)
