@@ -85,6 +85,7 @@ _KEEP_MEMORY = (
     "time",
     "compare",
     "scaling",
+    "phi4",
     "benchmark",
 )
 

@@ -146,6 +146,8 @@ def draw(rows: Sequence[Row], figure: "Figure") -> None:
             (floor,) = (row for row in rows if (row.size, row.system) == (size, _FLOOR))
             axes.axhline(getattr(floor, distance), color=f"C{color}", linewidth=0.8, linestyle=":")
         axes.set_xscale("log", base=2)
+        taken = sorted({row.steps for row in rows if row.steps is not None})
+        axes.set_xticks(taken, [str(number) for number in taken])
         axes.set_yscale("log")
         axes.set_xlabel("steps at every scale")
         axes.grid(alpha=0.3)

@@ -156,7 +156,9 @@ class FieldEnergy(nn.Module):
         ]
         symbols = self._blocks(self.symbols)
         fields = self._blocks(torch.fft.fft2(torch.cat(list(parts), dim=1), norm="ortho"))
-        forces = self._blocks(torch.cat([self._coefficients(each.slope) for each in sigmoids], dim=1))
+        forces = self._blocks(
+            torch.cat([self._coefficients(each.slope) for each in sigmoids], dim=1)
+        )
         projector = self.projector.to(fields.dtype)
         if self.wavelet is not None:
             forces = torch.einsum("bij,npbj->npbi", projector, forces)
