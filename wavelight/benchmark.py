@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavelight.checkpoints import experiment_config, system_from_config
+from wavelight.devices import find_device
 from wavelight.networks.compiled import Compiled
 from wavelight.rates import EAGER, WAYS, counted_gflop, rates, training_iteration
 from wavelight.systems import ImageGenerator
@@ -82,7 +83,7 @@ def main(
             GPU also with CUDA graphs.
         device: Where to measure: cpu, or cuda, which prints other tables.
     """
-    where = _device(device)
+    where = find_device(device)
     default = DEFAULT_EXPERIMENTS if where.type == "cpu" else DEFAULT_EXPERIMENTS_ON_GPU
     names = [experiments] if isinstance(experiments, str) else experiments or default
     if min(threads, turns) < 1:
@@ -98,13 +99,6 @@ def main(
     for line in lines:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"there is no device {name!r} here") from error
 
 
 def _check_known(names: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
@@ -45,7 +45,7 @@ def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
         ValueError: If it is no checkpoint of wavelight.
     """
     path = Path(path)
-    config = _config_text(path)
+    config = config_text(path)
     if not config:
         raise ValueError(
             f"{path} holds no configuration, as checkpoints of the command line do; build its system in Python and "
@@ -250,14 +250,18 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
     system = load(checkpoint, averaged=not raw)
-    write_safetensors(
-        Path(out), drawing_state(system), {CONFIG_KEY: _config_text(Path(checkpoint))}
-    )
+    write_safetensors(Path(out), drawing_state(system), {CONFIG_KEY: config_text(Path(checkpoint))})
 
 
-def _config_text(path: Path) -> str:
+def config_text(path: Path) -> str:
+    """Return the configuration that a checkpoint or an exported file holds, as YAML; empty where it holds none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint of wavelight.
+    """
     if path.suffix == ".safetensors":
         return read_safetensors(path)[1].get(CONFIG_KEY, "")
-    checkpoint: dict[str, Any] = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, mapped=True)
     state_of(checkpoint)
     return checkpoint.get(CONFIG_KEY, "")

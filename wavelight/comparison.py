@@ -17,17 +17,19 @@ from typing_extensions import override
 from data_modules import WaveletDataModule
 from wavelight.callbacks import Evaluation
 from wavelight.callbacks.evaluation import short_count
-from wavelight.checkpoints import load
+from wavelight.checkpoints import config_text, load
 from wavelight.cost import NetworkCost, cost
+from wavelight.differences import first_difference
 from wavelight.drawing import digest
 from wavelight.figures import empty_figure, save_figure
 from wavelight.metrics import FieldDistance, FrechetWaveletDistance, ImageMetric
 from wavelight.models import ScoreModel
 from wavelight.systems import ImageGenerator
-from wavelight.systems.base import CONFIG_KEY, PROGRESS_KEY
+from wavelight.systems.base import PROGRESS_KEY
 from wavelight.timing import device_name, markdown_table, wait_for
 from wavelight.trainer import Trainer
-from wavelight.weights import holds_run, read_checkpoint, read_safetensors
+from wavelight.training_data import build_data, data_options
+from wavelight.weights import holds_run, read_checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -371,21 +373,15 @@ def _runs(paths: list[Path]) -> list[_Run]:
 def _run(path: Path, name: str) -> _Run:
     import yaml
 
-    images_seen = None
-    if path.suffix == ".safetensors":
-        text = read_safetensors(path)[1].get(CONFIG_KEY, "")
-    else:
-        checkpoint = read_checkpoint(path, mapped=True)
-        text = checkpoint.get(CONFIG_KEY, "")
-        # Joined and converted checkpoints count from 0.
-        if text and holds_run(path):
-            images_seen = checkpoint[PROGRESS_KEY]["images_seen"]
+    text = config_text(path)
     if not text:
         raise ValueError(
             f"{path} holds no configuration, as checkpoints of the command line do, so that nothing tells on what "
             "data it was trained"
         )
-    return _Run(path, name, images_seen, yaml.safe_load(text))
+    # Joined, converted and exported files count from 0.
+    progress = read_checkpoint(path, mapped=True)[PROGRESS_KEY] if holds_run(path) else {}
+    return _Run(path, name, progress.get("images_seen"), yaml.safe_load(text))
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -404,47 +400,16 @@ def _names(paths: list[Path]) -> list[str]:
 
 def _data(runs: list[_Run], images: int, batch_size: int) -> WaveletDataModule:
     """Return the data that all were trained on, with other numbers of images to draw."""
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(WaveletDataModule, "data")
-    parsed = []
-    for run in runs:
-        if "data" not in run.config:
-            raise ValueError(f"{run.path} does not say on what data it was trained")
-        section = run.config["data"] | {"val_images": images, "eval_batch_size": batch_size}
-        try:
-            parsed.append(parser.parse_object({"data": section}))
-        except ArgumentError as error:
-            raise ValueError(f"the data of {run.path} cannot be had: {error}") from error
-        _check_same(runs[0], parsed[0].data.as_dict(), run, parsed[-1].data.as_dict())
-    data: WaveletDataModule = parser.instantiate(parsed[0]).data
-    data.prepare_data()
-    return data
-
-
-def _check_same(run: _Run, data: dict[str, Any], other: _Run, its_data: dict[str, Any]) -> None:
-    one, two = (dict(_options(_same(section))) for section in (data, its_data))
-    for name in [*one, *two]:
-        # Told apart from a value of None.
-        if name not in one or name not in two or one[name] != two[name]:
+    changes = {"val_images": images, "eval_batch_size": batch_size}
+    options = [data_options(run.path, run.config, changes) for run in runs]
+    sections = [{name: each.data.as_dict()[name] for name in _SAME_DATA} for each in options]
+    for run, section in zip(runs, sections, strict=True):
+        difference = first_difference(sections[0], section, "data")
+        if difference is not None:
             raise ValueError(
-                f"{run.path} and {other.path} were trained on different data: {name} is {one.get(name)} in the first "
-                f"and {two.get(name)} in the second"
+                f"{runs[0].path} and {run.path} were trained on different data: {difference}"
             )
-
-
-def _same(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: section[name] for name in _SAME_DATA}
-
-
-def _options(section: Any, name: str = "data") -> Iterator[tuple[str, Any]]:
-    """List the options under their full names."""
-    if not isinstance(section, Mapping):
-        yield name, section
-        return
-    for key, value in section.items():
-        yield from _options(value, name if key == "init_args" else f"{name}.{key}")
+    return build_data(options[0])
 
 
 def _settings(

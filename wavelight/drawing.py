@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from wavelight.devices import find_device
 from wavelight.metrics.base import to_uint8
 from wavelight.pictures import PNG_CHANNELS, field_limit, grid, picture_of_field, write_png
 from wavelight.systems import ImageGenerator
@@ -238,10 +239,7 @@ def sample(
     system = load(checkpoint, averaged=not raw)
     folder = image_folder(system, out, images, seed)
     numbers = folder.missing()
-    if device is None:
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        device = "cpu" if accelerator is None else str(accelerator)
-    system.to(device)
+    system.to(find_device(device))
     folder.claim(digest(system))
     if compiled:
         system.compile_for_drawing()

@@ -1,6 +1,5 @@
 """Factors that were trained apart, on different machines, become one checkpoint."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wavelight.checkpoints import check_name, system_from_config, write_start
+from wavelight.differences import first_difference
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import read_checkpoint, state_of
 
@@ -105,31 +105,16 @@ def _read(path: Path) -> _Run:
 
 
 def _check_same_system(first: _Run, other: _Run) -> None:
-    one, two = (dict(_options(run.config["model"])) for run in (first, other))
-    for name in [*one, *two]:
-        # Told apart from a value of None.
-        if name not in one or name not in two or one[name] != two[name]:
-            raise ValueError(
-                f"{first.path} and {other.path} are not of one system: {name} is {one.get(name)} in the first and "
-                f"{two.get(name)} in the second"
-            )
+    difference = first_difference(
+        first.config["model"], other.config["model"], "model", matters=_tells_the_system
+    )
+    if difference is not None:
+        raise ValueError(f"{first.path} and {other.path} are not of one system: {difference}")
 
 
-def _options(section: Any, name: str = "model") -> Iterator[tuple[str, Any]]:
-    """List the options under their full names, without those that only say how to train."""
-    named: Iterable[tuple[Any, Any]]
-    if isinstance(section, Mapping) and section:
-        named = section.items()
-    elif isinstance(section, list) and section:
-        named = enumerate(section)
-    else:
-        yield name, section
-        return
-    for key, value in named:
-        if key == "init_args":
-            yield from _options(value, name)
-        elif not (key in _HOW_TRAINED or str(key).endswith("optimizer")):
-            yield from _options(value, f"{name}.{key}")
+def _tells_the_system(option: str) -> bool:
+    """Tell options of the system from those that only say how to train."""
+    return not any(part in _HOW_TRAINED or part.endswith("optimizer") for part in option.split("."))
 
 
 def _check_same_statistics(first: _Run, other: _Run) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor
 from wavelight.checkpoints import experiment_config, load, system_from_config
 from wavelight.configurations import shipped_experiments
 from wavelight.cost import Evaluation, NetworkCost, cost, evaluations
+from wavelight.devices import find_device
 from wavelight.metrics.base import to_uint8
 from wavelight.systems import ImageGenerator
 
@@ -381,12 +382,7 @@ def _check(
 
 
 def _device(name: str | None, precision: Precision) -> torch.device:
-    wanted = name or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-    try:
-        # With its number, which CUDA asks for.
-        device = torch.empty(0, device=wanted).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"there is no device {name!r} here") from error
+    device = find_device(name)
     if precision is Precision.tf32 and device.type != "cuda":
         raise ValueError(f"tf32 is a precision of CUDA devices, not of {device.type}")
     if device.type == "cuda":

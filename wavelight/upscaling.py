@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from data_modules import ImageFolder
 from data_modules.pictures import decode, to_tensor
+from wavelight.devices import find_device
 from wavelight.drawing import digest
 from wavelight.factorizations import LevelByLevel, ScaledBand, Shape
 from wavelight.metrics.base import to_uint8
@@ -371,7 +372,7 @@ def upscale(
         raise ValueError(
             f"the system draws images of {channels} channels, which no picture file has"
         )
-    upscaler.system.to(device or default_device())
+    upscaler.system.to(find_device(device))
     made = {
         "weights": digest(upscaler.system),
         "seed": seed,
@@ -381,12 +382,6 @@ def upscale(
     one = len(jobs) == 1
     for source, target in track(jobs.items(), f"Upscaling into {out}", disable=one):
         _upscale_file(upscaler, source, target, made)
-
-
-def default_device() -> str:
-    """Return the name of the GPU if there is one, else ``cpu``."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if accelerator is None else str(accelerator)
 
 
 def read_image(path: Path, channels: int) -> Tensor:

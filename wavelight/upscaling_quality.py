@@ -16,14 +16,14 @@ from torchmetrics.functional.image import (
 from data_modules import WaveletDataModule
 from data_modules.batches import to_float
 from data_modules.source import Source
-from wavelight.checkpoints import load
+from wavelight.checkpoints import config_text, load
+from wavelight.devices import find_device
 from wavelight.factorizations import LevelByLevel
 from wavelight.metrics import FrechetWaveletDistance
 from wavelight.metrics.base import to_uint8
-from wavelight.systems.base import CONFIG_KEY
 from wavelight.timing import markdown_table
-from wavelight.upscaling import Upscaler, default_device
-from wavelight.weights import read_checkpoint, read_safetensors
+from wavelight.training_data import build_data, data_options
+from wavelight.upscaling import Upscaler
 
 _RANGE = (-1.0, 1.0)
 
@@ -94,9 +94,8 @@ def upscaling_quality(
     # It refuses a side that cannot be halved.
     finest.pyramid.target_shapes((system.channels, side, side))
     data = _data(Path(checkpoint), source, side, batch_size)
-    data.prepare_data()
     kind, true = _true_images(data, images)
-    system.to(device or default_device())
+    system.to(find_device(device))
     rows = []
     for doublings in range(1, finest.pyramid.levels + 1):
         small = smaller(true, finest.pyramid, doublings)
@@ -221,26 +220,12 @@ def _data(
 ) -> WaveletDataModule:
     """Return the data that a checkpoint's system was trained on, or those of another source."""
     import yaml
-    from jsonargparse import ArgumentError, ArgumentParser
 
     if source is not None:
-        return WaveletDataModule(
+        data = WaveletDataModule(
             source, image_size, batch_size, num_workers=0, eval_batch_size=batch_size
         )
-    config = yaml.safe_load(_config(checkpoint))
-    if "data" not in config:
-        raise ValueError(f"{checkpoint} does not say on what data it was trained")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(WaveletDataModule, "data")
-    section = config["data"] | {"image_size": image_size, "eval_batch_size": batch_size}
-    try:
-        parsed = parser.parse_object({"data": section})
-    except ArgumentError as error:
-        raise ValueError(f"the data of {checkpoint} cannot be had: {error}") from error
-    return parser.instantiate(parsed).data
-
-
-def _config(checkpoint: Path) -> str:
-    if checkpoint.suffix == ".safetensors":
-        return read_safetensors(checkpoint)[1][CONFIG_KEY]
-    return read_checkpoint(checkpoint, mapped=True)[CONFIG_KEY]
+        data.prepare_data()
+        return data
+    changes = {"image_size": image_size, "eval_batch_size": batch_size}
+    return build_data(data_options(checkpoint, yaml.safe_load(config_text(checkpoint)), changes))

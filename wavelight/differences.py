@@ -1,0 +1,50 @@
+"""Where two configurations differ."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+
+class Difference(NamedTuple):
+    """An option that two configurations have not alike."""
+
+    option: str
+    first: Any
+    """None where it is missing, too."""
+    second: Any
+
+    def __str__(self) -> str:
+        return f"{self.option} is {self.first} in the first and {self.second} in the second"
+
+
+def first_difference(
+    one: Any, other: Any, name: str, matters: Callable[[str], bool] = lambda option: True
+) -> Difference | None:
+    """Return the first option that differs, or None.
+
+    Args:
+        one: A section of a resolved configuration.
+        other: The same section of another.
+        name: What the section is called.
+        matters: Tells by its full name whether an option counts.
+    """
+    first, second = (dict(_options(section, name)) for section in (one, other))
+    for option in [*first, *second]:
+        # Told apart from a value of None.
+        alike = option in first and option in second and first[option] == second[option]
+        if matters(option) and not alike:
+            return Difference(option, first.get(option), second.get(option))
+    return None
+
+
+def _options(section: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """List the options under their full names, in which ``init_args`` is no part."""
+    named: Iterable[tuple[Any, Any]]
+    if isinstance(section, Mapping) and section:
+        named = section.items()
+    elif isinstance(section, list) and section:
+        named = enumerate(section)
+    else:
+        yield name, section
+        return
+    for key, value in named:
+        yield from _options(value, name if key == "init_args" else f"{name}.{key}")
