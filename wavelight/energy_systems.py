@@ -5,12 +5,14 @@ energies are those of WSGM's experiment with phi^4 (Guth et al., 2022, section 4
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from data_modules.statistics import measure
 from wavelight.diffusion.parameterizations import Epsilon
 from wavelight.diffusion.processes import OrnsteinUhlenbeck, Process, over_pixels
 from wavelight.diffusion.samplers import Sampler, euler_maruyama
@@ -21,7 +23,7 @@ from wavelight.models import ScoreModel
 from wavelight.networks.field_energy import EnergyParameters, FieldEnergy, ScoreMatching
 from wavelight.systems import SGM, WSGM
 from wavelight.theory.steps import default_levels
-from wavelight.wavelets import BandStatistics, LevelStatistics, analysis
+from wavelight.wavelets import analysis
 
 _HORIZON = 5.0
 _TIMES = 33
@@ -255,7 +257,7 @@ def energy_wsgm(
     size = fields.shape[-1]
     levels = default_levels(size) if levels is None else levels
     pyramid = Pyramid(levels, wavelet, Scalar(), channels=1)
-    statistics = _statistics(fields, wavelet, levels)
+    statistics = measure([fields], 1, partial(analysis, wavelet=wavelet), levels)
     pyramid.fit(statistics)
     networks = [_network(size >> levels, reach, None, 1.0)]
     for level in range(levels, 0, -1):
@@ -309,21 +311,6 @@ def _score_model(
 
 def _no_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     raise ValueError("the energies of this system were fitted in closed form; it does not train")
-
-
-def _statistics(fields: Tensor, wavelet: str, levels: int) -> list[LevelStatistics]:
-    """Measure the bands of fields, as a data module does."""
-    coarse = fields
-    measured = [LevelStatistics(_band_statistics(fields), _band_statistics(fields))]
-    for _ in range(levels):
-        coarse, details = analysis(coarse, wavelet)
-        measured.append(LevelStatistics(_band_statistics(coarse), _band_statistics(details)))
-    return measured
-
-
-def _band_statistics(band: Tensor) -> BandStatistics:
-    values = band.transpose(0, 1).flatten(1)
-    return BandStatistics(values.mean(1), values.std(1), values.abs().amax(1))
 
 
 def _batches(x: Tensor, condition: Tensor | None) -> Iterable[tuple[Tensor, Tensor | None]]:

@@ -1,17 +1,11 @@
 """SGM and WSGM on two processes: what one process would have learnt, and going on with another number."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
 
+from tests.wavelight.processes import fit_apart
 from wavelight.configurations import shipped_experiment
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.ddp
 
@@ -44,33 +38,13 @@ def narrowed(folder, name):
     return path
 
 
-def run(config, folder, *options):
-    command = [sys.executable, "-m", "wavelight", "fit", "--config", config]
-    command += ["--trainer.default_root_dir", folder, *options]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "XDG_CACHE_HOME": str(folder.parent / "cache"),
-    }
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-
-
 @pytest.mark.parametrize("name", ["demo_sgm", "demo_wsgm"])
 def test_one_process_two_and_a_change_between_them_learn_the_same(tmp_path, name):
     config = narrowed(tmp_path, name)
-    one = run(config, tmp_path / "one", *ONE)
-    two = run(config, tmp_path / "two", *TWO)
-    run(config, tmp_path / "mixed", *TWO, "--trainer.max_epochs", "1")
-    mixed = run(config, tmp_path / "mixed", *ONE, "--ckpt_path", "last")
+    one = fit_apart(tmp_path / "one", [config], *ONE)
+    two = fit_apart(tmp_path / "two", [config], *TWO)
+    fit_apart(tmp_path / "mixed", [config], *TWO, "--trainer.max_epochs", "1")
+    mixed = fit_apart(tmp_path / "mixed", [config], *ONE, "--ckpt_path", "last")
     for other in (two, mixed):
         assert other["wavelight_progress"] == one["wavelight_progress"]
         for key, tensor in one["state_dict"].items():

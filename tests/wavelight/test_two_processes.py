@@ -1,7 +1,6 @@
 """Training on two processes through the same YAML: who sees what, and going on with another number."""
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.wavelight.processes import ROOT, fit_apart
+
 TINY = Path(__file__).parent / "tiny.yaml"
 
 pytestmark = pytest.mark.ddp
@@ -28,23 +28,7 @@ def run(folder, *options):
         "        reference_images: 900\n"
         "        metrics: [{class_path: wavelight.metrics.FrechetWaveletDistance}]\n"
     )
-    command = [sys.executable, "-m", "wavelight", "fit", "--config", TINY, "--config", more]
-    command += ["--trainer.default_root_dir", folder, *options]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-        "XDG_CACHE_HOME": str(folder.parent / "cache"),
-    }
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    fit_apart(folder, [TINY, more], *options)
 
 
 def seen(folder, rank, ranks):

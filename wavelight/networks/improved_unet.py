@@ -11,6 +11,7 @@ from wavelight.networks.conditioning import all_at_once
 from wavelight.networks.embeddings import StepMapping
 from wavelight.networks.initialization import fan_average
 from wavelight.networks.normalization import group_norm
+from wavelight.networks.resampling import check_halvings
 
 
 class Shared(NamedTuple):
@@ -259,11 +260,7 @@ class ImprovedUNet(nn.Module):
         periodic: bool = False,
     ) -> None:
         super().__init__()
-        if resolution % 2 ** (len(multipliers) - 1):
-            raise ValueError(
-                f"resolution {resolution} cannot be halved {len(multipliers) - 1} times, "
-                f"as {len(multipliers)} multipliers ask for"
-            )
+        check_halvings(resolution, len(multipliers))
         self.resolution = resolution
         self.channels = channels
         self.condition_channels = condition_channels

@@ -10,6 +10,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.networks.one_shot import DetailDiscriminator, DetailGenerator
+from wavelight.networks.resampling import check_halvings
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -145,11 +146,7 @@ class GroupedDiscriminator(DetailDiscriminator):
         blocks: int = 2,
     ) -> None:
         widths = _widths(width, multipliers)
-        if resolution % 2 ** (len(widths) - 1):
-            raise ValueError(
-                f"resolution {resolution} cannot be halved {len(widths) - 1} times, "
-                f"as {len(widths)} multipliers ask for"
-            )
+        check_halvings(resolution, len(widths))
         super().__init__(channels, condition_channels)
         self.resolution = resolution
         total = blocks * len(widths)

@@ -124,3 +124,19 @@ def _advanced(x: Tensor, dim: int) -> Tensor:
 
 def _interleave(even: Tensor, odd: Tensor, dim: int) -> Tensor:
     return torch.stack([even, odd], dim + 1).flatten(dim, dim + 1)
+
+
+def check_halvings(resolution: int, levels: int) -> None:
+    """Check that a network can have as many resolutions, each half the one before.
+
+    Args:
+        resolution: Side of its images.
+        levels: The number of its multipliers, one for each resolution.
+
+    Raises:
+        ValueError: If the side cannot be halved so often.
+    """
+    if resolution % 2 ** (levels - 1):
+        raise ValueError(
+            f"resolution {resolution} cannot be halved {levels - 1} times, as {levels} multipliers ask for"
+        )

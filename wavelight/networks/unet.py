@@ -13,6 +13,7 @@ from wavelight.networks.conditioning import Condition, all_at_once
 from wavelight.networks.embeddings import LatentMapping, StepMapping
 from wavelight.networks.initialization import NEARLY_ZERO, fan_average
 from wavelight.networks.normalization import group_norm
+from wavelight.networks.resampling import check_halvings
 from wavelight.networks.residual import Residual, ResidualBlock, Sizes
 
 
@@ -186,11 +187,7 @@ class UNet(nn.Module):
         bounded: bool,
     ) -> None:
         super().__init__()
-        if resolution % 2 ** (len(multipliers) - 1):
-            raise ValueError(
-                f"resolution {resolution} cannot be halved {len(multipliers) - 1} times, "
-                f"as {len(multipliers)} multipliers ask for"
-            )
+        check_halvings(resolution, len(multipliers))
         self.resolution = resolution
         self.channels = channels
         self.bounded = bounded

@@ -2,9 +2,6 @@
 
 import copy
 import csv
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import yaml
 
 from data_modules import Scenes, WaveletDataModule
 from tests.wavelight.conftest import BATCHES_AN_EPOCH
+from tests.wavelight.processes import fit_apart
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
 from tests.wavelight.systems.test_score_systems import score_model
 from tests.wavelight.systems.test_synchronisation import Watch
@@ -29,7 +27,6 @@ from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
 from wavelight.systems import WSGM, Hybrid
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
-ROOT = Path(__file__).resolve().parents[3]
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
@@ -477,7 +474,6 @@ def test_processes_learn_the_same_weights(tmp_path, train):
     config["model"]["init_args"]["accumulate"] = 2
     config["trainer"] = {
         "callbacks+": [{"class_path": "tests.wavelight.systems.test_hybrid.AtEnd"}],
-        "default_root_dir": str(tmp_path),
         "max_epochs": 1,
         "limit_train_batches": 4,
         "accelerator": "cpu",
@@ -486,14 +482,6 @@ def test_processes_learn_the_same_weights(tmp_path, train):
         "logger": False,
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
-    done = subprocess.run(
-        [sys.executable, "-m", "wavelight", "fit", "--config", str(tmp_path / "run.yaml")],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    fit_apart(tmp_path, [tmp_path / "run.yaml"])
     one, two = (torch.load(tmp_path / f"end{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
