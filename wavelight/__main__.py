@@ -47,6 +47,21 @@ _FUNCTIONS = {
         "compare",
         "measure trained systems on equal terms, quality against steps and multiply-adds",
     ),
+    "details": (
+        "wavelight.detail_quality",
+        "details",
+        "measure whether details suffer from drawn coarse bands, and whether they use their noise",
+    ),
+    "sweep": (
+        "wavelight.sweep",
+        "sweep",
+        "train variants of a system with several seeds, and compare them",
+    ),
+    "train_features": (
+        "wavelight.feature_training",
+        "train_features",
+        "train a network on labelled images for FeatureNetworkMetrics to look through",
+    ),
     "analyze": (
         "wavelight.analyze",
         "analyze",
@@ -84,6 +99,7 @@ _KEEP_MEMORY = (
     "upscaling_quality",
     "time",
     "compare",
+    "details",
     "scaling",
     "phi4",
     "benchmark",

@@ -207,11 +207,12 @@ def git_revision() -> str | None:
 
 
 def _with_found_experiments(arguments: list[str]) -> list[str]:
-    """Let ``--config experiments/demo.yaml`` find the file that ships, in a folder that has none of its own."""
-    found = list(arguments)
-    for i, word in enumerate(found):
-        if i and found[i - 1] in ("--config", "-c"):
-            found[i] = find_experiment(word)
-        elif word.startswith("--config="):
-            found[i] = "--config=" + find_experiment(word.removeprefix("--config="))
+    """Let options find files that ship, in a folder that has none of its own.
+
+    Such as ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
+    """
+    found = []
+    for word in arguments:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        found.append(option + equals + find_experiment(value))
     return found

@@ -10,23 +10,28 @@ _FOLDER = "experiments"
 
 
 def find_experiment(path: str) -> str:
-    """Return the path of a configuration: the file of that name, or else the one that ships under it.
+    """Return the path of a configuration, or of a part of one: the file of that name, or else the one that ships.
 
     Args:
-        path: Such as ``experiments/demo.yaml``.
+        path: Such as ``experiments/demo.yaml`` or ``experiments/details/regression.yaml``.
     """
     given = Path(path)
-    if given.exists() or given.parent.name != _FOLDER or given.suffix != ".yaml":
+    if given.suffix != ".yaml" or _FOLDER not in given.parts or given.exists():
         return path
-    return str(shipped_experiments().get(given.stem, path))
+    *_, start = (i for i, part in enumerate(given.parts) if part == _FOLDER)
+    shipped = _shipped_folder().joinpath(*given.parts[start + 1 :])
+    return str(shipped) if shipped.is_file() else path
 
 
 def shipped_experiments() -> dict[str, Path]:
     """Return the configurations that come with the package, by their names: ``cifar10``, ``demo``."""
+    return {path.stem: path for path in sorted(_shipped_folder().glob("*.yaml"))}
+
+
+def _shipped_folder() -> Path:
     # In the wheel the experiments lie in the package, in a checkout beside it.
     folders = [folder / _FOLDER for folder in (_HERE, _HERE.parent)]
-    found = next((folder for folder in folders if folder.is_dir()), folders[0])
-    return {path.stem: path for path in sorted(found.glob("*.yaml"))}
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def shipped_experiment(name: str) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from wavelight.devices import find_device
+from wavelight.drafts import draft_of
 from wavelight.metrics.base import to_uint8
 from wavelight.pictures import PNG_CHANNELS, field_limit, grid, picture_of_field, write_png
 from wavelight.systems import ImageGenerator
@@ -90,9 +91,10 @@ class ImageFolder(ABC):
         """Put all images into one NPZ file, stacked as ``arr_0``, and remove their own files."""
         import numpy as np
 
-        packed, temporary = self.path / _PACKED, self.path / "images.part.npz"
-        np.savez(temporary, np.stack([self._read(number) for number in range(self.images)]))
-        temporary.replace(packed)
+        packed = self.path / _PACKED
+        images = np.stack([self._read(number) for number in range(self.images)])
+        with draft_of(packed) as draft, draft.open("wb") as file:
+            np.savez(file, images)
         for number in range(self.images):
             self._file(number).unlink()
         return packed
@@ -155,13 +157,9 @@ class FieldFolder(ImageFolder):
         import numpy as np
 
         for number, image in zip(numbers, images.float().cpu(), strict=True):
-            # Under a temporary name first, as PNG files: half a file must not count as finished.
-            path = self._file(number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(path.name + ".part")
-            with temporary.open("wb") as file:
+            # As PNG files: half a file must not count as finished.
+            with draft_of(self._file(number)) as draft, draft.open("wb") as file:
                 np.save(file, image.numpy())
-            temporary.replace(path)
 
     @override
     def _read(self, number: int) -> "NDArray[np.generic]":

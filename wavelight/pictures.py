@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from wavelight.drafts import draft_of
 from wavelight.metrics.base import to_uint8
 
 PNG_CHANNELS = (1, 3)
@@ -122,11 +123,9 @@ def write_png(path: Path, image: Tensor, texts: Mapping[str, str] | None = None)
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
     array = image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).numpy()
     info = PngInfo()
     for keyword, text in (texts or {}).items():
         info.add_text(keyword, text)
-    Image.fromarray(array).save(temporary, format="PNG", pnginfo=info)
-    temporary.replace(path)
+    with draft_of(path) as draft:
+        Image.fromarray(array).save(draft, format="PNG", pnginfo=info)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from wavelight.drafts import draft_of
 from wavelight.networks.published import load_published
 
 TRAINING_KEY = "wavelight_training_weights"
@@ -77,10 +78,8 @@ def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
         path: The file.
         checkpoint: Its parts: tensors and plain values.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    torch.save(dict(checkpoint), temporary)
-    temporary.replace(path)
+    with draft_of(path) as draft:
+        torch.save(dict(checkpoint), draft)
 
 
 def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, Tensor]:
@@ -248,9 +247,7 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()}, temporary, dict(metadata)
-    )
-    temporary.replace(path)
+    with draft_of(path) as draft:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in state.items()}, draft, dict(metadata)
+        )

@@ -9,6 +9,7 @@ import yaml
 import wavelight
 from wavelight.__main__ import _FUNCTIONS, main
 from wavelight.cli import git_revision
+from wavelight.configurations import find_experiment
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 
@@ -200,6 +201,47 @@ def test_an_experiment_is_found_from_any_folder(capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--config", "experiments/demo.yaml", "--print_config"])
     assert yaml.safe_load(capsys.readouterr().out)["trainer"]["default_root_dir"] == "runs/demo"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.details", "experiments/details/linear_gaussian.yaml"],
+        ["--model.details=experiments/details/linear_gaussian.yaml"],
+    ],
+)
+def test_parts_of_experiments_are_found_from_any_folder(options, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config=experiments/demo_hybrid.yaml", *options, "--print_config"])
+    details = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["details"]
+    assert {part["class_path"] for part in details} == {"wavelight.models.LinearGaussian"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "experiments",
+        "experiments/nosuch.yaml",
+        "experiments/details",
+        "experiments/details/nosuch.yaml",
+        "elsewhere/demo.yaml",
+        "demo.yaml",
+        "[0]",
+    ],
+)
+def test_other_words_stay_as_they_are(word):
+    assert find_experiment(word) == word
+
+
+def test_a_file_of_the_folder_beats_the_one_that_ships():
+    name = "experiments/details/flow.yaml"
+    shipped = Path(wavelight.__file__).parents[1] / name
+    assert find_experiment(name) == str(shipped)
+    assert find_experiment(f"somewhere/{name}") == str(shipped)
+    own = Path(name)
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert find_experiment(name) == name
 
 
 def test_help_lists_the_commands(capsys):

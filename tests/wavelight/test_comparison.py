@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from scipy import stats
 
 import wavelight
 from tests.wavelight.test_joining import score_model
@@ -19,7 +21,10 @@ from wavelight.__main__ import main
 from wavelight.checkpoints import system_from_config, write_start
 from wavelight.cli import CLI
 from wavelight.comparison import Row
+from wavelight.comparison.report import seeds_of_systems
+from wavelight.comparison.runs import Run, _names, systems
 from wavelight.cost import NetworkCost, cost
+from wavelight.seeds import mean_over_seeds
 from wavelight.systems import ImageGenerator
 from wavelight.weights import read_checkpoint
 
@@ -273,7 +278,9 @@ def test_a_stopped_call_leaves_its_rows(folder, monkeypatch):
 
     monkeypatch.setattr(ImageGenerator, "draw", stopping)
     # Systems are counted, one after the other, before they draw.
-    monkeypatch.setattr("wavelight.comparison.cost", lambda system: [NetworkCost("", 1, 1, 1)])
+    monkeypatch.setattr(
+        "wavelight.comparison.bench.cost", lambda system: [NetworkCost("", 1, 1, 1)]
+    )
     with pytest.raises(SystemExit):
         compare([last(folder, "wsgm")], "--steps", "[1,2]")
     assert [row["steps"] for row in rows()] == [[1, 1]]
@@ -380,3 +387,86 @@ def test_a_plot_without_matplotlib_is_refused_before_work_starts(folder, capsys,
 def test_steps_that_differ_are_drawn_at_their_mean():
     row = Row("", None, [18, 8, 4], [], 1, 1, "", {}, {}, 0, {})
     assert row.mean_steps == 10
+
+
+def of_seed(folder, path, seed, **changes):
+    """Write the checkpoint of the SGM as a run with another seed would have, and other options of training."""
+    checkpoint = read_checkpoint(last(folder, "sgm"))
+    config = yaml.safe_load(checkpoint["wavelight_config"])
+    config["seed_everything"] = config["model"]["init_args"]["seed"] = seed
+    config["data"]["seed"] = seed
+    config["trainer"] = {"default_root_dir": str(path), "max_epochs": 1, **changes}
+    state = {
+        name: tensor + 0.02 * seed if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint["state_dict"].items()
+    }
+    path = path / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    told = {"wavelight_config": yaml.safe_dump(config), "state_dict": state}
+    torch.save(checkpoint | told, path)
+    return path
+
+
+def test_seeds_of_one_system_are_one_row_with_its_interval(folder, tmp_path, capsys):
+    paths = [of_seed(folder, tmp_path / f"small-{seed}", seed) for seed in (1, 2, 3)]
+    longer = of_seed(folder, tmp_path / "longer", 4, max_epochs=2)
+    compare([*paths, longer], "--steps", "[1]", "--plot", "compare.png")
+    captured = capsys.readouterr()
+    assert [row["system"] for row in rows()] == ["small-1", "small-2", "small-3", "longer"]
+    values = [row["values"]["fwd"] for row in rows()]
+    assert len(set(values[:3])) == 3
+    caption, shown = table(captured.out)
+    assert [(row["system"], row["seeds"]) for row in shown] == [("small", "3"), ("longer", "1")]
+    assert [row["fwd"] for row in shown] == [str(mean_over_seeds(values[:3])), f"{values[3]:.4g}"]
+    assert "95 % interval (Student's t)" in caption
+    assert "small-2, steps 1: fwd" in captured.err
+    assert Path("compare.png").exists()
+
+
+def test_intervals_are_those_of_students_t():
+    values = [1.3, 1.9, 1.1, 1.6]
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    mean = mean_over_seeds(values)
+    assert mean.value - mean.half_width == pytest.approx(low)
+    assert mean.value + mean.half_width == pytest.approx(high)
+
+
+def run_of(name, seed, images_seen=64, **trainer):
+    trainer = {"max_epochs": 1, **trainer}
+    config = {"seed_everything": seed, "trainer": trainer, "model": {"seed": seed}, "data": {}}
+    path = Path("/runs") / name / "checkpoints" / "last.ckpt"
+    return Run(path, name, images_seen, config)
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([run_of("gan-1", 1), run_of("gan-10", 10)], ["gan", "gan"]),
+        ([run_of("gan/seed-1", 1), run_of("gan/seed-2", 2)], ["gan", "gan"]),
+        ([run_of("seed-1", 1), run_of("seed_2", 2)], ["runs", "runs"]),
+        ([run_of("a", 1), run_of("b", 2)], ["a, b", "a, b"]),
+        ([run_of("a-1", 1), run_of("a-2", 2, images_seen=32)], ["a-1", "a-2"]),
+        ([run_of("a-1", 1), run_of("a-2", 2, max_epochs=3)], ["a-1", "a-2"]),
+        ([run_of("a-1", 1), run_of("a-2", 2, default_root_dir="x", logger=[{}])], ["a", "a"]),
+        # Trained twice with one seed.
+        ([run_of("a-1", 1), run_of("again", 1)], ["a-1", "again"]),
+    ],
+)
+def test_runs_are_seeds_of_one_system_if_they_differ_in_nothing_else(runs, expected):
+    named = systems(runs)
+    assert [named[run.name] for run in runs] == expected
+
+
+def test_names_tell_the_runs_of_a_sweep_apart():
+    folders = [f"/runs/{variant}/seed-{seed}" for variant in "ab" for seed in (1, 2)]
+    paths = [Path(folder) / "checkpoints" / "last.ckpt" for folder in folders]
+    assert _names(paths) == ["a/seed-1", "a/seed-2", "b/seed-1", "b/seed-2"]
+
+
+def test_seeds_that_cost_differently_are_refused():
+    rows = [
+        Row(name, None, [1], [NetworkCost("", 1, 1, macs)], 1, 1, "", {}, {}, 0, {})
+        for name, macs in (("a-1", 10), ("a-2", 20))
+    ]
+    with pytest.raises(ValueError, match="a-1 and a-2 are seeds of a, but cost"):
+        seeds_of_systems(rows, {"a-1": "a", "a-2": "a"})

@@ -151,8 +151,9 @@ def test_sides_that_cannot_be_halved_are_continued_and_cut():
 
 def test_a_laplacian_pyramid_needs_half_as_much_of_the_sides():
     details = detail_gan(generator=AttentionGateUNet(3, 4, 3, 3, pools=2))
-    pyramid = LaplacianPyramid(2, Half())
-    system = Hybrid(score_model(4, 3), [details], 16, seed=3, pyramid=pyramid)
+    system = Hybrid(
+        score_model(4, 3), [details], 16, seed=3, levels=2, scaling=Half(), pyramid=LaplacianPyramid
+    )
     upscaler = Upscaler(system)
     assert upscaler._multiples == {2: 4, 1: 4}
     for side, continued in [(5, 6), (6, 6)]:

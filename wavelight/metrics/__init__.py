@@ -1,16 +1,19 @@
 """How close drawn images are to real ones, and the networks that some metrics look through."""
 
 from wavelight.metrics.base import ImageMetric, to_uint8
+from wavelight.metrics.feature_network import FeatureNetworkMetrics, write_feature_network
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
 from wavelight.metrics.fields import FieldDistance
 from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
 from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
 from wavelight.metrics.precision_recall import PrecisionRecall
+from wavelight.metrics.split_wavelet_distance import SplitWaveletDistance
 from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
 
 __all__ = [
     "FeatureExtractor",
     "FeatureMetrics",
+    "FeatureNetworkMetrics",
     "FieldDistance",
     "FrechetWaveletDistance",
     "Gaussian",
@@ -18,7 +21,9 @@ __all__ = [
     "InceptionFeatures",
     "InceptionMetrics",
     "PrecisionRecall",
+    "SplitWaveletDistance",
     "frechet_distance",
     "gaussian_from_sums",
     "to_uint8",
+    "write_feature_network",
 ]

@@ -15,6 +15,7 @@ class FeatureExtractor(nn.Module, ABC):
     """A network that sees images as vectors. It is never trained, and no part of the model."""
 
     num_features: int
+    """Length of a vector; asked for after :meth:`prepare`."""
 
     @property
     @abstractmethod
@@ -44,6 +45,9 @@ class FeatureMetrics(nn.Module, ImageMetric):
         neighbours: k of precision and recall.
     """
 
+    distance: FrechetInceptionDistance
+    precision_recall: PrecisionRecall | None
+
     def __init__(
         self,
         features: FeatureExtractor,
@@ -54,29 +58,32 @@ class FeatureMetrics(nn.Module, ImageMetric):
         super().__init__()
         self.features = features
         self.name = distance
+        self.neighbours = neighbours if precision_recall else None
+        self._prepared = False
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"{self.features.identity}, precision and recall: {self.neighbours is not None}"
+
+    @override
+    def prepare(self) -> None:
+        if self._prepared:
+            return
+        self.features.prepare()
+        self.features.eval().requires_grad_(False)
+        # Only now, because a network that comes from a file has an unknown number of features.
+        size = self.features.num_features
         self.distance = FrechetInceptionDistance(
-            feature=_Given(features.num_features),
-            reset_real_features=False,
-            compute_with_cache=False,
+            feature=_Given(size), reset_real_features=False, compute_with_cache=False
         )
         # torchmetrics sets it in `update` and fails without it on a process that saw no image
         # (fid.py, 1.9.0).
         self.distance.orig_dtype = torch.float64
         self.precision_recall = (
-            PrecisionRecall(features.num_features, neighbours) if precision_recall else None
+            None if self.neighbours is None else PrecisionRecall(size, self.neighbours)
         )
-
-    @property
-    @override
-    def identity(self) -> str:
-        return (
-            f"{self.features.identity}, precision and recall: {self.precision_recall is not None}"
-        )
-
-    @override
-    def prepare(self) -> None:
-        self.features.prepare()
-        self.features.eval().requires_grad_(False)
+        self._prepared = True
 
     @override
     @torch.no_grad()

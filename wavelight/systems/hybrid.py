@@ -1,12 +1,21 @@
 """The hybrid: a score model of the coarsest band, and details that one evaluation a level draws."""
 
 from pathlib import Path
+from typing import Protocol
 
 from lightning.pytorch.cli import LRSchedulerCallable
 
 from wavelight.factorizations import BandScaling, LevelByLevel, Pyramid
 from wavelight.models import GenerativeModel
 from wavelight.systems.base import ImageGenerator
+
+
+class PyramidFactory(Protocol):
+    """Makes a pyramid; in YAML the name of its class, ``LaplacianPyramid``."""
+
+    def __call__(self, levels: int, scaling: BandScaling | None, channels: int) -> LevelByLevel:
+        """Make a pyramid of so many levels, whose bands are scaled so, for images of so many channels."""
+        ...
 
 
 class Hybrid(ImageGenerator):
@@ -26,8 +35,9 @@ class Hybrid(ImageGenerator):
         scaling: How bands are scaled: ``PerChannel`` (the default, as in WSGM), or one that keeps
             them in [-1, 1], for a generator that ends in tanh: ``Half`` for Haar, ``Peak`` for any
             wavelet.
-        pyramid: In place of levels, wavelet and scaling, another pyramid that has them itself:
-            ``LaplacianPyramid``, whose residuals have the channels of the images and not three bands.
+        pyramid: A pyramid in place of the wavelet's, which levels, scaling and channels are handed to:
+            ``LaplacianPyramid``, whose residuals have the side and the channels of what they complete,
+            and so want other details.
         channels: Channels of the images.
         scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps them.
         train: Indices of the factors that learn, 0 for the coarsest band, 1 for the details of the
@@ -47,10 +57,10 @@ class Hybrid(ImageGenerator):
         details: list[GenerativeModel],
         image_size: int,
         seed: int,
-        levels: int | None = None,
+        levels: int,
         wavelet: str = "haar",
         scaling: BandScaling | None = None,
-        pyramid: LevelByLevel | None = None,
+        pyramid: PyramidFactory | None = None,
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
         train: list[int] | None = None,
@@ -59,24 +69,23 @@ class Hybrid(ImageGenerator):
         bounded: bool = True,
         start_from: Path | None = None,
     ) -> None:
-        if pyramid is None:
-            if levels is None:
-                raise ValueError(
-                    "a Hybrid needs levels, the number of times that the image is halved, or a pyramid"
-                )
-            pyramid = Pyramid(levels, wavelet, scaling, channels)
-        elif (levels, wavelet, scaling) != (None, "haar", None):
+        if pyramid is not None and wavelet != "haar":
             raise ValueError(
-                "give either a pyramid, or levels, wavelet and scaling: a pyramid has them itself"
+                f"give either a pyramid or the wavelet {wavelet!r}: a pyramid has its own filters"
             )
-        if len(details) not in (1, pyramid.levels):
+        factorization = (
+            Pyramid(levels, wavelet, scaling, channels)
+            if pyramid is None
+            else pyramid(levels=levels, scaling=scaling, channels=channels)
+        )
+        if len(details) not in (1, levels):
             raise ValueError(
-                f"details names {len(details)} models for {pyramid.levels} levels: give one that all levels share, or "
+                f"details names {len(details)} models for {levels} levels: give one that all levels share, or "
                 "one a level"
             )
-        of_levels = details * pyramid.levels if len(details) == 1 else details
+        of_levels = details * levels if len(details) == 1 else details
         super().__init__(
-            factorization=pyramid,
+            factorization=factorization,
             models=[coarse, *of_levels],
             image_size=image_size,
             seed=seed,

@@ -20,10 +20,11 @@ from wavelight.__main__ import main
 from wavelight.callbacks.ema import averaged_weights
 from wavelight.checkpoints import export, load
 from wavelight.cost import cost
+from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations import Half, LaplacianPyramid, PerChannel, Pyramid, Unscaled
 from wavelight.losses import BoundedCritic, NonSaturating
-from wavelight.models import DetailGAN, DetailRegression
-from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
+from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression
+from wavelight.networks import AttentionGateUNet, NCSNpp, ResidualDiscriminator, SmallDiscriminator
 from wavelight.systems import WSGM, Hybrid
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
@@ -48,6 +49,12 @@ def detail_gan(**changes):
 
 def regression():
     return DetailRegression(AttentionGateUNet(9, 4, 3, 0, pools=1), ADAM, 20.0, 0.5)
+
+
+def denoising_gan():
+    generator = NCSNpp(4, 3, 16, [1], [], mapping_layers=1, blocks=1)
+    judge = SmallDiscriminator(3, 4, blocks=3)
+    return DenoisingGAN(generator, judge, ADAM, ADAM, FewStepDiffusion(2), 0.1, 2, 1.0)
 
 
 def tiny_hybrid(**changes):
@@ -174,17 +181,46 @@ def test_levels_have_their_own_noise():
     assert not torch.isclose(coarse, fine).any()
 
 
-def test_with_score_models_of_the_details_it_is_wsgm():
+def test_with_score_models_of_the_details_it_is_wsgm(tmp_path):
+    """The same weights at first, the same losses of every batch, the same images: to the bit."""
+
     def parts():
         torch.manual_seed(0)
         coarse = score_model(4, 3)
-        return coarse, [score_model(4, 9, 3), score_model(8, 9, 3)]
+        details = [score_model(4, 9, 3), score_model(8, 9, 3)]
+        return {"coarse": coarse, "details": details, "image_size": 16, "seed": 3}
 
-    (coarse, details), (same_coarse, same_details) = parts(), parts()
-    hybrid = Hybrid(coarse, details, levels=2, image_size=16, seed=3)
-    wsgm = WSGM(same_coarse, same_details, image_size=16, seed=3)
-    assert hybrid.state_dict().keys() == wsgm.state_dict().keys()
-    assert torch.equal(hybrid.sample(2, seed=1), wsgm.sample(2, seed=1))
+    systems = [Hybrid(**parts(), levels=2), WSGM(**parts())]
+    assert_equal_states(*systems)
+    losses = []
+    for system in systems:
+        folder = tmp_path / type(system).__name__
+        watch = Losses()
+        fit(folder, watch, system=system, data=data(), max_epochs=1, limit_train_batches=2)
+        losses.append(watch.batches)
+    assert len(losses[0]) == 2
+    assert losses[0][0].keys() == {f"train/{index}/score/denoising" for index in range(3)}
+    assert losses[0] == losses[1]
+    assert_equal_states(*systems)
+    one, other = (system.sample(2, seed=1) for system in systems)
+    assert torch.equal(one, other)
+
+
+def assert_equal_states(one, other):
+    one, other = one.state_dict(), other.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Losses(L.Callback):
+    """Notes what every batch logs."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_end(self, trainer, *rest):
+        losses = trainer.callback_metrics.items()
+        self.batches.append({name: float(value) for name, value in losses})
 
 
 def residual_parts():
@@ -193,12 +229,11 @@ def residual_parts():
         generator=AttentionGateUNet(3, 4, 3, 3, pools=1),
         discriminator=ResidualDiscriminator(3, 4, 2, condition_channels=3),
     )
-    return {"details": [gan, gan], "levels": None, "scaling": None}
+    return {"details": [gan, gan], "pyramid": LaplacianPyramid}
 
 
 def test_it_takes_a_laplacian_pyramid(tmp_path):
-    parts = residual_parts() | {"pyramid": LaplacianPyramid(2, Half())}
-    system = fit(tmp_path, system=tiny_hybrid(**parts), data=data(), max_epochs=1)
+    system = fit(tmp_path, system=tiny_hybrid(**residual_parts()), data=data(), max_epochs=1)
     assert system.target_shapes == [(3, 4, 4), (3, 8, 8), (3, 16, 16)]
     assert system.sample(2, seed=7).shape == (2, 3, 16, 16)
     assert [each.multiply_adds > 0 for each in cost(system)] == [True, True]
@@ -206,14 +241,13 @@ def test_it_takes_a_laplacian_pyramid(tmp_path):
 
 def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_path):
     details = [score_model(8, 3, 3), score_model(16, 3, 3)]
-    pyramid = LaplacianPyramid(2, PerChannel())
-    parts = {"details": details, "levels": None, "scaling": None, "pyramid": pyramid}
+    system = tiny_hybrid(details=details, scaling=PerChannel(), pyramid=LaplacianPyramid)
     source = WaveletDataModule(
         Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0, cache_dir=tmp_path / "cache"
     )
-    fit(tmp_path, system=tiny_hybrid(**parts), data=source, max_epochs=1, limit_train_batches=1)
+    fit(tmp_path, system=system, data=source, max_epochs=1, limit_train_batches=2)
     images = torch.cat([batch["image"] for batch in source.reference_dataloader()])
-    for factor in pyramid.encode(images):
+    for factor in system.factorization.encode(images):
         values = factor.target.transpose(0, 1).flatten(1)
         assert values.mean(1).abs().max() < 1e-4
         torch.testing.assert_close(values.std(1), torch.ones(3), atol=1e-3, rtol=0)
@@ -222,16 +256,24 @@ def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_pa
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"levels": None}, "a Hybrid needs levels, the number of times"),
-        ({"pyramid": LaplacianPyramid(2)}, "give either a pyramid, or levels, wavelet and scaling"),
         (
-            {"levels": None, "scaling": None, "pyramid": LaplacianPyramid(2, Half())},
+            {"pyramid": LaplacianPyramid, "wavelet": "db2"},
+            "give either a pyramid or the wavelet 'db2': a pyramid has its own filters",
+        ),
+        ({"levels": 0, "details": []}, "a wavelet transform needs at least 1 level, not 0"),
+        (
+            {"pyramid": LaplacianPyramid},
             "the generator is built for channels 9, but its factor has channels 3",
         ),
         (
             {"levels": 3},
             "the score network is built for resolution 4, but its factor has resolution 2",
         ),
+        (
+            {"details": [residual_parts()["details"][0]]},
+            "the generator is built for channels 3, but its factor has channels 9",
+        ),
+        ({"details": [denoising_gan()]}, "a DenoisingGAN cannot be told a condition, which this"),
         ({"details": []}, "details names 0 models for 2 levels: give one that all levels share"),
         ({"details": [detail_gan()] * 3}, "details names 3 models for 2 levels"),
         ({"scaling": Unscaled()}, "ends in tanh, but the details that it draws leave"),
@@ -412,12 +454,7 @@ def test_the_command_line_builds_trains_and_draws_it(folder, details):
     assert torch.equal(load(folder / "run.safetensors").sample(2, seed=5), images)
 
 
-LAPLACIAN = [
-    "--model.levels=null",
-    "--model.scaling=null",
-    "--model.pyramid=wavelight.factorizations.LaplacianPyramid",
-    "--model.pyramid.levels=2",
-]
+LAPLACIAN = ["--model.pyramid=LaplacianPyramid"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,59 @@
+"""Drawing images some of whose bands are those of real images."""
+
+from torch import Tensor
+
+from wavelight.noise import Noise
+from wavelight.systems import ImageGenerator
+
+
+def given_true_bands(
+    system: ImageGenerator, images: Tensor, known: int, index: Tensor, seed: int
+) -> Tensor:
+    """Draw images whose first factors are true.
+
+    Args:
+        system: The system.
+        images: ``(N, C, H, W)`` floats, whose factors are taken.
+        known: How many, from the coarsest; with 0 these are the images of :meth:`ImageGenerator.draw`,
+            with all of them the true ones.
+        index: ``(N,)`` int64: the numbers of the images, to which their noise belongs.
+        seed: The seed of the set of images.
+
+    Returns:
+        ``(N, C, H, W)`` float32, in [-1, 1] where the range is bounded.
+    """
+    factors = system.factorization.encode(images)
+
+    def target(factor: int, condition: Tensor | None) -> Tensor:
+        if factor < known:
+            return factors[factor].target
+        return drawn_factor(system, factor, condition, index, seed)
+
+    drawn = system.factorization.decode(target)
+    return drawn.clamp(-1, 1) if system.bounded else drawn
+
+
+def drawn_factor(
+    system: ImageGenerator, factor: int, condition: Tensor | None, index: Tensor, seed: int
+) -> Tensor:
+    """Draw one factor given its condition.
+
+    Args:
+        system: The system.
+        factor: Its number, from the coarsest.
+        condition: ``(N, C, H, W)``; None where the factor has none.
+        index: ``(N,)`` int64: the numbers of the images, to which their noise belongs.
+        seed: The seed of the set of images.
+
+    Returns:
+        Its target, ``(N, C, H, W)`` float32.
+    """
+    # The streams of `ImageGenerator.draw`.
+    noise = Noise(seed, index, stream=factor << 8)
+    model = system.factor_models()[factor]
+    return model.sample(system.target_shapes[factor], condition, noise).float()
+
+
+def numbers_of_draw(index: Tensor, draw: int) -> Tensor:
+    """Return the numbers of one of several draws: the first is the image's own, and none depends on how many."""
+    return index + (draw << 32)

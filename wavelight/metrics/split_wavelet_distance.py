@@ -1,0 +1,88 @@
+"""The Fréchet wavelet distance in parts: whether coarse images are wrong, or their details."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
+
+_LARGEST_PACKET = 16
+
+
+class SplitWaveletDistance(ImageMetric):
+    """The Fréchet wavelet distance in two parts: that of coarse images, and that of what they lack.
+
+    Coarse images are means over blocks, which Haar's coarse band is. Haar packets of images are those of
+    the coarse images (times a constant) and those of the details, and the distance is a mean over packets: so
+    ``fwd_coarse`` + ``fwd_details`` is the Fréchet wavelet distance of the images for packets no larger than the
+    coarse image, up to the rounding of coarse images to bytes. Packets have the largest side of the coarse image's,
+    halved until it is 16 or less.
+
+    Args:
+        levels: How often images are halved.
+        image_size: Side of the images.
+    """
+
+    def __init__(self, levels: int, image_size: int) -> None:
+        side = image_size >> levels
+        while side > _LARGEST_PACKET and side % 2 == 0:
+            side //= 2
+        self.levels = levels
+        self._whole = FrechetWaveletDistance(side)
+        self._coarse = FrechetWaveletDistance(side)
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"{self._whole.identity}, and of means over blocks of {2**self.levels}"
+
+    @override
+    def update(self, images: Tensor, real: bool) -> None:
+        coarse = functional.avg_pool2d(images.float(), 2**self.levels)
+        self._whole.update(images, real)
+        self._coarse.update(coarse.round().byte(), real)
+
+    @override
+    def values(self) -> dict[str, Tensor]:
+        whole, coarse = self._whole.compute(), self._coarse.compute()
+        return {"fwd_coarse": coarse, "fwd_details": whole - coarse}
+
+    @override
+    def forget_drawn(self) -> None:
+        self._whole.forget_drawn()
+        self._coarse.forget_drawn()
+
+    @override
+    def reset(self) -> None:
+        self._whole.reset()
+        self._coarse.reset()
+
+    @override
+    def real_statistics(self) -> dict[str, Tensor]:
+        parts = {"whole": self._whole, "coarse": self._coarse}
+        return {
+            f"{part}.{name}": value
+            for part, metric in parts.items()
+            for name, value in metric.real_statistics().items()
+        }
+
+    @override
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        for part, metric in (("whole", self._whole), ("coarse", self._coarse)):
+            start = f"{part}."
+            metric.load_real_statistics(
+                {
+                    name.removeprefix(start): value
+                    for name, value in statistics.items()
+                    if name.startswith(start)
+                }
+            )
+
+    @override
+    def to(self, device: Any) -> Any:
+        self._whole.to(device)
+        self._coarse.to(device)
+        return self

@@ -1,0 +1,407 @@
+"""Many trainings by one file, several seeds of each variant, and their comparison: ``python -m wavelight sweep``."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
+from io import StringIO
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from typing_extensions import override
+
+from wavelight.callbacks.checkpointing import FOLDER
+from wavelight.checkpoints import config_text, system_from_config
+from wavelight.cli import CLI
+from wavelight.comparison import compare
+from wavelight.configurations import find_experiment
+from wavelight.errors import in_words
+from wavelight.seeds import difference_but_seed
+from wavelight.systems.base import PROGRESS_KEY
+from wavelight.weights import read_checkpoint
+
+_LOG = "log.txt"
+_COMPARISON = "compare.json"
+_NAME = re.compile(r"\w[\w.+-]*")
+_OWN = ("seed_everything", "trainer.default_root_dir", "ckpt_path")
+"""Options of ``fit`` that a sweep gives itself."""
+
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+_GLANCE = 0.2
+"""Seconds between two looks at what runs."""
+
+
+class SweepFile:
+    """What a file of a sweep says.
+
+    Args:
+        folder: Where the runs lie, ``folder/variant/seed-1``, and their comparison.
+        seeds: Each variant is trained once with each.
+        variants: By name, the options of ``fit`` in which each differs from the others; {} for none.
+            A value that is no word, such as a list of models, may stand as YAML.
+        base: The options of ``fit`` that all share, such as ``config: experiments/demo.yaml``; a
+            variant may have others of the same name.
+        compare: Options of ``compare``, such as ``images: 2048``. ``out``, which is compare.json if
+            left out, and ``plot`` lie in the folder.
+
+    Raises:
+        ValueError: If there is no seed or variant, or one that cannot be.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seeds: list[int],
+        variants: dict[str, dict[str, Any]],
+        base: dict[str, Any] | None = None,
+        compare: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.seeds = seeds
+        self.variants = {name: {**(base or {}), **options} for name, options in variants.items()}
+        self.compare = {"out": _COMPARISON, **(compare or {})}
+        if not self.variants:
+            raise ValueError("variants names none")
+        for name, options in self.variants.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"a variant names a folder, which {name!r} cannot be")
+            given = sorted(options.keys() & set(_OWN))
+            if given:
+                raise ValueError(f"variant {name}: {given[0]} is given by the sweep itself")
+
+
+class Run(NamedTuple):
+    """A training of a variant with a seed."""
+
+    variant: str
+    seed: int
+    folder: Path
+    words: list[str]
+    """Of its command line, behind ``fit``."""
+
+    config: dict[str, Any]
+    """All options that come of them, but for another seed and folder."""
+
+    def __str__(self) -> str:
+        return f"{self.variant}, seed {self.seed}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest."""
+        return self.folder / FOLDER / "last.ckpt"
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.folder / _LOG
+
+    @property
+    def finished(self) -> bool:
+        """Whether its checkpoint has seen as many batches as are wanted."""
+        if not self.checkpoint.exists():
+            return False
+        trainer = self.config["trainer"]
+        seen = read_checkpoint(self.checkpoint, mapped=True)[PROGRESS_KEY]["batches_seen"]
+        return seen >= trainer["max_epochs"] * trainer["limit_train_batches"]
+
+    @property
+    def command(self) -> list[str]:
+        """The command line, without the interpreter."""
+        return ["-m", "wavelight", "fit", *self.words]
+
+
+def sweep(
+    path: Path, seeds: list[int] | None = None, jobs: int = 1, dry_run: bool = False
+) -> str | None:
+    """Train variants of a system with several seeds, and compare them: ablations with intervals, in one command.
+
+    Every run is a process of its own, which prints into log.txt in its folder. The same command
+    again goes on where it was stopped, by Ctrl-C, say: finished runs stay, others continue from
+    their last checkpoint. All options are checked before the first run starts. When all runs are
+    there it prints the table of `wavelight compare`.
+
+    Args:
+        path: A file such as experiments/sweeps/cifar10_small_hybrid.yaml. It names the `folder` of
+            the runs, the `seeds`, the options of `fit` that all share as `base`, the `variants`,
+            each with the options in which it differs, and the options of `compare`.
+        seeds: Other seeds than those of the file, like [1,2,3].
+        jobs: How many runs train at a time, on the same machine.
+        dry_run: Whether the commands of runs that are not finished are printed, a line each, and
+            nothing is run: jobs for a cluster, after which this command compares.
+
+    Raises:
+        ValueError: If the file or an option makes no sense, or if a run in the folder was trained
+            with other options.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs is at least 1, not {jobs}")
+    file = read_sweep(path)
+    runs = runs_of(file, file.seeds if seeds is None else seeds)
+    comparison = _comparison(file)
+    _check_folder(runs)
+    left = [run for run in runs if not run.finished]
+    for run in runs:
+        if run not in left:
+            _tell(f"{run}: finished before")
+    if dry_run:
+        return "\n".join(shlex.join(["python", *run.command]) for run in left) or None
+    failed = _train(left, jobs)
+    if failed:
+        logs = ", ".join(f"{run} ({run.log})" for run in failed)
+        sys.stderr.write(f"wavelight: {len(failed)} of {len(runs)} runs failed: {logs}\n")
+        sys.exit(1)
+    return compare([run.checkpoint for run in runs], **comparison)
+
+
+# --- what is to run ---
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Read a file of a sweep.
+
+    Args:
+        path: The file, or the name of one that ships, such as
+            ``experiments/sweeps/cifar10_small_hybrid.yaml``.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is none of a sweep.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(SweepFile, "sweep")
+    try:
+        given = yaml.safe_load(Path(find_experiment(str(path))).read_text())
+        # For its types alone: it puts objects in the place of classes that options name.
+        parser.parse_object({"sweep": deepcopy(given)})
+        return SweepFile(**given)
+    except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is no sweep: {in_words(str(error))}") from error
+
+
+def runs_of(file: SweepFile, seeds: list[int]) -> list[Run]:
+    """Return the runs of a sweep, seed by seed, whose options are checked and whose systems can be built.
+
+    All variants have their first seed before any has its second, so that one can look early.
+
+    Args:
+        file: The sweep.
+        seeds: In place of those of the file.
+
+    Raises:
+        ValueError: If a seed is given twice, or if ``fit`` would refuse a variant's options.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds are different numbers, at least one, not {seeds}")
+    configs = {name: _checked(name, _words(file, name, seeds[0])) for name in file.variants}
+    return [
+        Run(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
+        for seed in seeds
+        for name in file.variants
+    ]
+
+
+def _folder(file: SweepFile, variant: str, seed: int) -> Path:
+    return file.folder / variant / f"seed-{seed}"
+
+
+def _words(file: SweepFile, variant: str, seed: int) -> list[str]:
+    # Files come first, for what stands behind them beats them.
+    options = sorted(file.variants[variant].items(), key=lambda option: option[0] != "config")
+    own = (seed, str(_folder(file, variant, seed)), "last")
+    options += zip(_OWN, own, strict=True)
+    return [word for name, value in options for word in (f"--{name}", _word(value))]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class _Options(CLI):
+    """Reads the options of a command as it does itself, and builds nothing."""
+
+    text = ""
+
+    @override
+    def _set_seed(self) -> None:
+        pass
+
+    @override
+    def instantiate_classes(self) -> None:
+        pass
+
+    @override
+    def after_instantiate_classes(self) -> None:
+        self.text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False)
+
+
+def _checked(variant: str, words: list[str]) -> dict[str, Any]:
+    """Return the resolved configuration of a run, whose system was built once, without memory for its weights."""
+    said = StringIO()
+    try:
+        # The parser says what is wrong and leaves.
+        with redirect_stderr(said):
+            text = _Options("fit", words).text
+        with torch.device("meta"):
+            system_from_config(text)
+    except SystemExit as stopped:
+        reason = said.getvalue().strip().removeprefix("wavelight: ")
+        raise ValueError(f"variant {variant}: {reason}") from stopped
+    except ValueError as error:
+        raise ValueError(f"variant {variant}: {in_words(str(error))}") from error
+    config: dict[str, Any] = yaml.safe_load(text)
+    length = config["trainer"]["max_epochs"], config["trainer"]["limit_train_batches"]
+    if not all(isinstance(number, int) and number > 0 for number in length):
+        raise ValueError(
+            f"variant {variant}: trainer.max_epochs and limit_train_batches must be numbers, which tell when a run is "
+            f"finished, not {length[0]} and {length[1]}"
+        )
+    return config
+
+
+def _comparison(file: SweepFile) -> dict[str, Any]:
+    """Return the options of the comparison, checked."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(compare, "compare", skip={"checkpoints"})
+    try:
+        parsed = parser.parse_object({"compare": file.compare})
+        options: dict[str, Any] = parser.instantiate(parsed).compare.as_dict()
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"compare: {in_words(str(error))}") from error
+    places = {name: file.folder / options[name] for name in ("out", "plot") if options[name]}
+    return {**options, **places}
+
+
+def _check_folder(runs: list[Run]) -> None:
+    """Refuse to go on with a run that has begun with other options."""
+    for run in runs:
+        if run.checkpoint.exists():
+            difference = difference_but_seed(
+                yaml.safe_load(config_text(run.checkpoint)), run.config
+            )
+            if difference is not None:
+                option, before, now = difference
+                raise ValueError(
+                    f"{run.folder} was trained with {option} {before}, which is {now} now: name another folder, or "
+                    "remove this one"
+                )
+
+
+# --- running ---
+
+
+class _Signals:
+    """Which signal told this process to stop, if one did."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = number
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note SIGINT, SIGTERM and SIGHUP in place of what they do."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self._receive) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Process:
+    """A run under way.
+
+    Args:
+        run: The run, whose log is continued.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._stopped = False
+        self._begun = perf_counter()
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with run.log.open("a") as log:
+            log.write(f"$ {shlex.join(['python', *run.command])}\n")
+            log.flush()
+            self._process = subprocess.Popen(
+                [sys.executable, *run.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A group of its own, so that Ctrl-C comes once, from here.
+                process_group=0,
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has, and left all that was wanted."""
+        return self._process.returncode == 0 and self.run.finished
+
+    def stop(self) -> None:
+        """Let it finish its batch, save and end; it is told once."""
+        if not self._stopped:
+            self._stopped = True
+            self._process.terminate()
+
+    def tell(self) -> None:
+        """Say in one line how it ended."""
+        code = self._process.returncode
+        minutes = f"{(perf_counter() - self._begun) / 60:.1f} minutes"
+        if self.succeeded:
+            _tell(f"{self.run}: finished after {minutes}")
+        elif self._stopped:
+            _tell(f"{self.run}: stopped after {minutes}")
+        else:
+            why = f"with exit code {code}" if code else "before its last epoch"
+            _tell(f"{self.run}: ended after {minutes} {why}, see {self.run.log}")
+
+
+def _train(runs: list[Run], jobs: int) -> list[Run]:
+    """Run all, so many at a time, and return those that failed; a signal stops them, and then this process."""
+    waiting, failed = list(runs), list[Run]()
+    running: list[_Process] = []
+    signals = _Signals()
+    with signals.watched():
+        while running or (waiting and signals.received is None):
+            while waiting and len(running) < jobs and signals.received is None:
+                _tell(f"{waiting[0]}: begins")
+                running.append(_Process(waiting.pop(0)))
+            if signals.received is not None:
+                for process in running:
+                    process.stop()
+            for process in [each for each in running if each.ended]:
+                running.remove(process)
+                process.tell()
+                if not process.succeeded:
+                    failed.append(process.run)
+            sleep(_GLANCE)
+    if signals.received is not None:
+        _tell("Stopped; the same command goes on from there.")
+        sys.exit(_SIGNALLED + signals.received)
+    return failed
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
