@@ -51,3 +51,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def import_all() -> None:
+    """Import every class, so that options of a command line can name it without its module."""
+    for name in __all__:
+        __getattr__(name)

@@ -138,6 +138,8 @@ def _call(command: str, arguments: list[str]) -> None:
         def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
             fail(message)
 
+    if any(word.startswith("--source") for word in arguments):
+        import_module("data_modules").import_all()
     module, name, _ = _FUNCTIONS[command]
     function = getattr(import_module(module), name)
     parser = Parser(

@@ -45,9 +45,7 @@ class CLI(LightningCLI):
 
     def __init__(self, method: str, arguments: list[str]) -> None:
         self.method = method
-        # A class can be named without its module once it has been imported.
-        for name in data_modules.__all__:
-            getattr(data_modules, name)
+        data_modules.import_all()
         super().__init__(
             ImageGenerator,
             WaveletDataModule,

@@ -75,7 +75,7 @@ def upscaling_quality(
         batch_size: How many are drawn at once.
         packet_side: Of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
             times. As every Fréchet distance it falls with the number of images.
-        source: Other images than those of the checkpoint's data, such as data_modules.ImageZip with
+        source: Other images than those of the checkpoint's data, such as ImageZip with
             --source.path; all of them count, and not only held-out ones.
         image_size: Side of the images; none takes that of the training.
         raw: Whether the weights that were learning are used, in place of their average.

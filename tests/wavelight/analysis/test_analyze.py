@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -89,6 +92,17 @@ def test_what_makes_no_sense_is_refused(options, message, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_source_is_named_without_its_module(tmp_path):
+    # In a process that has not imported it.
+    here = Path(__file__).resolve().parents[3]
+    words = ["--source", "ImageZip", "--source.path", str(tmp_path / "none.zip")]
+    command = [sys.executable, "-m", "wavelight", "analyze", *words, "--image_size", "8"]
+    found = subprocess.run([*command, "--levels", "1"], cwd=here, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "there is no" in found.stderr and "none.zip" in found.stderr
+
+
 def test_measures_and_figure_go_to_wandb(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("WANDB_MODE", "offline")
