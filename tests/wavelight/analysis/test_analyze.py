@@ -100,7 +100,8 @@ def test_a_source_is_named_without_its_module(tmp_path):
     command = [sys.executable, "-m", "wavelight", "analyze", *words, "--image_size", "8"]
     found = subprocess.run([*command, "--levels", "1"], cwd=here, capture_output=True, text=True)
     assert found.returncode == 2
-    assert "there is no" in found.stderr and "none.zip" in found.stderr
+    assert "there is no" in found.stderr
+    assert "none.zip" in found.stderr
 
 
 def test_measures_and_figure_go_to_wandb(tmp_path, monkeypatch):
