@@ -262,12 +262,17 @@ def _checked(variant: str, words: list[str]) -> dict[str, Any]:
         raise ValueError(f"variant {variant}: {in_words(str(error))}") from error
     config: dict[str, Any] = yaml.safe_load(text)
     length = config["trainer"]["max_epochs"], config["trainer"]["limit_train_batches"]
-    if not all(isinstance(number, int) and number > 0 for number in length):
+    # Lightning's types let a parser read 200 batches as 200.0, but a share of an epoch is at most 1.0.
+    if not all(number is not None and number > 0 and _is_count(number) for number in length):
         raise ValueError(
             f"variant {variant}: trainer.max_epochs and limit_train_batches must be numbers, which tell when a run is "
             f"finished, not {length[0]} and {length[1]}"
         )
     return config
+
+
+def _is_count(number: float) -> bool:
+    return isinstance(number, int) or (number > 1 and number.is_integer())
 
 
 def _comparison(file: SweepFile) -> dict[str, Any]:

@@ -284,3 +284,11 @@ def test_a_sweep_that_is_stopped_goes_on_and_compares():
     assert [list(map(str.strip, cells)) for cells in shown] == [["two", "2"], ["three", "2"]]
     rows = json.loads(Path("runs/compare.json").read_text())["rows"]
     assert [row["images_seen"] for row in rows] == [960] * 4
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [(2, True), (200.0, True), (1.0, False), (0.5, False)]
+)
+def test_batches_are_counted_and_no_share_of_an_epoch(number, count):
+    # In a long-lived process Lightning's union of types can make a float of an integer.
+    assert module._is_count(number) is count
