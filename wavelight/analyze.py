@@ -21,6 +21,7 @@ from wavelight.analysis import (
     condition_floor,
 )
 from wavelight.analysis.curves import draw
+from wavelight.errors import check_least
 from wavelight.figures import empty_figure, save_figure
 from wavelight.timing import markdown_table
 from wavelight.wavelets import filter_length
@@ -251,9 +252,7 @@ def _three_digits(number: float) -> str:
 def _check(image_size: int, levels: int, images: int, wavelet: str) -> None:
     import pywt
 
-    for name, value in (("levels", levels), ("images", images), ("image_size", image_size)):
-        if value < 1:
-            raise ValueError(f"{name} is at least 1, not {value}")
+    check_least({"levels": (levels, 1), "images": (images, 1), "image_size": (image_size, 1)})
     if image_size % 2**levels:
         raise ValueError(f"image_size {image_size} is not divisible by 2**levels = {2**levels}")
     taps = filter_length(wavelet)

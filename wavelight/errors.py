@@ -1,8 +1,9 @@
-"""How a command ends when its input is bad: one sentence, exit code 2."""
+"""Bad input of a command: what is wrong in one sentence, exit code 2."""
 
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 _USAGE_ERROR = 2
@@ -33,6 +34,20 @@ def in_words(message: str) -> str:
         message = f"{key[1]}: {message[key.end() :]}"
     message = _CLASS.sub(r"there is no class \1", _TYPE.sub(r"\1", message))
     return re.sub(r"\s+", " ", message).strip()
+
+
+def check_least(least: Mapping[str, tuple[int | None, int]]) -> None:
+    """Check the smallest values of numbers that were given.
+
+    Args:
+        least: By what it is called, the number and the smallest it may be; None was not given.
+
+    Raises:
+        ValueError: If one is smaller.
+    """
+    for name, (number, lowest) in least.items():
+        if number is not None and number < lowest:
+            raise ValueError(f"{name} is at least {lowest}, not {number}")
 
 
 def fail(message: str, error: Exception | None = None) -> NoReturn:

@@ -11,6 +11,7 @@ from typing_extensions import override
 from data_modules.batches import OnePass, UnusableImages
 from data_modules.source import Source
 from wavelight.devices import find_device
+from wavelight.errors import check_least
 from wavelight.metrics import to_uint8, write_feature_network
 from wavelight.metrics.feature_network import check_network_name
 
@@ -150,9 +151,7 @@ def train_features(
     check_network_name(out)
     least = {"image_size": (image_size, 8), "held_out": (held_out, 1)}
     least |= {"epochs": (epochs, 1), "width": (width, 1)}
-    for name, (number, lowest) in least.items():
-        if number < lowest:
-            raise ValueError(f"{name} is at least {lowest}, not {number}")
+    check_least(least)
     target = find_device(device)
     source.fetch()
     classes = len(source.class_names)
@@ -206,7 +205,7 @@ def _train(
     )
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, epochs * steps)
     for epoch in range(epochs):
-        total = 0.0
+        total = torch.zeros((), device=device)
         order = torch.randperm(len(labels), generator=random)
         # Without the incomplete batch, of which batch normalization could be wrong.
         for chosen in order[: steps * batch_size].split(batch_size):
@@ -216,8 +215,8 @@ def _train(
             loss.backward()
             optimizer.step()
             cycle.step()
-            total += loss.item()
-        sys.stderr.write(f"epoch {epoch + 1} of {epochs}: loss {total / steps:.4g}\n")
+            total += loss.detach()
+        sys.stderr.write(f"epoch {epoch + 1} of {epochs}: loss {float(total) / steps:.4g}\n")
 
 
 def vary(images: Tensor, flip: bool, random: torch.Generator) -> Tensor:

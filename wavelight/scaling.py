@@ -25,6 +25,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck
 from wavelight.diffusion.samplers import euler_maruyama
 from wavelight.diffusion.schedules import Uniform
 from wavelight.diffusion.training_times import UniformTimes
+from wavelight.errors import check_least
 from wavelight.figures import empty_figure, save_figure
 from wavelight.models import ScoreModel
 from wavelight.networks import ImprovedUNet
@@ -316,14 +317,7 @@ def _levels(side: int, coarsest: int) -> int:
 
 
 def _check(sizes: Sequence[int], coarsest: int, steps: int, rounds: int) -> None:
-    least = {
-        "coarsest": (coarsest, 1),
-        "steps": (steps, 1),
-        "rounds": (rounds, 1),
-    }
-    for what, (given, lowest) in least.items():
-        if given < lowest:
-            raise ValueError(f"{what} is at least {lowest}, not {given}")
+    check_least({"coarsest": (coarsest, 1), "steps": (steps, 1), "rounds": (rounds, 1)})
     for size in sizes:
         times, rest = divmod(size, coarsest)
         if rest or times < 2 or times & (times - 1):

@@ -26,6 +26,7 @@ from wavelight.checkpoints import experiment_config, load, system_from_config
 from wavelight.configurations import shipped_experiments
 from wavelight.cost import Evaluation, NetworkCost, cost, evaluations
 from wavelight.devices import find_device
+from wavelight.errors import check_least
 from wavelight.metrics.base import to_uint8
 from wavelight.systems import ImageGenerator
 
@@ -374,11 +375,9 @@ def _check(
         "a batch size": (min(batch_sizes), 1),
         "warm_ups": (warm_ups, 0),
         "repetitions": (repetitions, 1),
-        "threads": (1 if threads is None else threads, 1),
+        "threads": (threads, 1),
     }
-    for what, (given, lowest) in least.items():
-        if given < lowest:
-            raise ValueError(f"{what} is at least {lowest}, not {given}")
+    check_least(least)
 
 
 def _device(name: str | None, precision: Precision) -> torch.device:

@@ -24,6 +24,7 @@ from wavelight.models import GenerativeModel, ScoreModel
 from wavelight.noise import Noise
 from wavelight.pictures import PNG_CHANNELS, write_png
 from wavelight.systems import ImageGenerator
+from wavelight.systems.base import sampling_noise
 from wavelight.wavelets import filter_length
 
 NOTE = "wavelight upscale"
@@ -173,8 +174,7 @@ class Upscaler:
         assert isinstance(details, ScaledBand)
         factor, model = self._factor(level), self._model(level)
         given = self.pyramid.given(band)
-        # The streams of `ImageGenerator.draw`.
-        noise = Noise(self.seed, index, stream=factor << 8)
+        noise = sampling_noise(self.seed, index, factor)
         with _tiled(model, self.tiles):
             drawn = model.sample((details.channels, *given.shape[2:]), coarse(given), noise)
         return self.pyramid.merge(given, details.inverse(drawn.float()))

@@ -16,6 +16,7 @@ import yaml
 
 from wavelight import sweep as module
 from wavelight.__main__ import main
+from wavelight.seeds import difference_but_seed
 from wavelight.systems.base import CONFIG_KEY, PROGRESS_KEY
 from wavelight.weights import read_checkpoint
 
@@ -292,3 +293,15 @@ def test_a_sweep_that_is_stopped_goes_on_and_compares():
 def test_batches_are_counted_and_no_share_of_an_epoch(number, count):
     # In a long-lived process Lightning's union of types can make a float of an integer.
     assert module._is_count(number) is count
+
+
+def test_without_the_game_nothing_else_differs():
+    # The sweep writes the small hybrid's details out once more, and these may not drift apart.
+    file = module.read_sweep(Path("experiments/sweeps/cifar10_small_hybrid.yaml"))
+    chosen = {name: file.variants[name] for name in ("gan", "alpha_0")}
+    file.variants = chosen
+    gan, without = (run.config for run in module.runs_of(file, [1]))
+    for details in without["model"]["init_args"]["details"]:
+        assert details["init_args"]["adversarial_weight"] == 0.0
+        details["init_args"]["adversarial_weight"] = 1.0
+    assert difference_but_seed(gan, without) is None

@@ -9,6 +9,7 @@ from wavelight.comparison.report import draw, report, seeds_of_systems
 from wavelight.comparison.rows import Row, read_rows, write_rows
 from wavelight.comparison.runs import data_of_runs, read_runs
 from wavelight.comparison.runs import systems as systems_of
+from wavelight.errors import check_least
 from wavelight.figures import empty_figure
 from wavelight.measuring import default_metric
 from wavelight.metrics import ImageMetric
@@ -62,11 +63,13 @@ def compare(
         ValueError: If a value makes no sense, if the systems were trained on different data, if
             there is no matplotlib to draw with, or if seeds of one system do not cost the same.
     """
-    _check_least(
-        images=images,
-        batch_size=batch_size,
-        devices=devices,
-        reference_images=1 if reference_images is None else reference_images,
+    check_least(
+        {
+            "images": (images, 1),
+            "batch_size": (batch_size, 1),
+            "devices": (devices, 1),
+            "reference_images": (reference_images, 1),
+        }
     )
     figure = None if plot is None else empty_figure(11, 4)
     runs = read_runs([Path(path) for path in checkpoints])
@@ -89,12 +92,6 @@ def compare(
     if figure is not None and plot is not None:
         draw(figure, seeds, Path(plot))
     return report(seeds)
-
-
-def _check_least(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} is at least 1, not {number}")
 
 
 def _settings(

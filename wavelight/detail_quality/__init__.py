@@ -10,6 +10,7 @@ from wavelight.detail_quality.exposure import Exposure, exposure
 from wavelight.detail_quality.held_out import held_out_counts, held_out_images
 from wavelight.detail_quality.pyramids import PyramidSystem, pyramid_system
 from wavelight.detail_quality.report import draw, report, write
+from wavelight.errors import check_least
 from wavelight.figures import empty_figure
 from wavelight.measuring import Meter, default_metric, identities
 from wavelight.metrics import ImageMetric, SplitWaveletDistance
@@ -68,7 +69,15 @@ def details(
         ValueError: If a value makes no sense, a system draws no details given a coarse band, the data hold
             no images out or differ between checkpoints, or there is no matplotlib to draw with.
     """
-    _check(images, bands, draws, batch_size, reference_images)
+    check_least(
+        {
+            "images": (images, 2),
+            "bands": (bands, 2),
+            "draws": (draws, 2),
+            "batch_size": (batch_size, 1),
+            "reference_images": (reference_images, 2),
+        }
+    )
     figure = None if plot is None else empty_figure(11, 4)
     runs = read_runs([Path(path) for path in checkpoints])
     systems = [pyramid_system(run) for run in runs]
@@ -99,21 +108,6 @@ def details(
     if figure is not None and plot is not None:
         draw(figure, systems, true[:bands], draws, seed, Path(plot))
     return report(conditions, exposed, diverse)
-
-
-def _check(
-    images: int | None, bands: int | None, draws: int, batch_size: int, reference_images: int | None
-) -> None:
-    least = {
-        "images": (images, 2),
-        "bands": (bands, 2),
-        "draws": (draws, 2),
-        "batch_size": (batch_size, 1),
-        "reference_images": (reference_images, 2),
-    }
-    for name, (number, smallest) in least.items():
-        if number is not None and number < smallest:
-            raise ValueError(f"{name} is at least {smallest}, not {number}")
 
 
 def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:

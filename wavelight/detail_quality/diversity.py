@@ -6,7 +6,7 @@ from torch import Tensor
 from wavelight.detail_quality.ensembles import Diversity, EnsembleScores
 from wavelight.detail_quality.held_out import floats
 from wavelight.detail_quality.pyramids import PyramidSystem
-from wavelight.detail_quality.true_bands import drawn_factor, numbers_of_draw
+from wavelight.detail_quality.true_bands import numbers_of_draw
 from wavelight.wavelets import DETAIL_BANDS
 
 _BAND_NAMES = ("LH", "HL", "HH")
@@ -34,7 +34,7 @@ def diversity(
             target, condition, finer = factors[factor]
             assert finer is not None
             ensemble = [
-                drawn_factor(generator, factor, condition, numbers_of_draw(numbers, draw), seed)
+                generator.draw_factor(factor, condition, numbers_of_draw(numbers, draw), seed)
                 for draw in range(draws)
             ]
             # As the transform gives them, so that systems of other scalings compare.

@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from wavelight.noise import Noise
 from wavelight.systems import ImageGenerator
 
 
@@ -27,31 +26,10 @@ def given_true_bands(
     def target(factor: int, condition: Tensor | None) -> Tensor:
         if factor < known:
             return factors[factor].target
-        return drawn_factor(system, factor, condition, index, seed)
+        return system.draw_factor(factor, condition, index, seed)
 
     drawn = system.factorization.decode(target)
     return drawn.clamp(-1, 1) if system.bounded else drawn
-
-
-def drawn_factor(
-    system: ImageGenerator, factor: int, condition: Tensor | None, index: Tensor, seed: int
-) -> Tensor:
-    """Draw one factor given its condition.
-
-    Args:
-        system: The system.
-        factor: Its number, from the coarsest.
-        condition: ``(N, C, H, W)``; None where the factor has none.
-        index: ``(N,)`` int64: the numbers of the images, to which their noise belongs.
-        seed: The seed of the set of images.
-
-    Returns:
-        Its target, ``(N, C, H, W)`` float32.
-    """
-    # The streams of `ImageGenerator.draw`.
-    noise = Noise(seed, index, stream=factor << 8)
-    model = system.factor_models()[factor]
-    return model.sample(system.target_shapes[factor], condition, noise).float()
 
 
 def numbers_of_draw(index: Tensor, draw: int) -> Tensor:

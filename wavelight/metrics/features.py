@@ -64,7 +64,7 @@ class FeatureMetrics(nn.Module, ImageMetric):
     @property
     @override
     def identity(self) -> str:
-        return f"{self.features.identity}, precision and recall: {self.neighbours is not None}"
+        return f"{self.features.identity}, neighbours of precision and recall: {self.neighbours}"
 
     @override
     def prepare(self) -> None:

@@ -27,6 +27,17 @@ _SAMPLING_STREAM = 0
 _FIRST_TRAINING_STREAM = 1
 
 
+def sampling_noise(seed: int, index: Tensor, factor: int) -> Noise:
+    """Return the noise from which a factor of images is drawn, by :meth:`ImageGenerator.draw` and whoever joins it.
+
+    Args:
+        seed: The seed of the set of images.
+        index: ``(N,)`` int64: the numbers of the images, to which it belongs.
+        factor: The number of the factor, from 0 for the coarsest.
+    """
+    return Noise(seed, index, stream=_SAMPLING_STREAM + (factor << 8))
+
+
 class ImageGenerator(L.LightningModule):
     """Trains and samples p(image) = product of p(target | condition), one model per factor.
 
@@ -269,12 +280,28 @@ class ImageGenerator(L.LightningModule):
         index = index.to(self.device)
 
         def draw_target(factor: int, condition: Tensor | None) -> Tensor:
-            noise = Noise(seed, index, stream=_SAMPLING_STREAM + (factor << 8))
-            return self._model(factor).sample(self.target_shapes[factor], condition, noise).float()
+            return self.draw_factor(factor, condition, index, seed)
 
         with torch.no_grad():
             image = self.factorization.decode(draw_target)
         return image.clamp(-1, 1) if self.bounded else image
+
+    def draw_factor(
+        self, factor: int, condition: Tensor | None, index: Tensor, seed: int
+    ) -> Tensor:
+        """Draw one factor of the images of these numbers.
+
+        Args:
+            factor: Its number, from 0 for the coarsest.
+            condition: ``(N, C, H, W)``; None where the factor has none.
+            index: ``(N,)`` int64, on the system's device.
+            seed: The seed of the set of images.
+
+        Returns:
+            Its target, ``(N, C, H, W)`` float32.
+        """
+        noise = sampling_noise(seed, index, factor)
+        return self._model(factor).sample(self.target_shapes[factor], condition, noise).float()
 
     def sample(self, n: int, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
         """Draw images in batches, outside any Trainer.
