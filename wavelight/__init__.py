@@ -7,7 +7,7 @@ in the modules.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wavelight.checkpoints import load as load
+    from wavelight.checkpoints.loading import load as load
 
 __all__ = ["load"]
 
@@ -15,7 +15,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     # Late, because they take time, Lightning's import seconds.
     if name == "load":
-        from wavelight.checkpoints import load
+        from wavelight.checkpoints.loading import load
 
         return load
     if name == "theory":

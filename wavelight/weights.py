@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from wavelight.drafts import draft_of
 from wavelight.networks.published import load_published
+from wavelight.support.files import draft_of
 
 TRAINING_KEY = "wavelight_training_weights"
 """Where a checkpoint keeps the weights that go on learning, beside the averaged ones of its ``state_dict``."""

@@ -4,10 +4,9 @@ import json
 import pytest
 import yaml
 
+from tests.places import TINY
 from wavelight.__main__ import main
 from wavelight.loggers import CSVLogger, WandbLogger, _why_offline
-
-TINY = __file__.replace("test_loggers.py", "tiny.yaml")
 
 
 def test_csv_of_another_run_is_continued_not_removed(tmp_path):
@@ -90,7 +89,7 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
         "        reference_images: 800\n"
         "        metrics: [{class_path: wavelight.metrics.FrechetWaveletDistance}]\n"
     )
-    main(["fit", "--config", TINY, "--config", "more.yaml", "--data.val_images", "800"])
+    main(["fit", "--config", str(TINY), "--config", "more.yaml", "--data.val_images", "800"])
     import wandb
 
     wandb.finish()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.wavelight.conftest import tiny_system
+from tests.tiny import tiny_system
 from wavelight.networks.published import published_state
 from wavelight.weights import (
     TRAINING_KEY,

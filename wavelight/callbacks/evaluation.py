@@ -1,44 +1,31 @@
-"""How close the drawn images are to the real ones, at every validation and test."""
+"""How close the generated images are to the real ones, at every validation and test."""
 
-import hashlib
 import itertools
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor
 from typing_extensions import override
 
-from wavelight.metrics.base import ImageMetric, to_uint8
+from wavelight.callbacks.reference import (
+    ReferenceData,
+    reference_data,
+    save_statistics,
+    show,
+    statistics_file,
+    with_progress,
+)
+from wavelight.metrics.base import ImageMetric
 from wavelight.metrics.collectives import total
 
 FAST_DEV_RUN_IMAGES = 64
+
+
 STAGES = {"fit": "val", "validate": "val", "test": "test"}
-
-
-class ReferenceData(Protocol):
-    """What Evaluation asks of the data module; ``WaveletDataModule`` has it."""
-
-    fingerprint: str
-    cache_dir: Path
-    value_range: tuple[float, float] | None
-    held_out_images: int
-    val_images: int
-    test_images: int
-
-    def reference_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
-        """Return this process's share of the real images, each exactly once over all processes."""
-
-    def held_out_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
-        """Return this process's share of the real images that no training sees."""
-
-    def val_dataloader(self) -> Iterable[dict[str, Tensor]]:
-        """Return the numbers of the images to draw."""
 
 
 class Measured(NamedTuple):
@@ -106,7 +93,7 @@ class Evaluation(L.Callback):
         """
         if stage not in STAGES or (stage == "fit" and not _validates(trainer)):
             return
-        data = _reference_data(trainer)
+        data = reference_data(trainer)
         self._refuse_pictures_of_fields(data)
         self._prepare_metrics(trainer)
         with _undisturbed(trainer):
@@ -189,7 +176,9 @@ class Evaluation(L.Callback):
     def _prepare_reference(self, trainer: L.Trainer) -> None:
         """Give each metric its real statistics, from the cache or else from the real images."""
         images = _few_if_dev_run(trainer, self.reference_images)
-        files = [_cache_file(_reference_data(trainer), metric, images) for metric in self.metrics]
+        files = [
+            statistics_file(reference_data(trainer), metric, images) for metric in self.metrics
+        ]
         # Process 0 decides: the others may have another disk.
         known = trainer.strategy.broadcast([file.is_file() for file in files])
         missing = [
@@ -210,24 +199,24 @@ class Evaluation(L.Callback):
     ) -> None:
         for metric, _ in missing:
             metric.reset()
-        loader = _reference_data(trainer).reference_dataloader(images)
-        for batch in _with_progress(loader, "measuring real images", trainer):
-            _update([metric for metric, _ in missing], batch["image"], True, trainer)
+        loader = reference_data(trainer).reference_dataloader(images)
+        for batch in with_progress(loader, "measuring real images", trainer):
+            show([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
             if trainer.is_global_zero:
-                _save_atomically(statistics, file)
+                save_statistics(statistics, file)
             trainer.print(f"real statistics of {type(metric).__name__} are kept in {file}")
 
     def _measure_held_out(self, trainer: L.Trainer, stage: str) -> None:
         """Measure held-out real images as if they had been drawn, as many as will be."""
-        data = _reference_data(trainer)
+        data = reference_data(trainer)
         planned = data.test_images if stage == "test" else data.val_images
         images = _few_if_dev_run(trainer, planned)
         if not data.held_out_images or not images:
             return
         if self._held_out_of != (data.fingerprint, images):
-            for batch in _with_progress(
+            for batch in with_progress(
                 data.held_out_dataloader(images), "measuring held-out images", trainer
             ):
                 self._look(trainer, batch)
@@ -249,7 +238,7 @@ class Evaluation(L.Callback):
         self._looked_at += len(images)
         # A batch may be empty, so that no process goes without; few networks take that.
         if len(images):
-            _update(self.metrics, images, False, trainer)
+            show(self.metrics, images, False, trainer)
 
     def _measure(self, trainer: L.Trainer) -> Measured:
         """Return what the images of all processes come to, and forget them; collective."""
@@ -289,15 +278,6 @@ def short_count(images: int) -> str:
     return str(images)
 
 
-def _reference_data(trainer: L.Trainer) -> ReferenceData:
-    data = cast(ReferenceData | None, trainer.datamodule)  # type: ignore[attr-defined]
-    if data is None:
-        raise ValueError(
-            "Evaluation measures against the real images of a data module: give the Trainer one"
-        )
-    return data
-
-
 def _validates(trainer: L.Trainer) -> bool:
     return trainer.limit_val_batches != 0
 
@@ -310,38 +290,6 @@ def _few_if_dev_run(trainer: L.Trainer, images: int | None) -> int | None:
 
 def _images_seen(pl_module: L.LightningModule) -> int:
     return int(cast(Any, pl_module).images_seen)
-
-
-def _update(metrics: list[ImageMetric], images: Tensor, real: bool, trainer: L.Trainer) -> None:
-    """Show images to metrics, as what each takes."""
-    images = images.detach().to(trainer.strategy.root_device)
-    value_range = _reference_data(trainer).value_range
-    # Of data without bounds there are no bytes, and setup has refused metrics that take them.
-    pictures = images if value_range is None else to_uint8(images, value_range)
-    for metric in metrics:
-        metric.update(images if metric.takes_floats else pictures, real)
-
-
-def _cache_file(data: ReferenceData, metric: ImageMetric, images: int | None) -> Path:
-    key = "\n".join([data.fingerprint, metric.identity, "all" if images is None else str(images)])
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return Path(data.cache_dir) / f"real-{type(metric).__name__}-{digest}.pt"
-
-
-def _save_atomically(statistics: dict[str, Tensor], path: Path) -> None:
-    # A run that is killed while it writes must not leave half a file to the next.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save({name: value.cpu() for name, value in statistics.items()}, draft)
-    draft.replace(path)
-
-
-def _with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:
-    from rich.progress import track
-
-    return track(
-        loader, description=description, transient=True, disable=not trainer.is_global_zero
-    )
 
 
 @contextmanager
@@ -366,7 +314,7 @@ def _evaluating(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[No
 
 def _validation_batches(trainer: L.Trainer) -> Iterator[Any]:
     limit = trainer.limit_val_batches
-    loader = _reference_data(trainer).val_dataloader()
+    loader = reference_data(trainer).val_dataloader()
     for batch in itertools.islice(loader, limit if isinstance(limit, int) else None):
         yield trainer.strategy.batch_to_device(batch)
 

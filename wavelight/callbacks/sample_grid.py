@@ -11,7 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.callbacks.ema import averaged_weights
-from wavelight.pictures import (
+from wavelight.support.pictures import (
     field_limit,
     grid,
     picture_of_field,

@@ -1,6 +1,6 @@
 """How close drawn images are to real ones, and the networks that some metrics look through."""
 
-from wavelight.metrics.base import ImageMetric, to_uint8
+from wavelight.metrics.base import ImageMetric
 from wavelight.metrics.feature_network import FeatureNetworkMetrics, write_feature_network
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
 from wavelight.metrics.fields import FieldDistance
@@ -24,6 +24,5 @@ __all__ = [
     "SplitWaveletDistance",
     "frechet_distance",
     "gaussian_from_sums",
-    "to_uint8",
     "write_feature_network",
 ]

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -69,18 +68,3 @@ class ImageMetric(ABC):
     @abstractmethod
     def to(self, device: Any) -> Any:
         """Move to a device."""
-
-
-def to_uint8(images: Tensor, value_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
-    """Round images to bytes, clamping what lies outside of the range.
-
-    Not torchmetrics' ``normalize=True``, which truncates, and wraps 1.01 round to 1.
-
-    Args:
-        images: Floats of ``value_range``, any shape and precision; bytes are returned as they are.
-        value_range: The values of black and of white.
-    """
-    if images.dtype == torch.uint8:
-        return images
-    low, high = value_range
-    return images.float().sub(low).mul(255 / (high - low)).round().clamp(0, 255).byte()

@@ -12,8 +12,8 @@ from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 from typing_extensions import override
 
-from wavelight.drafts import draft_of
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
+from wavelight.support.files import draft_of
 
 _TAKEN = ("fid", "fwd", "precision", "recall")
 """Names in logs that belong to other numbers."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.noise import Noise
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise

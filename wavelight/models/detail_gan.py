@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.losses import Game
 from wavelight.losses.games import Judge
 from wavelight.models.base import OptimizerFactory, Player

@@ -3,7 +3,7 @@
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.models.base import OptimizerFactory
 from wavelight.models.one_shot import OneShotModel
 from wavelight.networks import DetailGenerator

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.networks import DetailGenerator

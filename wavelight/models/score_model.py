@@ -11,7 +11,7 @@ from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
 from wavelight.diffusion.training_times import TrainingTimes
-from wavelight.factorizations import Factor, Shape
+from wavelight.factorizations.base import Factor, Shape
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from typing_extensions import override
 
-from wavelight.factorizations import Factor, Factorization, Shape
+from wavelight.factorizations.base import Factor, Factorization, Shape
 from wavelight.models import GenerativeModel, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise

@@ -6,7 +6,7 @@ from lightning.pytorch.cli import LRSchedulerCallable
 from torch import nn
 
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Pixels
+from wavelight.factorizations.base import Pixels
 from wavelight.models import DenoisingGAN, OptimizerFactory
 from wavelight.systems.base import ImageGenerator
 

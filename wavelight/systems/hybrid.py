@@ -5,7 +5,8 @@ from typing import Protocol
 
 from lightning.pytorch.cli import LRSchedulerCallable
 
-from wavelight.factorizations import BandScaling, LevelByLevel, Pyramid
+from wavelight.factorizations.pyramids import LevelByLevel, Pyramid
+from wavelight.factorizations.scaling import BandScaling
 from wavelight.models import GenerativeModel
 from wavelight.systems.base import ImageGenerator
 

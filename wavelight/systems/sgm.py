@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LRSchedulerCallable
 
-from wavelight.factorizations import Pixels
+from wavelight.factorizations.base import Pixels
 from wavelight.models.score_model import ScoreModel
 from wavelight.systems.base import ImageGenerator
 

@@ -6,7 +6,8 @@ from lightning.pytorch.cli import LRSchedulerCallable
 from torch import nn
 
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import BandScaling, Subbands
+from wavelight.factorizations.scaling import BandScaling
+from wavelight.factorizations.subbands import Subbands
 from wavelight.models import DenoisingGAN, OptimizerFactory
 from wavelight.systems.base import ImageGenerator
 from wavelight.wavelets import BandOrder

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LRSchedulerCallable
 
-from wavelight.factorizations import BandScaling, Pyramid
+from wavelight.factorizations.pyramids import Pyramid
+from wavelight.factorizations.scaling import BandScaling
 from wavelight.models.score_model import ScoreModel
 from wavelight.systems.base import ImageGenerator
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import Acceleration
 from wavelight.networks import NCSNpp, WaveletNCSNpp
 from wavelight.weights import read_checkpoint

@@ -1,7 +1,7 @@
 import lightning as L
 import torch
 
-from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import BestCheckpoint
 from wavelight.weights import read_checkpoint
 

@@ -2,7 +2,7 @@ import lightning as L
 import pytest
 import torch
 
-from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import ExponentialMovingAverage
 from wavelight.callbacks.ema import averaged_tensors
 from wavelight.weights import TRAINING_KEY, read_checkpoint

@@ -3,7 +3,7 @@ import time
 
 import lightning as L
 
-from tests.wavelight.conftest import tiny_data, tiny_system, tiny_trainer
+from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import Throughput
 from wavelight.loggers import CSVLogger
 

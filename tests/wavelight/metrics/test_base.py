@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wavelight.metrics import to_uint8
+from wavelight.support.pictures import to_uint8
 
 
 def test_rounds_to_the_nearest_byte_and_clamps():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.wavelight.networks.golden import NARROW, filled, normal
+from tests.golden import NARROW, filled, normal
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Factor, Subbands
+from wavelight.factorizations.base import Factor
+from wavelight.factorizations.subbands import Subbands
 from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
 from wavelight.models import DenoisingGAN
 from wavelight.networks import NCSNpp, SmallDiscriminator

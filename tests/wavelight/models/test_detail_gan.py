@@ -3,7 +3,8 @@ from functools import partial
 import pytest
 import torch
 
-from wavelight.factorizations import Half, Pyramid, Unscaled
+from wavelight.factorizations.pyramids import Pyramid
+from wavelight.factorizations.scaling import Half, Unscaled
 from wavelight.losses import BoundedCritic, NonSaturating, RelativisticPairing
 from wavelight.losses.reconstruction import dissimilarity
 from wavelight.models import DetailGAN, DetailRegression

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wavelight.factorizations import Factor, LaplacianPyramid, Pyramid
+from wavelight.factorizations.base import Factor
+from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.models import LinearGaussian
 from wavelight.noise import Noise
 

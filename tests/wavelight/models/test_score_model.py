@@ -16,7 +16,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow
 from wavelight.diffusion.samplers import ancestral, ddim, dpm_solver_2m, euler_maruyama, heun
 from wavelight.diffusion.schedules import Karras, Quadratic, Uniform
 from wavelight.diffusion.training_times import LogNormalRatios, QuadraticTimes
-from wavelight.factorizations import Factor
+from wavelight.factorizations.base import Factor
 from wavelight.models import ScoreModel
 from wavelight.noise import Noise
 

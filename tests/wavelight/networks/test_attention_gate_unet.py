@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks import AttentionGateUNet
 from wavelight.networks.attention_gate_unet import AttentionGate, GatedUp, NormalizedBlock
 

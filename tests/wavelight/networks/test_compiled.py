@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from tests.wavelight.networks.golden import NARROW, filled, normal
+from tests.golden import NARROW, filled, normal
 from wavelight.networks import NCSNpp
 from wavelight.networks.compiled import Compiled
 

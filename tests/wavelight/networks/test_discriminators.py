@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.wavelight.networks.golden import filled, need_golden, normal
+from tests.golden import filled, need_golden, normal
 from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,

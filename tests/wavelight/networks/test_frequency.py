@@ -5,7 +5,7 @@ from math import sqrt
 import torch
 from torch.nn import functional
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks.conditioning import Condition
 from wavelight.networks.frequency import (
     FrequencyDownBlock,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.wavelight.networks.golden import filled, normal
+from tests.golden import filled, normal
 from wavelight.networks import ImprovedUNet
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.improved_unet import HeadsAttention, ScaleShiftBlock, Shared

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks import GroupedDiscriminator, GroupedUNet
 from wavelight.networks.modern_gan import GroupedBlock, smoothly_doubled, smoothly_halved
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.wavelight.networks.golden import NARROW, filled, need_golden, normal
+from tests.golden import NARROW, filled, need_golden, normal
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.published import published_state

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks import (
     AttentionGateUNet,
     DetailDiscriminator,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.wavelight.networks.golden import NARROW, filled
+from tests.golden import NARROW, filled
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.published import load_published, published_name, published_state

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks.resampling import (
     FilteredConvolutionDown,
     FilteredDown,

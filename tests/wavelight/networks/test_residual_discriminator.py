@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.wavelight.networks.golden import normal
+from tests.golden import normal
 from wavelight.networks import ResidualDiscriminator
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.wavelight.networks.golden import NARROW, filled, need_golden, normal
+from tests.golden import NARROW, filled, need_golden, normal
 from wavelight.networks import NCSNpp, WaveletNCSNpp
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.frequency import FrequencyDownBlock, FrequencyUpBlock, WaveletDown

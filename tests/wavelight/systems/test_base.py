@@ -5,8 +5,9 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from tests.wavelight.conftest import BATCHES_AN_EPOCH, tiny_data, tiny_system, tiny_trainer
-from wavelight.factorizations import Pixels, Pyramid
+from tests.tiny import BATCHES_AN_EPOCH, tiny_data, tiny_system, tiny_trainer
+from wavelight.factorizations.base import Pixels
+from wavelight.factorizations.pyramids import Pyramid
 from wavelight.systems import ImageGenerator
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 

@@ -1,20 +1,18 @@
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
 import wavelight
-from tests.wavelight.conftest import tiny_data, tiny_trainer
+from tests.places import TINY
+from tests.tiny import tiny_data, tiny_trainer
 from tests.wavelight.systems.test_base import assert_same_run, fit, last
 from wavelight.__main__ import main
-from wavelight.factorizations import Factor
+from wavelight.factorizations.base import Factor
 from wavelight.networks import NCSNpp, SmallDiscriminator
 from wavelight.noise import Noise
 from wavelight.systems import DDGAN
-
-TINY = Path(__file__).parents[1] / "tiny.yaml"
 
 
 def tiny_ddgan(**changes):

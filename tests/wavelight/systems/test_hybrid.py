@@ -11,17 +11,19 @@ import torch
 import yaml
 
 from data_modules import Scenes, WaveletDataModule
-from tests.wavelight.conftest import BATCHES_AN_EPOCH
-from tests.wavelight.processes import fit_apart
+from tests.distributed.test_synchronisation import Watch
+from tests.processes import fit_apart
+from tests.tiny import BATCHES_AN_EPOCH
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
 from tests.wavelight.systems.test_score_systems import score_model
-from tests.wavelight.systems.test_synchronisation import Watch
 from wavelight.__main__ import main
 from wavelight.callbacks.ema import averaged_weights
-from wavelight.checkpoints import export, load
-from wavelight.cost import cost
+from wavelight.checkpoints.loading import load
+from wavelight.commands.export import export
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.factorizations import Half, LaplacianPyramid, PerChannel, Pyramid, Unscaled
+from wavelight.evaluation.cost import cost
+from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
+from wavelight.factorizations.scaling import Half, PerChannel, Unscaled
 from wavelight.losses import BoundedCritic, NonSaturating
 from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression
 from wavelight.networks import AttentionGateUNet, NCSNpp, ResidualDiscriminator, SmallDiscriminator

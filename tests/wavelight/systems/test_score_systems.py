@@ -8,15 +8,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from data_modules import GaussianFields, Scenes, WaveletDataModule
-from tests.wavelight.conftest import tiny_trainer
+from tests.tiny import tiny_trainer
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
-from wavelight.cost import cost
 from wavelight.diffusion.parameterizations import Preconditioned
 from wavelight.diffusion.processes import VarianceExploding
 from wavelight.diffusion.samplers import heun
 from wavelight.diffusion.schedules import Karras
 from wavelight.diffusion.training_times import LogNormalRatios
-from wavelight.factorizations import PerChannel, Scalar
+from wavelight.evaluation.cost import cost
+from wavelight.factorizations.scaling import PerChannel, Scalar
 from wavelight.models import ScoreModel
 from wavelight.networks import ImprovedUNet
 from wavelight.systems import SGM, WSGM

@@ -4,13 +4,14 @@ import yaml
 
 import wavelight
 from data_modules import Scenes, WaveletDataModule
-from tests.wavelight.conftest import tiny_system, tiny_trainer
+from tests.places import TINY
+from tests.tiny import tiny_system, tiny_trainer
 from tests.wavelight.systems.test_ddgan import tiny_ddgan
-from tests.wavelight.test_cli import TINY
 from wavelight.__main__ import main
 from wavelight.callbacks import SampleGrid
-from wavelight.drawing import digest
-from wavelight.factorizations import Peak, PerChannel, Pixels, Scalar, Unscaled
+from wavelight.checkpoints.digest import digest
+from wavelight.factorizations.base import Pixels
+from wavelight.factorizations.scaling import Peak, PerChannel, Scalar, Unscaled
 from wavelight.networks import NCSNpp, SmallDiscriminator
 from wavelight.networks.published import published_state
 from wavelight.systems import ImageGenerator
@@ -111,7 +112,7 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
     model["discriminator"] = {"init_args": {"channels": 48}}
     (tmp_path / "deep.yaml").write_text(yaml.safe_dump(overrides))
     options = ["--trainer.max_epochs=1", "--trainer.default_root_dir=run"]
-    main(["fit", "--config", TINY, "--config", "deep.yaml", *options])
+    main(["fit", "--config", str(TINY), "--config", "deep.yaml", *options])
     checkpoint = "run/checkpoints/last.ckpt"
     main(["export", checkpoint, "generator.safetensors"])
     exported = wavelight.load("generator.safetensors")

@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 from PIL import Image
 
-from wavelight.theory.table import steps
+from wavelight.commands.steps import steps
 
 
 def test_the_table_has_the_golden_steps():

@@ -1,0 +1,777 @@
+"""Every experiment in the folder parses, is as published, trains a batch at its own size, and says what it needs."""
+
+import tomllib
+from itertools import combinations, cycle
+from typing import NamedTuple
+
+import pytest
+import torch
+import yaml
+
+from tests.places import ROOT
+from wavelight.__main__ import main
+from wavelight.evaluation.cost import cost
+from wavelight.training.cli import CLI
+from wavelight.wavelets import BandOrder
+
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+
+
+def read(path):
+    return yaml.safe_load(path.read_text())
+
+
+def data_set(path):
+    return path.stem.split("_")[0]
+
+
+def system_of(path):
+    return read(path)["model"]["class_path"].removeprefix("wavelight.systems.")
+
+
+ON_CPU = [
+    path
+    for path in EXPERIMENTS
+    if data_set(path) in ("demo", "phi4", "photos") or path.stem.startswith("cifar10_small")
+]
+"""Those that take minutes on a CPU, in float32."""
+ON_FILES = [path for path in EXPERIMENTS if path not in ON_CPU]
+"""Those that want a GPU, and whose images lie in files."""
+PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN")]
+"""Those of the WaveDiff paper."""
+OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
+HYBRIDS = [path for path in EXPERIMENTS if system_of(path) == "Hybrid"]
+PUBLISHED_HYBRID = "celeba128_hybrid_published"
+OUR_HYBRIDS = [path for path in HYBRIDS if path.stem != PUBLISHED_HYBRID]
+
+
+def every(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+every_experiment = every(EXPERIMENTS)
+every_on_files = every(ON_FILES)
+every_published = every(PUBLISHED)
+every_of_scores = every(OF_SCORES)
+every_hybrid = every(HYBRIDS)
+
+
+class Networks(NamedTuple):
+    """What the published flags say about the networks, and how many parameters come of it."""
+
+    resolution: int
+    width: int
+    multipliers: list[int]
+    attention: list[int]
+    mapping: int
+    generator: int
+    discriminator: int
+
+
+class Training(NamedTuple):
+    """What the published flags say about the training of one data set, for each of its systems."""
+
+    image_size: int
+    images: int
+    steps: int
+    rates: tuple[float, float]
+    r1: tuple[float, int]
+    decay: float
+
+
+class ScoreNetwork(NamedTuple):
+    """A network of a score model: how it is built, how many parameters come of it, and its sampler's steps."""
+
+    resolution: int
+    width: int
+    multipliers: list[int]
+    parameters: int
+    steps: int
+
+
+class DetailNetworks(NamedTuple):
+    """How many parameters the two networks of a level's GAN have."""
+
+    generator: int
+    discriminator: int
+
+
+class Run(NamedTuple):
+    """Batch on all GPUs, number of GPUs, epochs, and the order of the bands."""
+
+    batch: int
+    devices: int
+    epochs: int
+    bands: BandOrder | None = None
+
+
+# specs/wavediff.md, sections 2.8, 5.3, 5.4 and 5.5.
+NETWORKS = {
+    "cifar10": Networks(16, 128, [1, 2, 2], [32], 4, 33_370_124, 7_630_593),
+    "stl10": Networks(32, 128, [1, 2, 2, 2], [16], 4, 55_585_292, 12_743_937),
+    "celeba256": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "celeba512": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 44_853_004, 27_739_521),
+    "celeba1024": Networks(512, 64, [1, 1, 2, 2, 4, 4], [], 3, 44_186_416, 27_739_521),
+    "church": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "celeba256_plain": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 28_366_220, 22_626_177),
+    "celeba256_no_residual": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 30_358_796, 22_626_177),
+    "celeba256_no_updown": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 29_492_876, 22_626_177),
+    "celeba256_no_bottleneck": Networks(128, 64, [1, 2, 2, 2, 4], [16], 3, 31_485_452, 22_626_177),
+    "cifar10_ddgan": Networks(32, 128, [1, 2, 2, 2], [16], 4, 48_432_515, 12_741_633),
+    "stl10_ddgan": Networks(64, 128, [1, 2, 2, 2], [16], 4, 48_432_515, 12_741_633),
+    "celeba256_ddgan": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+    "celeba512_ddgan": Networks(512, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+    "church_ddgan": Networks(256, 64, [1, 1, 2, 2, 4, 4], [16], 3, 39_726_979, 27_737_217),
+}
+TRAINING = {
+    "cifar10": Training(32, 50_000, 4, (1.6e-4, 1.25e-4), (0.02, 15), 0.9999),
+    "stl10": Training(64, 100_000, 4, (1.6e-4, 1.25e-4), (0.02, 15), 0.9999),
+    "celeba256": Training(256, 27_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "celeba512": Training(512, 30_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "celeba1024": Training(1024, 30_000, 2, (2e-4, 1e-4), (2.0, 10), 0.9999),
+    "church": Training(256, 120_000, 4, (1.6e-4, 1e-4), (1.0, 10), 0.999),
+}
+RUNS = {
+    "cifar10": Run(256, 1, 1800, BandOrder.PYTORCH_WAVELETS),
+    "stl10": Run(256, 1, 900, BandOrder.PYTORCH_WAVELETS),
+    "celeba256": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba512": Run(32, 8, 400, BandOrder.PYTORCH_WAVELETS),
+    "celeba1024": Run(32, 8, 400, BandOrder.WAVECNET),
+    "church": Run(64, 4, 500, BandOrder.PYTORCH_WAVELETS),
+    "celeba256_plain": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_residual": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_updown": Run(64, 2, 500, BandOrder.WAVECNET),
+    "celeba256_no_bottleneck": Run(64, 2, 500, BandOrder.WAVECNET),
+    "cifar10_ddgan": Run(256, 4, 1800),
+    "stl10_ddgan": Run(128, 1, 1800),
+    "celeba256_ddgan": Run(32, 4, 800),
+    "celeba512_ddgan": Run(16, 8, 400),
+    "church_ddgan": Run(64, 8, 500),
+}
+# Which options of the generator an experiment has beside the common ones.
+PARTS = {
+    "celeba1024": {"patch": 2},
+    "celeba256_no_residual": {"wavelet_pyramid": False},
+    "celeba256_no_updown": {"frequency_resampling": False},
+    "celeba256_no_bottleneck": {"frequency_bottleneck": False},
+}
+# Those of WaveDiff with the plain generator; DDGAN has no other.
+PLAIN = ("cifar10", "celeba256_plain")
+
+# specs/wsgm.md, A5, for the two as published; the coarsest band's network comes first.
+SCORE_NETWORKS = {
+    "celeba128_sgm": [ScoreNetwork(128, 128, [1, 2, 2, 4, 4], 160_299_267, 16)],
+    "celeba128_wsgm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 16),
+        ScoreNetwork(32, 128, [2, 4, 4], 142_144_265, 16),
+        ScoreNetwork(64, 128, [2, 2, 4, 4], 156_317_961, 16),
+    ],
+    "celeba128_wsgm_edm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18),
+        ScoreNetwork(32, 128, [2, 4, 4], 142_144_265, 8),
+        ScoreNetwork(64, 128, [2, 2, 4, 4], 156_317_961, 5),
+    ],
+    "celeba128_sgm_edm": [ScoreNetwork(128, 128, [1, 2, 2, 4, 4], 160_299_267, 18)],
+    "cifar10_sgm": [ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18)],
+    "cifar10_wsgm": [
+        ScoreNetwork(8, 128, [2, 2], 32_507_651, 18),
+        ScoreNetwork(8, 128, [2, 2], 32_542_217, 10),
+        ScoreNetwork(16, 128, [2, 2, 2], 46_715_913, 6),
+    ],
+    "church_sgm": [ScoreNetwork(256, 128, [1, 1, 2, 2, 4, 4], 124_053_251, 18)],
+    "church_wsgm": [
+        ScoreNetwork(32, 128, [1, 2, 2, 2], 52_542_979, 18),
+        ScoreNetwork(32, 128, [2, 2, 4], 74_584_841, 8),
+        ScoreNetwork(64, 128, [1, 2, 2, 4], 77_548_809, 6),
+        ScoreNetwork(128, 64, [1, 2, 2, 4], 19_085_193, 5),
+    ],
+    "cifar10_small_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 10)],
+    "cifar10_small_wsgm": [
+        ScoreNetwork(8, 32, [1, 2], 718_723, 10),
+        ScoreNetwork(8, 32, [1, 2], 723_049, 10),
+        ScoreNetwork(16, 32, [1, 2], 760_489, 10),
+    ],
+    "demo_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 10)],
+    "demo_wsgm": [
+        ScoreNetwork(8, 32, [1, 2], 718_723, 10),
+        ScoreNetwork(8, 32, [1, 2], 723_049, 10),
+        ScoreNetwork(16, 32, [1, 2], 760_489, 10),
+    ],
+    "phi4_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_191_233, 10)],
+    "phi4_wsgm": [
+        ScoreNetwork(4, 32, [1, 2], 717_569, 10),
+        ScoreNetwork(4, 32, [1, 2], 719_011, 10),
+        ScoreNetwork(8, 32, [1, 2], 719_011, 10),
+        ScoreNetwork(16, 32, [1, 2], 756_451, 10),
+    ],
+}
+SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
+
+# specs/hybrid.md, B3, for the one as published, which has one for all levels; the coarsest level's come first.
+DETAIL_NETWORKS = {
+    "celeba128_hybrid_published": [DetailNetworks(36_470_636, 42_632_257)],
+    "celeba128_hybrid": [
+        DetailNetworks(32_925_705, 18_874_945),
+        DetailNetworks(33_921_033, 19_022_497),
+    ],
+    "cifar10_hybrid": [
+        DetailNetworks(17_283_081, 12_638_593),
+        DetailNetworks(20_822_025, 13_118_017),
+    ],
+    "church_hybrid": [
+        DetailNetworks(32_925_705, 18_874_945),
+        DetailNetworks(33_921_033, 19_022_497),
+        DetailNetworks(34_225_161, 19_073_233),
+    ],
+    "cifar10_small_hybrid": [
+        DetailNetworks(1_278_372, 57_969),
+        DetailNetworks(1_278_372, 97_137),
+    ],
+    "demo_hybrid": [DetailNetworks(1_278_372, 57_969), DetailNetworks(1_278_372, 97_137)],
+    "photos_small_hybrid": [
+        DetailNetworks(1_278_372, 100_209),
+        DetailNetworks(1_278_372, 139_377),
+    ],
+}
+# The WSGM whose score model of the coarsest band each of ours has, but for the one that doubles your own images.
+RIVALS = {
+    "celeba128_hybrid": "celeba128_wsgm_edm",
+    "cifar10_hybrid": "cifar10_wsgm",
+    "church_hybrid": "church_wsgm",
+    "cifar10_small_hybrid": "cifar10_small_wsgm",
+    "demo_hybrid": "demo_wsgm",
+}
+ALONE = "photos_small_hybrid"
+every_rival = every([path for path in HYBRIDS if path.stem in RIVALS])
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    # A trainer sets it for the whole process.
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+
+
+def first_comment(path):
+    lines = path.read_text().splitlines()
+    return " ".join(
+        line.removeprefix("#").strip() for line in lines[: lines.index("seed_everything: 1024")]
+    )
+
+
+def callbacks(config):
+    """The callbacks by the last part of their name, in their order."""
+    return {
+        entry["class_path"].rpartition(".")[2]: entry.get("init_args", {})
+        for entry in config["trainer"]["callbacks+"]
+    }
+
+
+def score_models(path):
+    """The arguments of an experiment's score models, the coarsest band's first."""
+    parts = read(path)["model"]["init_args"]
+    models = [parts["model"]] if "model" in parts else [parts["coarse"], *parts["details"]]
+    assert {model["class_path"] for model in models} == {"wavelight.models.ScoreModel"}
+    return [model["init_args"] for model in models]
+
+
+def detail_gans(path):
+    """The arguments of a hybrid's models of the details, the coarsest level's first."""
+    models = read(path)["model"]["init_args"]["details"]
+    assert {model["class_path"] for model in models} == {"wavelight.models.DetailGAN"}
+    return [model["init_args"] for model in models]
+
+
+def built(path):
+    """The system that the command line makes of an experiment, with shapes and no numbers."""
+    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
+    with torch.device("meta"):
+        return CLI("fit", ["--config", str(path), *here]).model
+
+
+def size(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@every_experiment
+def test_first_comment_tells_command_hardware_and_expectation(path):
+    comment = first_comment(path)
+    assert f"python -m wavelight fit --config experiments/{path.name}" in comment
+    for word in ("Hardware", "Expected"):
+        assert word in comment
+
+
+@every_experiment
+def test_configuration_is_ordered_and_visible(path):
+    config = read(path)
+    assert list(config) == ["seed_everything", "trainer", "model", "data"]
+    assert config["trainer"]["default_root_dir"] == f"runs/{path.stem}"
+
+
+def test_the_wheel_takes_all_experiments_and_their_parts_along():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["wavelight.experiments"]
+    folder = ROOT / "experiments"
+    taken = {path for pattern in patterns for path in folder.glob(pattern)}
+    assert taken == set(folder.rglob("*.yaml"))
+    assert taken > set(EXPERIMENTS)
+
+
+@every([path for path in EXPERIMENTS if path not in OF_SCORES + HYBRIDS])
+def test_schedule_ends_with_the_run(path):
+    config = read(path)
+    length = config["model"]["init_args"]["scheduler"]["init_args"]["T_max"]
+    assert config["trainer"]["max_epochs"] - length in (0, 1)
+
+
+def test_facts_and_experiments_are_of_the_same_names():
+    names = {path.stem for path in PUBLISHED}
+    assert names == set(NETWORKS) == set(RUNS)
+    assert {data_set(path) for path in PUBLISHED} == set(TRAINING)
+    assert {path.stem for path in OF_SCORES} == set(SCORE_NETWORKS)
+    assert {path.stem for path in HYBRIDS} == set(DETAIL_NETWORKS)
+    assert set(DETAIL_NETWORKS) == {*RIVALS, PUBLISHED_HYBRID, ALONE}
+
+
+@every_published
+def test_training_is_as_published(path):
+    config, facts, run = read(path), TRAINING[data_set(path)], RUNS[path.stem]
+    trainer, parts, data = config["trainer"], config["model"]["init_args"], config["data"]
+    optimizers = [parts[f"{player}_optimizer"] for player in ("generator", "discriminator")]
+    assert trainer["devices"] == run.devices
+    # The published loop runs from epoch 0 to the last, both included.
+    assert trainer["max_epochs"] == run.epochs + 1
+    assert trainer["limit_train_batches"] == facts.images // run.batch
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": facts.decay}
+    assert tuple(optimizer["init_args"]["lr"] for optimizer in optimizers) == facts.rates
+    for optimizer in optimizers:
+        assert optimizer["class_path"] == "torch.optim.Adam"
+        assert optimizer["init_args"]["betas"] == [0.5, 0.9]
+    assert parts["scheduler"] == {
+        "class_path": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "init_args": {"T_max": run.epochs, "eta_min": 1e-5},
+    }
+    assert parts["steps"] == facts.steps
+    assert (parts["r1_gamma"], parts["r1_every"]) == facts.r1
+    assert (data["image_size"], data["batch_size"]) == (facts.image_size, run.batch)
+    assert data["batch_size"] % run.devices == 0
+    assert data["source"]["init_args"].get("limit", facts.images) == facts.images
+    assert data["flip"]
+
+
+@every_published
+def test_networks_are_as_published(path):
+    parts, facts = read(path)["model"]["init_args"], NETWORKS[path.stem]
+    channels = 3 if path.stem.endswith("_ddgan") else 12
+    plain = channels == 3 or path.stem in PLAIN
+    large = facts.discriminator > NETWORKS["stl10"].discriminator
+    assert parts["generator"] == {
+        "class_path": f"wavelight.networks.{'NCSNpp' if plain else 'WaveletNCSNpp'}",
+        "init_args": {
+            "resolution": facts.resolution,
+            "channels": channels,
+            "width": facts.width,
+            "multipliers": facts.multipliers,
+            "attention_resolutions": facts.attention,
+            "mapping_layers": facts.mapping,
+            **PARTS.get(path.stem, {}),
+        },
+    }
+    kind = "LargeDiscriminator" if large else "SmallDiscriminator"
+    assert parts["discriminator"]["class_path"] == f"wavelight.networks.{kind}"
+
+
+@every_published
+def test_the_command_line_builds_networks_of_the_published_sizes(path):
+    facts, run, system = NETWORKS[path.stem], RUNS[path.stem], built(path)
+    counts = [size(system.models[0].generator), size(system.models[0].discriminator)]
+    assert counts == [facts.generator, facts.discriminator]
+    assert type(system).__name__ == ("WaveDiff" if run.bands else "DDGAN")
+    assert getattr(system.factorization, "order", None) == run.bands
+    assert system.models[0].reconstruction_weight == (1 if run.bands else 0)
+
+
+@every_published
+def test_the_fast_path_is_taken_and_the_way_back_is_said(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert config["trainer"]["benchmark"]
+    assert next(iter(callbacks(config))) == "Acceleration"
+    for player in ("generator", "discriminator"):
+        assert config["model"]["init_args"][f"{player}_optimizer"]["init_args"]["fused"]
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@every_on_files
+def test_first_comment_tells_where_the_data_lies(path):
+    source = read(path)["data"]["source"]["init_args"]
+    comment = first_comment(path)
+    assert "Data: " in comment
+    assert str(source.get("path", source.get("root"))) in comment
+
+
+@every_on_files
+def test_runs_of_one_data_set_are_one_group(path):
+    (logger,) = read(path)["trainer"]["logger+"]
+    assert logger["init_args"]["name"] == path.stem
+    assert logger["init_args"]["group"] == data_set(path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(one, other, id=f"{one.stem}-{other.stem}")
+        for one, other in combinations(ON_FILES, 2)
+        if data_set(one) == data_set(other)
+    ],
+)
+def test_rivals_differ_in_nothing_but_the_recipe(one, other):
+    """What is compared is measured alike: the same images, seed, metrics and moments."""
+
+    def common(path):
+        config = read(path)
+        watching = callbacks(config)
+        for recipe in ("Acceleration", "ExponentialMovingAverage"):
+            watching.pop(recipe, None)
+        data = config["data"] | {"batch_size": "its own", "flip": "its own"}
+        return (
+            config["seed_everything"],
+            config["trainer"]["check_val_every_n_epoch"],
+            watching,
+            data,
+        )
+
+    assert common(one) == common(other)
+
+
+def test_all_are_measured_alike():
+    def measured(path):
+        config = read(path)
+        numbers = [config["data"][name] for name in ("val_images", "test_images")]
+        return [callbacks(config)[name] for name in ("Evaluation", "BestCheckpoint")] + numbers
+
+    assert all(measured(path) == measured(PUBLISHED[0]) for path in ON_FILES)
+
+
+def test_variants_of_celeba256_differ_in_their_generator_alone():
+    def rest(path):
+        config = read(path)
+        for name in ("default_root_dir", "logger+"):
+            del config["trainer"][name]
+        del config["model"]["init_args"]["generator"]
+        return config
+
+    variants = [path for path in PUBLISHED if data_set(path) == "celeba256"]
+    variants = [path for path in variants if not path.stem.endswith("_ddgan")]
+    assert len(variants) == 5
+    assert all(rest(path) == rest(variants[0]) for path in variants)
+
+
+@every_of_scores
+def test_score_networks_are_of_the_sizes_that_are_told(path):
+    facts, system = SCORE_NETWORKS[path.stem], built(path)
+    assert type(system).__name__ == system_of(path)
+    assert [size(model.score) for model in system.models] == [
+        network.parameters for network in facts
+    ]
+    assert [len(model.times) - 1 for model in system.models] == [network.steps for network in facts]
+    for index, (options, network) in enumerate(zip(score_models(path), facts, strict=True)):
+        given = options["network"]["init_args"]
+        assert options["network"]["class_path"] == "wavelight.networks.ImprovedUNet"
+        assert given["resolution"] == network.resolution
+        assert (given["width"], given["multipliers"]) == (network.width, network.multipliers)
+        # Details are three bands of each colour, given one band of it.
+        colours = 1 if data_set(path) == "phi4" else 3
+        assert given["channels"] == colours * (3 if index else 1)
+        assert given.get("condition_channels", 0) == (colours if index else 0)
+        assert given.get("periodic", False) == (data_set(path) == "phi4")
+
+
+@every([path for path in OF_SCORES if path.stem in SCORES_AS_PUBLISHED])
+def test_score_models_are_trained_as_published(path):
+    """specs/wsgm.md, A2 to A5; the batch of 128 at 32 pixels is not, as the first comment says."""
+    config = read(path)
+    parts, trainer = config["model"]["init_args"], config["trainer"]
+    assert trainer["precision"] == "32-true"
+    assert "Acceleration" not in callbacks(config)
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": 0.9999}
+    assert (config["data"]["image_size"], config["data"]["batch_size"]) == (128, 64)
+    assert 0 <= trainer["max_epochs"] * trainer["limit_train_batches"] - 500_000 < 421
+    assert "scheduler" not in parts
+    if system_of(path) == "WSGM":
+        assert parts["wavelet"] == "haar"
+        assert parts["scaling"] == "wavelight.factorizations.PerChannel"
+    for options in score_models(path):
+        assert options.pop("network")["init_args"]["attention_resolutions"] == [16, 8]
+        clip = {"clip": True} if system_of(path) == "SGM" else {}
+        assert options == clip | {
+            "optimizer": {
+                "class_path": "torch.optim.Adam",
+                "init_args": {"lr": 1e-4, "betas": [0.9, 0.999], "fused": True},
+            },
+            "process": {
+                "class_path": "wavelight.diffusion.processes.OrnsteinUhlenbeck",
+                "init_args": {"end": 5.0},
+            },
+            "parameterization": {
+                "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+                "init_args": {"time_scale": 200.0},
+            },
+            "training_times": "wavelight.diffusion.training_times.QuadraticTimes",
+            "sampler": "wavelight.diffusion.samplers.ancestral",
+            "schedule": "wavelight.diffusion.schedules.Uniform",
+            "steps": 16,
+        }
+
+
+@every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED])
+def test_other_score_models_follow_edm(path):
+    """The training times and the preconditioning know the same spread: 0.5 of pixels, 1 of bands and of a field."""
+    pixels = system_of(path) == "SGM" and data_set(path) != "phi4"
+    for options in score_models(path):
+        given = {name: options[name]["init_args"] for name in ("process", "schedule")}
+        assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
+        assert options["training_times"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
+        assert given["process"]["largest"] == given["schedule"]["largest"] == 80
+        sampler = "dpm_solver_2m" if path in ON_CPU else "heun"
+        assert options["sampler"] == f"wavelight.diffusion.samplers.{sampler}"
+
+
+@every([path for path in OF_SCORES if path.stem not in SCORES_AS_PUBLISHED and path in ON_FILES])
+def test_the_fast_path_of_score_models_is_taken(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert config["trainer"]["benchmark"]
+    assert next(iter(callbacks(config))) == "Acceleration"
+    assert all(options["optimizer"]["init_args"]["fused"] for options in score_models(path))
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["celeba128_{}", "celeba128_{}_edm", "cifar10_{}", "church_{}", "demo_{}", "phi4_{}"]
+)
+def test_score_models_of_bands_and_of_pixels_learn_alike(name):
+    """But for the system, and how it is called."""
+
+    def rest(kind):
+        (path,) = (path for path in OF_SCORES if path.stem == name.format(kind))
+        config = read(path)
+        for called in ("default_root_dir", "logger+"):
+            config["trainer"].pop(called, None)
+        optimizers = [options["optimizer"] for options in score_models(path)]
+        assert all(optimizer == optimizers[0] for optimizer in optimizers)
+        return config["trainer"], config["data"], config["seed_everything"], optimizers[0]
+
+    assert rest("sgm") == rest("wsgm")
+
+
+@pytest.mark.parametrize("name", ["celeba128_sgm", "celeba128_wsgm"])
+def test_the_modern_variant_has_the_networks_of_the_published_one(name):
+    one, other = (
+        [options["network"] for options in score_models(path)]
+        for path in OF_SCORES
+        if path.stem in (name, f"{name}_edm")
+    )
+    assert one == other
+
+
+@every_hybrid
+def test_detail_networks_are_of_the_sizes_that_are_told(path):
+    facts, system = DETAIL_NETWORKS[path.stem], built(path)
+    _, *models = system.models
+    found = [DetailNetworks(size(model.generator), size(model.discriminator)) for model in models]
+    assert found == facts
+    for options in detail_gans(path):
+        generator = options["generator"]["init_args"]
+        # Details are three bands of each colour, given one band of it; what is judged is an image.
+        names = ("channels", "condition_channels", "noise_channels")
+        assert [generator[name] for name in names] == [9, 3, 3]
+        assert options["discriminator"]["init_args"]["channels"] == 3
+
+
+def test_the_hybrid_is_trained_as_published():
+    """specs/hybrid.md, B3 and B4; the first comment says what is not as published."""
+    (path,) = (path for path in HYBRIDS if path.stem == PUBLISHED_HYBRID)
+    (wsgm,) = (path for path in OF_SCORES if path.stem == "celeba128_wsgm")
+    config = read(path)
+    trainer, data, parts = config["trainer"], config["data"], config["model"]["init_args"]
+    assert (trainer["precision"], trainer["max_epochs"]) == ("32-true", 100)
+    assert trainer["limit_train_batches"] == 27_000 // data["batch_size"]
+    assert "Acceleration" not in callbacks(config)
+    # Of the score model; that of the details has none as published.
+    assert callbacks(config)["ExponentialMovingAverage"] == {"decay": 0.9999}
+    assert (data["image_size"], data["batch_size"], data["flip"]) == (128, 128, False)
+    assert parts.keys() == {"levels", "wavelet", "scaling", "coarse", "details"}
+    assert (parts["levels"], parts["wavelet"]) == (2, "haar")
+    assert parts["scaling"] == "wavelight.factorizations.Half"
+    coarse = parts["coarse"]["init_args"]
+    assert coarse["network"] == score_models(wsgm)[0]["network"]
+    assert coarse["optimizer"] == {
+        "class_path": "torch.optim.Adam",
+        "init_args": {"lr": 1e-4, "betas": [0.9, 0.999], "fused": True},
+    }
+    assert coarse["parameterization"] == {
+        "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+        "init_args": {"time_scale": 1000},
+    }
+    assert coarse["steps"] == 1000
+    (options,) = detail_gans(path)
+    optimizers = [options.pop(f"{player}_optimizer") for player in ("generator", "discriminator")]
+    assert [optimizer["init_args"]["lr"] for optimizer in optimizers] == [1e-4, 1e-5]
+    for optimizer in optimizers:
+        assert optimizer["class_path"] == "torch.optim.AdamW"
+        assert optimizer["init_args"]["betas"] == [0.9, 0.999]
+    assert options == {
+        "generator": {
+            "class_path": "wavelight.networks.AttentionGateUNet",
+            "init_args": {
+                "channels": 9,
+                "width": 64,
+                "condition_channels": 3,
+                "noise_channels": 3,
+                "pools": 4,
+                "bounded": True,
+            },
+        },
+        "discriminator": {
+            "class_path": "wavelight.networks.ResidualDiscriminator",
+            "init_args": {"channels": 3, "width": 64, "blocks": 5, "condition_channels": 0},
+        },
+        "game": "wavelight.losses.BoundedCritic",
+        "adversarial_weight": 0.1,
+        "mse_weight": 20,
+        "ssim_weight": 0.5,
+        "discriminator_every": 4,
+    }
+
+
+@every_rival
+def test_hybrids_differ_from_their_rival_in_their_details_alone(path):
+    """And cifar10_small_hybrid in its length, too, for it has the same time, and in its average."""
+
+    def rest(path):
+        config = read(path)
+        for called in ("default_root_dir", "logger+"):
+            config["trainer"].pop(called, None)
+        if path.stem.startswith("cifar10_small"):
+            for length in ("max_epochs", "check_val_every_n_epoch"):
+                del config["trainer"][length]
+            del callbacks(config)["ExponentialMovingAverage"]["decay"]
+        parts = config["model"]["init_args"]
+        levels = parts.pop("levels", len(parts["details"]))
+        del config["model"]["class_path"], parts["details"]
+        return config, levels
+
+    (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
+    assert rest(path) == rest(rival)
+
+
+@every(OUR_HYBRIDS)
+def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
+    """A tanh, a judge that is not told the condition, no penalty of gradients, noise that is not worth its while."""
+    config = read(path)
+    gans = detail_gans(path)
+    assert len(gans) == config["model"]["init_args"]["levels"]
+    assert config["model"]["init_args"]["scaling"] == "wavelight.factorizations.PerChannel"
+    assert "ExponentialMovingAverage" in callbacks(config)
+    for options in gans:
+        generator, game = options["generator"], options["game"]
+        if generator["class_path"] == "wavelight.networks.AttentionGateUNet":
+            assert not generator["init_args"]["bounded"]
+        assert options["discriminator"]["init_args"]["condition_channels"] == 3
+        assert all(number > 0 for number in game["init_args"].values())
+        # What is doubled is to be close to the truth.
+        assert path.stem == ALONE or options["adversarial_weight"] >= options["mse_weight"]
+        assert options["discriminator_every"] == 1
+
+
+@every([path for path in OUR_HYBRIDS if path in ON_FILES])
+def test_the_fast_path_of_hybrids_is_taken(path):
+    config = read(path)
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    assert next(iter(callbacks(config))) == "Acceleration"
+    for options in detail_gans(path):
+        for player in ("generator", "discriminator"):
+            assert options[f"{player}_optimizer"]["init_args"]["fused"]
+    assert "--trainer.precision 32-true" in first_comment(path)
+
+
+@pytest.mark.slow
+@every_rival
+def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
+    """At most; and the first comment tells how much."""
+
+    def of(path):
+        coarse, *details = (network.multiply_adds for network in cost(built(path)))
+        return coarse, sum(details)
+
+    (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
+    (coarse, details), (of_rival, details_of_rival) = of(path), of(rival)
+    assert coarse == of_rival
+    assert details < details_of_rival / 10
+    unit, name = (1e9, "billion") if path in ON_FILES else (1e6, "million")
+    told = first_comment(path)
+    base, *others = (f"{number / unit:.3g}" for number in (coarse, details, details_of_rival))
+    if details_of_rival / unit > 1000:
+        others[-1] = f"{details_of_rival / unit:.0f}"
+    assert f"{base} {name} multiply-adds of the coarsest band" in told
+    assert f"{others[0]} of the details" in told
+    assert f"WSGM's details take {others[1]}." in told
+
+
+SMALL = 2048
+"""Largest sum, over the networks that draw, of side times width at which a batch takes no more than a second or two."""
+
+
+def is_small(path):
+    config = read(path)
+    parts = config["model"]["init_args"]
+    if path in OF_SCORES:
+        networks = [options["network"] for options in score_models(path)]
+    elif path in HYBRIDS:
+        networks = [parts["coarse"]["init_args"]["network"]]
+    else:
+        networks = [parts["generator"]]
+    sizes = [network["init_args"] for network in networks]
+    total = sum(given["resolution"] * given["width"] for given in sizes)
+    if path in HYBRIDS:
+        # Generators of details are not told their resolution.
+        levels = range(parts["levels"], 0, -1)
+        for level, options in zip(levels, cycle(detail_gans(path)), strict=False):
+            width = options["generator"]["init_args"]["width"]
+            total += width * (config["data"]["image_size"] >> level)
+    return total <= SMALL
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXPERIMENTS if is_small(path)], ids=lambda path: path.stem
+)
+def test_training_starts_without_the_real_data(path):
+    """One batch through the whole configuration, with scenes for its images, and its evaluation left out."""
+    _one_batch(path, batch=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", [path for path in EXPERIMENTS if not is_small(path)], ids=lambda path: path.stem
+)
+def test_large_experiments_train_at_full_size(path):
+    _one_batch(path, batch=1)
+
+
+def _one_batch(path, batch):
+    here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
+    # Few images, of which the statistics of bands are soon taken.
+    data = ["--data.source.images", "8"]
+    if data_set(path) == "phi4":
+        data += ["--data.source.chains", "8"]
+    else:
+        data = ["--data.source", "data_modules.Scenes", *data]
+    data += ["--data.num_workers", "0", "--data.held_out", "0"]
+    short = ["--data.batch_size", str(batch), "--trainer.callbacks", "[]", "--data.val_images", "0"]
+    exact = ["--trainer.precision", "32-true"]
+    main(["fit", "--config", str(path), *here, *data, *short, *exact])
+    assert torch.is_grad_enabled()

@@ -1,0 +1,54 @@
+"""The recipe of the golden numbers: weights and inputs that anyone can draw again."""
+
+from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wavelight.networks.published import load_published, published_state
+
+GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
+
+Network = TypeVar("Network", bound=nn.Module)
+
+NARROW = {"width": 32, "multipliers": [1, 2], "attention_resolutions": [4], "mapping_layers": 1}
+"""A generator that is quick to run and has every kind of part."""
+
+
+def need_golden(name: str) -> Path:
+    """Return the path of a golden file, or skip the test where it is not at hand."""
+    path = GOLDEN / name
+    if not path.exists():
+        pytest.skip(f"no golden numbers at {path}")
+    return path
+
+
+def normal(seed: int, *shape: int) -> Tensor:
+    """Draw standard normal numbers."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def filled(network: Network) -> Network:
+    """Give a network weights that are functions of their published names."""
+    state = {
+        name: _weight(name, tuple(old.shape)) for name, old in published_state(network).items()
+    }
+    load_published(network, state)
+    return network
+
+
+def _weight(name: str, shape: tuple[int, ...]) -> Tensor:
+    drawn = np.random.default_rng(crc32(name.encode())).standard_normal(shape)
+    if name.endswith(".style.bias"):
+        drawn = 0.1 * drawn + (np.arange(len(drawn)) < len(drawn) // 2)
+    elif len(shape) == 1:
+        drawn = 0.1 * drawn + name.endswith(".weight")
+    elif name.endswith(".W"):
+        drawn = drawn / np.sqrt(shape[0])
+    else:
+        drawn = drawn / np.sqrt(np.prod(shape[1:]))
+    return torch.from_numpy(drawn.astype(np.float32))

@@ -1,0 +1,133 @@
+"""The benchmark measures what it says, and its tables can be read."""
+
+import shutil
+
+import pytest
+import torch
+
+from tests.tiny import tiny_system
+from wavelight.__main__ import main
+from wavelight.checkpoints.loading import system_from_config
+from wavelight.checkpoints.published import experiment_config
+from wavelight.config.experiments import shipped_experiments
+from wavelight.evaluation import benchmark
+from wavelight.evaluation.benchmark import (
+    DRAWN_GFLOP,
+    DRAWN_IMAGES,
+    Row,
+    compare,
+    measure,
+    table,
+    turns_of,
+)
+from wavelight.evaluation.cost import cost
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Puts a system of a few thousand weights in the place of CIFAR-10's, and a small product."""
+    monkeypatch.setattr(benchmark, "_build", lambda name: tiny_system())
+    monkeypatch.setattr(
+        benchmark, "_product", lambda: Row("matrix product", lambda: torch.ones(9).sum(), 1.0, None)
+    )
+
+
+def names(text):
+    return [line[:34].strip() for line in text.splitlines()[2:]]
+
+
+def test_every_run_is_called_twice_a_turn():
+    calls: list[str] = []
+    seconds = measure({name: lambda name=name: calls.append(name) for name in "ab"}, turns=2)
+    assert "".join(calls) == "ab" + "aabb" * 2
+    for first, second in seconds.values():
+        assert len(first) == len(second) == 2
+        assert min(first + second) >= 0
+
+
+def test_table_states_products_rates_and_fractions():
+    rows = [
+        Row("product", lambda: None, 10.0, None),
+        Row("convolution", lambda: None, 2.0, None),
+        Row("generator", lambda: None, 8.0, "convolution"),
+    ]
+    lines = table(rows, {"product": 0.1, "convolution": 0.01, "generator": 0.05}).splitlines()
+    assert lines[1].split() == ["product", "100.00", "1.000", "100"]
+    assert lines[3].split() == ["generator", "50.00", "0.500", "160", "80%"]
+
+
+def test_large_networks_are_measured_less_often():
+    turns = [turns_of(gflop, 15) for gflop in (13.3, 54.5, 226, 564)]
+    assert turns == [15, 15, 10, 10]
+    assert turns_of(226, 60) == 16
+    assert turns_of(564, 2) == 2
+
+
+def test_drawing_is_measured_in_both_precisions_and_training_beside_it(tiny):
+    first, second, training = compare("cifar10", turns=1, compiled=False)
+    drawing = ["matrix product"]
+    for precision in ("float32", "bfloat16"):
+        drawing += [f"convolution, {precision}", f"generator, {precision}, eager"]
+    assert names(first) == names(second) == drawing
+    assert "first call" in first
+    assert "in cache" in second
+    assert names(training) == [
+        "matrix product",
+        "convolution, float32",
+        "training iteration of 16, float32",
+    ]
+    assert training.splitlines()[-1].endswith("%")
+
+
+def test_training_is_measured_where_its_batch_is_known(tiny):
+    assert len(list(compare("stl10", turns=1, compiled=False))) == 2
+
+
+def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "compare", lambda *arguments: iter([str(arguments)]))
+    main(["benchmark", "--threads", "1", "--turns", "3", "--compiled", "false"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"({name!r}, 3, False)" for name in benchmark.DEFAULT_EXPERIMENTS]
+    main(["benchmark", "--experiments", "church", "--threads", "1"])
+    assert capsys.readouterr().out == "('church', 15, True)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--experiments", "[cifar10,demo]"], "it is not known what 'demo' cost as published"),
+        (["--turns", "0"], "threads and turns are at least 1, not 2 and 0"),
+        (["--device", "abacus"], "there is no device 'abacus' here"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["benchmark", *arguments])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_all_that_is_measured_ships():
+    assert DRAWN_GFLOP.keys() <= shipped_experiments().keys()
+    assert set(benchmark.DEFAULT_EXPERIMENTS) <= DRAWN_GFLOP.keys()
+    assert set(benchmark.DEFAULT_EXPERIMENTS_ON_GPU) <= shipped_experiments().keys()
+    assert benchmark.TRAINED_IMAGES.keys() <= DRAWN_GFLOP.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAWN_GFLOP)
+def test_what_the_published_networks_cost_ours_cost_almost(name):
+    with torch.device("meta"):
+        (network,) = cost(system_from_config(experiment_config(name)))
+    ours = 2 * network.multiply_adds / network.evaluations * DRAWN_IMAGES / 1e9
+    # Published are the convolutions alone; ours has attention too, and convolves before it enlarges.
+    assert 0.75 < ours / DRAWN_GFLOP[name] < 1.05
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="compiling needs a C++ compiler")
+def test_compiled_generators_are_measured_beside_eager_ones(tiny):
+    first, *_ = compare("stl10", turns=1, compiled=True)
+    assert "generator, bfloat16, compiled" in names(first)

@@ -1,0 +1,307 @@
+"""A sweep checks all variants first, goes on where it was stopped, and compares seeds with intervals."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Timer
+
+import pytest
+import torch
+import yaml
+
+from tests.places import ROOT, TINY
+from wavelight.__main__ import main
+from wavelight.commands import sweep as command
+from wavelight.config.seeds import difference_but_seed
+from wavelight.systems.base import CONFIG_KEY, PROGRESS_KEY
+from wavelight.training import sweep_file as module
+from wavelight.weights import read_checkpoint
+
+SWEEPS = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
+METRIC = {
+    "class_path": "wavelight.metrics.FrechetWaveletDistance",
+    "init_args": {"packet_side": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+
+
+def shipped():
+    for path in SWEEPS:
+        for name in module.read_sweep(path).variants:
+            yield pytest.param(path, name, id=f"{path.stem}-{name}")
+
+
+def written(**changes):
+    """Write a small sweep of two variants and two seeds."""
+    sweep = {
+        "folder": "runs",
+        "seeds": [1, 2],
+        "base": {"config": str(TINY), "data.source.images": 64},
+        "variants": {"two": {}, "three": {"model.steps": 3}},
+        "compare": {"images": 12, "accelerator": "cpu", "metrics": [METRIC]},
+    }
+    Path("sweep.yaml").write_text(yaml.safe_dump(sweep | changes, sort_keys=False))
+    return "sweep.yaml"
+
+
+def begun(variant, seed, batches):
+    """Leave the checkpoint that a run leaves after so many batches, without its weights."""
+    run = next(
+        run
+        for run in module.runs_of(module.read_sweep(Path("sweep.yaml")), [1, 2])
+        if (run.variant, run.seed) == (variant, seed)
+    )
+    config = {**run.config, "seed_everything": seed}
+    run.checkpoint.parent.mkdir(parents=True)
+    progress = {"batches_seen": batches, "images_seen": 8 * batches}
+    torch.save(
+        {"state_dict": {}, CONFIG_KEY: yaml.safe_dump(config), PROGRESS_KEY: progress},
+        run.checkpoint,
+    )
+
+
+def printed(capsys, *options):
+    main(["sweep", "sweep.yaml", *options])
+    return capsys.readouterr()
+
+
+def refused(capsys, *options):
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", "sweep.yaml", *options])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(("path", "variant"), list(shipped()))
+def test_every_variant_that_ships_can_be_built(path, variant):
+    file = module.read_sweep(path)
+    file.variants = {variant: file.variants[variant]}
+    (run,) = module.runs_of(file, [7])
+    assert run.config["seed_everything"] == run.config["model"]["init_args"]["seed"] == 7
+    assert run.config["trainer"]["default_root_dir"] == f"{file.folder}/{variant}/seed-7"
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_sweeps_that_ship_have_three_seeds_and_say_what_they_need(path):
+    text = path.read_text()
+    assert module.read_sweep(path).seeds == [1, 2, 3]
+    assert f"python -m wavelight sweep experiments/sweeps/{path.name}" in text
+    assert "# Hardware:" in text
+    assert "# Expected:" in text
+
+
+def test_commands_are_printed_one_a_line(capsys):
+    written()
+    lines = printed(capsys, "--dry_run", "true").out.splitlines()
+    commands = [shlex.split(line) for line in lines]
+    assert [command[-5:] for command in commands] == [
+        [str(seed), "--trainer.default_root_dir", f"runs/{name}/seed-{seed}", "--ckpt_path", "last"]
+        for seed in (1, 2)
+        for name in ("two", "three")
+    ]
+    assert commands[1][:6] == ["python", "-m", "wavelight", "fit", "--config", str(TINY)]
+    assert "--model.steps 3" in lines[1]
+    assert not Path("runs").exists()
+
+
+def test_other_seeds_and_a_list_as_a_value(capsys):
+    betas = {"model.generator_optimizer.init_args.betas": [0.1, 0.2]}
+    written(variants={"betas": betas})
+    (line,) = printed(capsys, "--seeds", "[5]", "--dry_run", "true").out.splitlines()
+    words = shlex.split(line)
+    assert words[words.index("--model.generator_optimizer.init_args.betas") + 1] == "[0.1, 0.2]"
+    assert "--seed_everything 5" in line
+
+
+def test_finished_runs_are_left_out(capsys):
+    written()
+    begun("two", 1, 6)  # 2 epochs of 3 batches
+    begun("three", 1, 5)
+    lines = printed(capsys, "--dry_run", "true").out.splitlines()
+    folders = ["runs/three/seed-1", "runs/two/seed-2", "runs/three/seed-2"]
+    assert [line.split()[-3] for line in lines] == folders
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"variants": {}}, "variants names none"),
+        ({"variants": {"a/b": {}}}, "a variant names a folder, which 'a/b' cannot be"),
+        ({"variants": {"a": {"ckpt_path": "x"}}}, "variant a: ckpt_path is given by the sweep"),
+        ({"variants": {"a": {}, "b": {"model.stepz": 3}}}, "variant b: "),
+        ({"variants": {"a": {"model.steps": 0}}}, "variant a: "),
+        ({"variants": {"a": {"config": "gone.yaml"}}}, "variant a: "),
+        ({"variants": {"a": {"trainer.max_epochs": None}}}, "trainer.max_epochs and limit_train"),
+        ({"seeds": [1, 1]}, "seeds are different numbers, at least one, not [1, 1]"),
+        ({"seeds": []}, "seeds are different numbers"),
+        ({"compare": {"picture": 3}}, "compare: "),
+        ({"colour": "red"}, "sweep.yaml is no sweep: "),
+    ],
+)
+def test_bad_files_are_refused_before_a_run_starts(capsys, changes, sentence):
+    written(**changes)
+    assert sentence in refused(capsys)
+    assert not Path("runs").exists()
+
+
+def test_too_few_jobs_are_refused(capsys):
+    written()
+    assert "jobs is at least 1, not 0" in refused(capsys, "--jobs", "0")
+
+
+def test_runs_with_other_options_are_not_mixed(capsys):
+    written()
+    begun("three", 2, 5)
+    written(variants={"two": {}, "three": {"model.steps": 4}})
+    error = refused(capsys)
+    assert "runs/three/seed-2 was trained with model.steps 3, which is 4 now" in error
+
+
+# Stands for a training: it waits for a signal, fails, or leaves what a finished run would.
+TRAINING = """
+import pathlib, signal, sys, time
+folder = pathlib.Path({folder!r})
+def save(*_):
+    (folder / "saved").touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+(folder / "begun").touch()
+if {kind!r} == "waits":
+    time.sleep(60)
+if {kind!r} == "fails":
+    sys.exit("it diverged")
+(folder / "done").touch()
+"""
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Let runs do what a dictionary says by their folder, and nothing is compared but in name."""
+    kinds, compared = {}, []
+    monkeypatch.setattr(
+        module.Run,
+        "command",
+        property(
+            lambda run: [
+                "-c",
+                TRAINING.format(folder=str(run.folder), kind=kinds.get(str(run.folder))),
+            ]
+        ),
+    )
+    monkeypatch.setattr(
+        module.Run, "finished", property(lambda run: (run.folder / "done").exists())
+    )
+
+    def compare(checkpoints, **options):
+        compared.append((checkpoints, options))
+        return "a table"
+
+    monkeypatch.setattr(command, "compare", compare)
+    monkeypatch.setattr(command, "_comparison", lambda file: {"images": 12})
+    return kinds, compared
+
+
+def test_runs_that_fail_are_named_and_do_not_stop_others(capsys, trainings):
+    kinds, compared = trainings
+    kinds["runs/three/seed-1"] = "fails"
+    written()
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", "sweep.yaml", "--jobs", "2"])
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    last = error.splitlines()[-1]
+    assert "1 of 4 runs failed: three, seed 1 (runs/three/seed-1/log.txt)" in last
+    assert error.count(": begins\n") == 4
+    assert error.count(": finished after ") == 3
+    assert "three, seed 1: ended after 0.0 minutes with exit code 1" in error
+    assert "it diverged" in Path("runs/three/seed-1/log.txt").read_text()
+    assert not compared
+    kinds.clear()
+    both = printed(capsys)
+    assert both.out == "a table\n"
+    assert both.err.count(": begins\n") == 1
+    assert both.err.count(": finished before\n") == 3
+    ((checkpoints, options),) = compared
+    assert len(checkpoints) == 4
+    assert options == {"images": 12}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_runs_which_save(capsys, trainings, number):
+    kinds, compared = trainings
+    kinds["runs/two/seed-1"] = "waits"
+    written()
+    begun = Path("runs/two/seed-1/begun")
+
+    def interrupt():
+        while not begun.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    Timer(0, interrupt).start()
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", "sweep.yaml"])
+    assert stopped.value.code == 128 + number
+    assert signal.getsignal(number) == before
+    error = capsys.readouterr().err
+    assert "two, seed 1: stopped after" in error
+    assert error.endswith("Stopped; the same command goes on from there.\n")
+    assert Path("runs/two/seed-1/saved").exists()
+    assert error.count(": begins\n") == 1
+    assert not compared
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_stopped_goes_on_and_compares():
+    written(base={"config": str(TINY), "data.source.images": 64, "trainer.max_epochs": 40})
+    command = [sys.executable, "-m", "wavelight", "sweep", "sweep.yaml"]
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True) as process:
+        second = Path("runs/three/seed-1/checkpoints/last.ckpt")
+        while not second.exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=300)[1]
+    assert process.returncode == 128 + signal.SIGINT, error
+    stopped_at = read_checkpoint(second)[PROGRESS_KEY]["batches_seen"]
+    assert stopped_at < 120
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "two, seed 1: finished before\n" in done.stderr
+    shown = [line.split("|")[1:3] for line in done.stdout.splitlines()[-2:]]
+    assert [list(map(str.strip, cells)) for cells in shown] == [["two", "2"], ["three", "2"]]
+    rows = json.loads(Path("runs/compare.json").read_text())["rows"]
+    assert [row["images_seen"] for row in rows] == [960] * 4
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [(2, True), (200.0, True), (1.0, False), (0.5, False)]
+)
+def test_batches_are_counted_and_no_share_of_an_epoch(number, count):
+    # In a long-lived process Lightning's union of types can make a float of an integer.
+    assert module._is_count(number) is count
+
+
+def test_without_the_game_nothing_else_differs():
+    # The sweep writes the small hybrid's details out once more, and these may not drift apart.
+    file = module.read_sweep(Path("experiments/sweeps/cifar10_small_hybrid.yaml"))
+    chosen = {name: file.variants[name] for name in ("gan", "alpha_0")}
+    file.variants = chosen
+    gan, without = (run.config for run in module.runs_of(file, [1]))
+    for details in without["model"]["init_args"]["details"]:
+        assert details["init_args"]["adversarial_weight"] == 0.0
+        details["init_args"]["adversarial_weight"] = 1.0
+    assert difference_but_seed(gan, without) is None

@@ -1,0 +1,79 @@
+"""The statistics of the real images, measured once and kept."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from wavelight.metrics.base import ImageMetric
+from wavelight.support.pictures import to_uint8
+
+
+class ReferenceData(Protocol):
+    """What Evaluation asks of the data module; ``WaveletDataModule`` has it."""
+
+    fingerprint: str
+    cache_dir: Path
+    value_range: tuple[float, float] | None
+    held_out_images: int
+    val_images: int
+    test_images: int
+
+    def reference_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
+        """Return this process's share of the real images, each exactly once over all processes."""
+
+    def held_out_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
+        """Return this process's share of the real images that no training sees."""
+
+    def val_dataloader(self) -> Iterable[dict[str, Tensor]]:
+        """Return the numbers of the images to draw."""
+
+
+def reference_data(trainer: L.Trainer) -> ReferenceData:
+    """Return the trainer's data module, or say that there is none."""
+    data = cast(ReferenceData | None, trainer.datamodule)  # type: ignore[attr-defined]
+    if data is None:
+        raise ValueError(
+            "Evaluation measures against the real images of a data module: give the Trainer one"
+        )
+    return data
+
+
+def show(metrics: list[ImageMetric], images: Tensor, real: bool, trainer: L.Trainer) -> None:
+    """Show images to metrics, as what each takes."""
+    images = images.detach().to(trainer.strategy.root_device)
+    value_range = reference_data(trainer).value_range
+    # Of data without bounds there are no bytes, and setup has refused metrics that take them.
+    pictures = images if value_range is None else to_uint8(images, value_range)
+    for metric in metrics:
+        metric.update(images if metric.takes_floats else pictures, real)
+
+
+def statistics_file(data: ReferenceData, metric: ImageMetric, images: int | None) -> Path:
+    """Return where the statistics of a metric's real images are kept."""
+    key = "\n".join([data.fingerprint, metric.identity, "all" if images is None else str(images)])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return Path(data.cache_dir) / f"real-{type(metric).__name__}-{digest}.pt"
+
+
+def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
+    """Write statistics, so that a run which is killed meanwhile leaves no half of a file."""
+    # A run that is killed while it writes must not leave half a file to the next.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    torch.save({name: value.cpu() for name, value in statistics.items()}, draft)
+    draft.replace(path)
+
+
+def with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:
+    """Show a progress bar on the first process while batches come."""
+    from rich.progress import track
+
+    return track(
+        loader, description=description, transient=True, disable=not trainer.is_global_zero
+    )

@@ -1,0 +1,114 @@
+"""The parts of checkpoints of one system, and what must agree in them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wavelight.config.differences import first_difference
+from wavelight.systems.base import CONFIG_KEY
+from wavelight.weights import read_checkpoint, state_of
+
+_HOW_TRAINED = ("train", "scheduler", "accumulate", "clip_gradients", "start_from")
+"""What runs of one system may do differently, beside their optimizers: it shapes no image by itself."""
+
+
+_SAME_STATISTICS = 1e-6
+
+
+class TrainedRun(NamedTuple):
+    """What a checkpoint says of the run that wrote it."""
+
+    path: Path
+    config: dict[str, Any]
+    state: dict[str, Tensor]
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        """The configurations of the models, one a factor."""
+        options = self.config["model"]["init_args"]
+        return (
+            options["models"] if "models" in options else [options["coarse"], *options["details"]]
+        )
+
+    @property
+    def trained(self) -> list[int]:
+        """The factors that it trained; those that share a model count as the first of them."""
+        named = self.config["model"]["init_args"]["train"]
+        last = len(self.models) - 1
+        return sorted({min(factor, last) for factor in named or range(last + 1)})
+
+
+def read_run(path: Path) -> TrainedRun:
+    """Read a checkpoint whose run trained some of its factors."""
+    import yaml
+
+    checkpoint = read_checkpoint(path)
+    state = state_of(checkpoint)
+    text = checkpoint.get(CONFIG_KEY, "")
+    if not text:
+        raise ValueError(
+            f"{path} holds no configuration, as checkpoints of the command line do, so that nothing tells which "
+            "factors it trained"
+        )
+    config = yaml.safe_load(text)
+    if "train" not in config["model"]["init_args"]:
+        raise ValueError(
+            f"{path} is of {config['model']['class_path']}, which does not train its factors apart"
+        )
+    return TrainedRun(path, config, state)
+
+
+def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
+    """Refuse checkpoints whose options differ in more than how they were trained."""
+    difference = first_difference(
+        first.config["model"], other.config["model"], "model", matters=_tells_the_system
+    )
+    if difference is not None:
+        raise ValueError(f"{first.path} and {other.path} are not of one system: {difference}")
+
+
+def _tells_the_system(option: str) -> bool:
+    """Tell options of the system from those that only say how to train."""
+    return not any(part in _HOW_TRAINED or part.endswith("optimizer") for part in option.split("."))
+
+
+def check_same_statistics(first: TrainedRun, other: TrainedRun) -> None:
+    """Refuse checkpoints whose bands were scaled by other statistics."""
+    for name, tensor in first.state.items():
+        if name.startswith("factorization.") and not torch.allclose(
+            tensor, other.state[name], rtol=_SAME_STATISTICS, atol=_SAME_STATISTICS
+        ):
+            raise ValueError(
+                f"{first.path} and {other.path} were trained on different data: {name} is not the same"
+            )
+
+
+def owners(runs: list[TrainedRun]) -> list[TrainedRun]:
+    """Return for each factor the run that trained it."""
+    owners: dict[int, TrainedRun] = {}
+    for run in runs:
+        for factor in run.trained:
+            if factor in owners:
+                raise ValueError(
+                    f"factor {factor} was trained in {owners[factor].path} and again in {run.path}"
+                )
+            owners[factor] = run
+    factors = range(len(runs[0].models))
+    for factor in factors:
+        if factor not in owners:
+            raise ValueError(f"factor {factor} was trained in none of the checkpoints")
+    return [owners[factor] for factor in factors]
+
+
+def joined_config(first: TrainedRun, owners: list[TrainedRun]) -> dict[str, Any]:
+    """Return the first run's configuration, all factors learning, each with the optimizer it learnt with."""
+    models = [run.models[factor] for factor, run in enumerate(owners)]
+    # What the first run started from is in its weights by now.
+    options = first.config["model"]["init_args"] | {"train": None, "start_from": None}
+    if "models" in options:
+        options["models"] = models
+    else:
+        options["coarse"], *options["details"] = models
+    return first.config | {"model": first.config["model"] | {"init_args": options}}

@@ -1,0 +1,81 @@
+"""From a file to the system in it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavelight.systems import ImageGenerator
+from wavelight.systems.base import CONFIG_KEY
+from wavelight.weights import (
+    load_weights,
+    read_checkpoint,
+    read_safetensors,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
+    """Build the system of a checkpoint, ready to draw: ``wavelight.load("x.ckpt").sample(64, seed=0)``.
+
+    Needs no configuration file, no data and no Trainer; nothing but tensors and plain values is
+    unpickled.
+
+    Args:
+        path: A checkpoint of a run, or a ``.safetensors`` file that :func:`export` wrote.
+        averaged: Whether the averaged weights are taken, not those that were learning.
+
+    Returns:
+        The system, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint of wavelight.
+    """
+    path = Path(path)
+    config = config_text(path)
+    if not config:
+        raise ValueError(
+            f"{path} holds no configuration, as checkpoints of the command line do; build its system in Python and "
+            "load its weights with wavelight.weights.load_weights"
+        )
+    system = system_from_config(config)
+    load_weights(system, path, averaged)
+    return system.eval()
+
+
+def system_from_config(text: str) -> ImageGenerator:
+    """Build the system that a resolved configuration describes.
+
+    Args:
+        text: YAML, with a section ``model``.
+    """
+    import yaml
+
+    parser = model_parser()
+    config = parser.parse_object({"model": yaml.safe_load(text)["model"]})
+    return parser.instantiate(config).model
+
+
+def model_parser() -> "ArgumentParser":
+    """Return a parser of one option, ``model``: any system with all its options."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(ImageGenerator, "model")
+    return parser
+
+
+def config_text(path: Path) -> str:
+    """Return the configuration that a checkpoint or an exported file holds, as YAML; empty where it holds none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint of wavelight.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)[1].get(CONFIG_KEY, "")
+    checkpoint = read_checkpoint(path, mapped=True)
+    state_of(checkpoint)
+    return checkpoint.get(CONFIG_KEY, "")

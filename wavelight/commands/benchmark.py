@@ -1,0 +1,61 @@
+"""``wavelight benchmark``: the speed of networks and training."""
+
+import sys
+from collections.abc import Iterator
+
+import torch
+
+from wavelight.evaluation.benchmark import (
+    DEFAULT_EXPERIMENTS,
+    DEFAULT_EXPERIMENTS_ON_GPU,
+    DRAWN_GFLOP,
+    compare,
+)
+from wavelight.evaluation.rates import EAGER, WAYS, rates
+from wavelight.support.devices import find_device
+
+
+def benchmark(
+    experiments: str | list[str] | None = None,
+    threads: int = 2,
+    turns: int = 15,
+    compiled: bool = True,
+    device: str = "cpu",
+) -> None:
+    """Measure how fast networks draw and learn, and print tables; no data are needed.
+
+    Args:
+        experiments: The names of experiments that come with the package, one or several,
+            [cifar10,celeba256_ddgan]; none takes four on a CPU (cifar10, stl10, celeba256,
+            celeba256_ddgan), three on a GPU (cifar10, celeba256, celeba1024).
+        threads: Processor threads to use.
+        turns: How often each thing is measured; on a CPU less often, but ten times, where a
+            network is large; training five times at most.
+        compiled: Whether to measure the compiled networks too, which take minutes to build; on a
+            GPU also with CUDA graphs.
+        device: Where to measure: cpu, or cuda, which prints other tables.
+    """
+    where = find_device(device)
+    default = DEFAULT_EXPERIMENTS if where.type == "cpu" else DEFAULT_EXPERIMENTS_ON_GPU
+    names = [experiments] if isinstance(experiments, str) else experiments or default
+    if min(threads, turns) < 1:
+        raise ValueError(f"threads and turns are at least 1, not {threads} and {turns}")
+    torch.set_num_threads(threads)
+    lines: Iterator[str]
+    if where.type == "cpu":
+        _check_known(names)
+        lines = (text for name in names for text in compare(name, turns, compiled))
+    else:
+        torch.backends.cudnn.benchmark = True  # as the experiments have it
+        lines = rates(names, where, turns, WAYS if compiled else EAGER)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _check_known(names: list[str]) -> None:
+    for name in names:
+        if name not in DRAWN_GFLOP:
+            raise ValueError(
+                f"it is not known what {name!r} cost as published; known are {', '.join(DRAWN_GFLOP)}"
+            )

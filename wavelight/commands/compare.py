@@ -1,0 +1,91 @@
+"""``wavelight compare``: trained systems on equal terms."""
+
+from pathlib import Path
+
+from wavelight.checkpoints.loading import load
+from wavelight.evaluation.comparison.bench import Bench
+from wavelight.evaluation.comparison.report import draw, report, seeds_of_systems
+from wavelight.evaluation.comparison.rows import Row, read_rows, write_rows
+from wavelight.evaluation.comparison.runs import data_of_runs, read_runs
+from wavelight.evaluation.comparison.runs import systems as systems_of
+from wavelight.evaluation.comparison.settings import settings_of
+from wavelight.evaluation.meter import default_metric
+from wavelight.metrics import ImageMetric
+from wavelight.support.errors import check_least
+from wavelight.support.figures import empty_figure
+
+
+def compare(
+    checkpoints: list[Path],
+    steps: list[int | list[int]] | None = None,
+    images: int = 2048,
+    seed: int = 0,
+    metrics: list[ImageMetric] | None = None,
+    reference_images: int | None = None,
+    batch_size: int = 64,
+    accelerator: str = "auto",
+    devices: int = 1,
+    out: Path | None = None,
+    plot: Path | None = None,
+) -> str | None:
+    """Compare trained systems on equal terms: quality against steps, network evaluations and multiply-adds.
+
+    Averaged weights draw the same numbers of images, which are measured as `wavelight validate`
+    does, against the data that all of the systems were trained on. Prints a table; rows appear on
+    stderr as they come. Runs that differ in nothing but the seed are one system: the table has
+    their mean and its 95 % interval, and a file all rows.
+
+    Args:
+        checkpoints: Checkpoints of runs on the same data, such as
+            '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
+        steps: Numbers of steps at which systems with score models are measured, like [2,4,8]; a
+            number holds at every scale, and a list in its place, like [[18,8,5]], has one number
+            for each scale, coarsest first, and is for the systems of as many scales. Systems
+            without score models are measured as they are; without this option all are.
+        images: How many images each system draws for a row.
+        seed: The seed of the set of images, the same for all.
+        metrics: What to measure; none takes the Fréchet wavelet distance, and the distances of
+            fields where values are unbounded.
+        reference_images: How many real images to compare with; none takes the whole training part.
+        batch_size: How many images each device draws at once.
+        accelerator: Where to draw: cpu, gpu, mps; auto takes a GPU if there is one.
+        devices: How many of them.
+        out: A JSON file for all numbers, rewritten after each row. Rows that are there already, of
+            the same weights and conditions, are not measured again; rows of other calls stay.
+        plot: A PNG to draw the metrics into, against steps and against multiply-adds; drawing needs
+            matplotlib.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If a value makes no sense, if the systems were trained on different data, if
+            there is no matplotlib to draw with, or if seeds of one system do not cost the same.
+    """
+    check_least(
+        {
+            "images": (images, 1),
+            "batch_size": (batch_size, 1),
+            "devices": (devices, 1),
+            "reference_images": (reference_images, 1),
+        }
+    )
+    figure = None if plot is None else empty_figure(11, 4)
+    runs = read_runs([Path(path) for path in checkpoints])
+    data = data_of_runs(runs, {"val_images": images, "eval_batch_size": batch_size})
+    systems = {run.name: load(run.path) for run in runs}
+    settings = settings_of(systems, steps)
+    bench = Bench(
+        data, metrics or [default_metric(data)], reference_images, seed, accelerator, devices
+    )
+    # All processes read it before the first row is written, for which they are all needed.
+    known = {} if out is None else read_rows(Path(out))
+    rows: list[Row] = []
+    for run in runs:
+        for row in bench.rows(run, systems[run.name], settings[run.name], known):
+            rows.append(row)
+            known[row.key] = row
+            if out is not None:
+                write_rows(Path(out), list(known.values()))
+    seeds = seeds_of_systems(rows, systems_of(runs))
+    if figure is not None and plot is not None:
+        draw(figure, seeds, Path(plot))
+    return report(seeds)

@@ -1,0 +1,115 @@
+"""``wavelight details``: exposure bias, and the diversity of details at fixed LL bands."""
+
+from pathlib import Path
+
+from data_modules import WaveletDataModule
+from wavelight.evaluation.comparison.runs import data_of_runs, read_runs
+from wavelight.evaluation.details.diversity import diversity
+from wavelight.evaluation.details.ensembles import Diversity
+from wavelight.evaluation.details.exposure import Exposure, exposure
+from wavelight.evaluation.details.held_out import held_out_counts, held_out_images
+from wavelight.evaluation.details.pyramids import PyramidSystem, pyramid_system
+from wavelight.evaluation.details.report import draw, report, write
+from wavelight.evaluation.meter import Meter, default_metric, identities
+from wavelight.metrics import ImageMetric, SplitWaveletDistance
+from wavelight.support.errors import check_least
+from wavelight.support.figures import empty_figure
+
+
+def details(
+    checkpoints: list[Path],
+    images: int | None = None,
+    bands: int | None = None,
+    draws: int = 8,
+    seed: int = 0,
+    metrics: list[ImageMetric] | None = None,
+    reference_images: int | None = None,
+    batch_size: int = 64,
+    accelerator: str = "auto",
+    out: Path | None = None,
+    plot: Path | None = None,
+) -> str:
+    """Measure the details of a WSGM or Hybrid: how they bear drawn coarse bands, and whether they use their noise.
+
+    The first table is of exposure bias: images are drawn as usual, and again with the coarsest band, and with the
+    finer ones in turn, taken from real images that no training saw, and all compared with the training part. What gets
+    worse in fwd_details when the coarsest band is drawn is what the details suffer from its errors. As details depend
+    on the coarse band, even exact ones given wrong bands are distributed otherwise: the rise accuses the model of the
+    details only as far as fwd_coarse is near that of real images. And distances of distributions do not see
+    whether details fit the very band that they were drawn given; the second table does.
+
+    The second table is of diversity at fixed coarse bands, level by level, of true bands: several draws at each are
+    compared with each other and with the true details. A ratio of 1 is necessary for the right distribution
+    and not sufficient: details drawn regardless of the coarse band have it, too, with an error of 1.
+
+    Averaged weights draw, and all checkpoints get the same images, bands and noise.
+
+    Args:
+        checkpoints: Checkpoints of runs of WSGM or Hybrid on the same data, or files that were exported with it,
+            such as '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
+        images: How many images are drawn for a row of the first table; none takes as many as are held out of training,
+            and no more can be.
+        bands: Of how many held-out images the coarse bands of the second table are; none takes 256, or as many as
+            there are.
+        draws: How many times details are drawn at each of them, at least 2.
+        seed: The seed of all draws.
+        metrics: What the first table measures beside fwd_coarse and fwd_details; none takes the Fréchet wavelet
+            distance, and the distances of fields where values are unbounded.
+        reference_images: How many real images to compare with; none takes the whole training part.
+        batch_size: How many images are drawn at once; it changes nothing else.
+        accelerator: Where to draw: cpu, gpu, mps; auto takes a GPU if there is one.
+        out: A JSON file for all numbers, rewritten after each checkpoint.
+        plot: A PNG of a few held-out images: the coarsest band, the image, draws given that band, and their standard
+            deviation; drawing needs matplotlib.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If a value makes no sense, a system draws no details given a coarse band, the data hold
+            no images out or differ between checkpoints, or there is no matplotlib to draw with.
+    """
+    check_least(
+        {
+            "images": (images, 2),
+            "bands": (bands, 2),
+            "draws": (draws, 2),
+            "batch_size": (batch_size, 1),
+            "reference_images": (reference_images, 2),
+        }
+    )
+    figure = None if plot is None else empty_figure(11, 4)
+    runs = read_runs([Path(path) for path in checkpoints])
+    systems = [pyramid_system(run) for run in runs]
+    data = data_of_runs(runs, {"eval_batch_size": batch_size})
+    images, bands = held_out_counts(data, images, bands)
+    data.val_images = images
+    true = held_out_images(data, max(images, bands))
+    metrics = metrics or [default_metric(data)]
+    conditions = {
+        "data": data.fingerprint,
+        "images": images,
+        "metrics": identities(metrics),
+        "reference_images": reference_images,
+        "bands": bands,
+        "draws": draws,
+        "seed": seed,
+    }
+    exposed: list[Exposure] = []
+    diverse: list[Diversity] = []
+    for system in systems:
+        all_metrics = [*metrics, *_split_metrics(data, system)]
+        meter = Meter(data, all_metrics, reference_images, accelerator)
+        exposed += exposure(system, true[:images], meter, seed)
+        system.generator.to(meter.device)
+        diverse += diversity(system, true[:bands], draws, seed, batch_size)
+        if out is not None:
+            write(Path(out), conditions, systems, exposed, diverse)
+    if figure is not None and plot is not None:
+        draw(figure, systems, true[:bands], draws, seed, Path(plot))
+    return report(conditions, exposed, diverse)
+
+
+def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:
+    """Return what tells errors of the coarse band from those of the details; of fields, spectra do."""
+    if data.value_range is None:
+        return []
+    return [SplitWaveletDistance(system.pyramid.levels, data.image_size)]

@@ -1,0 +1,32 @@
+"""``wavelight export``: the networks that generate images, as safetensors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavelight.systems.base import CONFIG_KEY
+from wavelight.weights import (
+    drawing_state,
+    write_safetensors,
+)
+
+if TYPE_CHECKING:
+    pass
+from wavelight.checkpoints.loading import config_text, load
+
+
+def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
+    """Write the networks that draw images, and nothing else, as safetensors.
+
+    A single generator's tensors have its own names, so that they load into the bare network; the
+    file's header keeps the configuration, so that ``wavelight sample`` and ``wavelight.load`` read
+    the file, too.
+
+    Args:
+        checkpoint: A checkpoint of a run.
+        out: The file to write, ending in .safetensors.
+        raw: Whether the weights that were learning are written, in place of their average.
+    """
+    if Path(out).suffix != ".safetensors":
+        raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
+    system = load(checkpoint, averaged=not raw)
+    write_safetensors(Path(out), drawing_state(system), {CONFIG_KEY: config_text(Path(checkpoint))})

@@ -1,0 +1,67 @@
+"""``wavelight sample``: images from a checkpoint into a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from wavelight.support.devices import find_device
+
+if TYPE_CHECKING:
+    pass
+from wavelight.checkpoints.digest import digest
+from wavelight.sampling.image_folder import image_folder
+
+
+def sample(
+    checkpoint: Path,
+    out: Path,
+    images: int = 64,
+    seed: int = 0,
+    raw: bool = False,
+    batch_size: int = 64,
+    device: str | None = None,
+    npz: bool = False,
+    with_grid: bool = False,
+    compiled: bool = False,
+) -> None:
+    """Draw images from a checkpoint into a folder; no configuration and no data are needed.
+
+    A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
+
+    Args:
+        checkpoint: A checkpoint of a run, or a generator that was exported.
+        out: The folder. Images that an interrupted run has finished are not drawn again.
+        images: How many images.
+        seed: The seed of the set of images; image i of a seed is the same however many are drawn.
+        raw: Whether the weights that were learning are used, in place of their average.
+        batch_size: How many images are drawn at once.
+        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
+            ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
+        with_grid: Whether the first 64 images, side by side, are left in the folder as
+            ``grid.png``, too; fields in false colours, blue below 0 and red above.
+        compiled: Whether the networks are compiled first, which takes a minute and pays for
+            thousands of images.
+    """
+    from rich.progress import track
+
+    from wavelight.checkpoints.loading import load
+
+    system = load(checkpoint, averaged=not raw)
+    folder = image_folder(system, out, images, seed)
+    numbers = folder.missing()
+    system.to(find_device(device))
+    folder.claim(digest(system))
+    if compiled:
+        system.compile_for_drawing()
+    if numbers:
+        for batch in track(torch.tensor(numbers).split(batch_size), f"Drawing into {out}"):
+            # A batch of another size would compile anew; images do not depend on their neighbours.
+            missing = batch_size - len(batch) if compiled else 0
+            drawn = system.draw(torch.cat([batch, batch[-1:].expand(missing)]), seed)
+            folder.write(batch.tolist(), drawn[: len(batch)])
+    if with_grid:
+        folder.draw_grid()
+    if npz:
+        folder.pack()

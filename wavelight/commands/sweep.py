@@ -1,0 +1,70 @@
+"""``wavelight sweep``: variants of a system with several seeds, trained and compared."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from wavelight.commands.compare import compare
+from wavelight.support.errors import in_words
+from wavelight.support.progress import tell
+from wavelight.training.sweep_file import SweepFile, check_folder, read_sweep, runs_of
+from wavelight.training.sweep_processes import train_runs
+
+
+def sweep(
+    path: Path, seeds: list[int] | None = None, jobs: int = 1, dry_run: bool = False
+) -> str | None:
+    """Train variants of a system with several seeds, and compare them: ablations with intervals, in one command.
+
+    Every run is a process of its own, which prints into log.txt in its folder. The same command
+    again goes on where it was stopped, by Ctrl-C, say: finished runs stay, others continue from
+    their last checkpoint. All options are checked before the first run starts. When all runs are
+    there it prints the table of `wavelight compare`.
+
+    Args:
+        path: A file such as experiments/sweeps/cifar10_small_hybrid.yaml. It names the `folder` of
+            the runs, the `seeds`, the options of `fit` that all share as `base`, the `variants`,
+            each with the options in which it differs, and the options of `compare`.
+        seeds: Other seeds than those of the file, like [1,2,3].
+        jobs: How many runs train at a time, on the same machine.
+        dry_run: Whether the commands of runs that are not finished are printed, a line each, and
+            nothing is run: jobs for a cluster, after which this command compares.
+
+    Raises:
+        ValueError: If the file or an option makes no sense, or if a run in the folder was trained
+            with other options.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs is at least 1, not {jobs}")
+    file = read_sweep(path)
+    runs = runs_of(file, file.seeds if seeds is None else seeds)
+    comparison = _comparison(file)
+    check_folder(runs)
+    left = [run for run in runs if not run.finished]
+    for run in runs:
+        if run not in left:
+            tell(f"{run}: finished before")
+    if dry_run:
+        return "\n".join(shlex.join(["python", *run.command]) for run in left) or None
+    failed = train_runs(left, jobs)
+    if failed:
+        logs = ", ".join(f"{run} ({run.log})" for run in failed)
+        sys.stderr.write(f"wavelight: {len(failed)} of {len(runs)} runs failed: {logs}\n")
+        sys.exit(1)
+    return compare([run.checkpoint for run in runs], **comparison)
+
+
+def _comparison(file: SweepFile) -> dict[str, Any]:
+    """Return the options of the comparison, checked."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(compare, "compare", skip={"checkpoints"})
+    try:
+        parsed = parser.parse_object({"compare": file.compare})
+        options: dict[str, Any] = parser.instantiate(parsed).compare.as_dict()
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"compare: {in_words(str(error))}") from error
+    places = {name: file.folder / options[name] for name in ("out", "plot") if options[name]}
+    return {**options, **places}

@@ -1,0 +1,1 @@
+"""Configurations: the experiments that ship, differences between runs, seeds."""

@@ -1,0 +1,58 @@
+"""Runs that differ in their seed alone, and what several of them say together."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from scipy.special import stdtrit
+
+from wavelight.config.differences import Difference, first_difference
+
+CONFIDENCE = 0.95
+"""How often an interval holds the mean over all seeds, if values over seeds are normal."""
+
+_SECTIONS = ("trainer", "model", "data")
+_OF_A_SEED = ("model.seed", "data.seed", "trainer.default_root_dir")
+
+
+class Mean(NamedTuple):
+    """The mean over some seeds, and how far that over all seeds may lie from it."""
+
+    value: float
+    half_width: float
+    """Half the width of the interval of ``CONFIDENCE``."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ± {self.half_width:.2g}"
+
+
+def mean_over_seeds(values: Sequence[float]) -> Mean:
+    """Return the mean and its 95 % interval by Student's t (Gosset, 1908), which is exact for normal values.
+
+    >>> print(mean_over_seeds([1.0, 2.0, 3.0]))
+    2 ± 2.5
+
+    Args:
+        values: A value a seed, at least two.
+    """
+    freedom = len(values) - 1
+    quantile = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return Mean(fmean(values), quantile * stdev(values) / sqrt(len(values)))
+
+
+def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference | None:
+    """Return the first option of training in which two runs differ, or None if they are seeds of one system.
+
+    The seed, the folder and the loggers do not count.
+
+    Args:
+        one: The resolved configuration of a run.
+        other: That of another.
+    """
+    found = (first_difference(one.get(name), other.get(name), name, _matters) for name in _SECTIONS)
+    return next(filter(None, found), None)
+
+
+def _matters(option: str) -> bool:
+    return option not in _OF_A_SEED and not f"{option}.".startswith("trainer.logger.")

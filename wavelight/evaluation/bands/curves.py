@@ -1,0 +1,115 @@
+"""The measures of a pyramid against its levels, as figures for a paper."""
+
+from collections.abc import Sequence
+from math import exp, nan, pi, sqrt
+from typing import TYPE_CHECKING
+
+from wavelight.evaluation.bands.pyramid import (
+    HISTOGRAM_BINS,
+    HISTOGRAM_RANGE,
+    KINDS,
+    MEASURES,
+    Level,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LABELS = {
+    "marginal": "marginal",
+    "linear": "given LL, linear",
+    "scaled": "given LL, scaled",
+}
+_STYLES = {"marginal": "-o", "linear": "--s", "scaled": "-^"}
+_SHOWN = ("kurtosis", "negentropy", "wasserstein", "gini")
+_SPREAD = 0.06
+"""Of the kinds beside each other, in levels."""
+
+
+def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
+    """Draw whiteness of LL, Gaussianity and sparsity of the details against the level, and their histograms.
+
+    Args:
+        rows: Of :func:`wavelight.evaluation.bands.analyze_pyramid`, of level 0 and at least one more.
+        figure: An empty one.
+        title: Says which images they are.
+    """
+    top, bottom = figure.subplots(2, 4)
+    _draw_condition(top[0], rows)
+    _draw_kl(top[1], rows)
+    for axes, name in zip([*top[2:], *bottom[:2]], _SHOWN, strict=True):
+        _draw_measure(axes, rows[1:], name)
+    _draw_histogram(bottom[2], rows[1])
+    _draw_histogram(bottom[3], rows[-1])
+    figure.suptitle(title)
+
+
+def _draw_condition(axes: "Axes", rows: Sequence[Level]) -> None:
+    levels = [row.level for row in rows]
+    axes.plot(levels, [row.spectrum.log10_condition for row in rows], "-o", label="spectrum")
+    axes.plot(levels, [row.grey.log10_condition for row in rows], "-^", label="spectrum, grey")
+    whole = [nan if row.covariance is None else row.covariance.log10_condition for row in rows]
+    axes.plot(levels, whole, "--s", label="whole covariance")
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
+    axes.set_ylabel("log10 condition number of LL")
+    _finish(axes, rows)
+
+
+def _draw_kl(axes: "Axes", rows: Sequence[Level]) -> None:
+    levels = [row.level for row in rows]
+    axes.plot(levels, [row.spectrum.kl for row in rows], "-o", label="as it is")
+    axes.plot(levels, [row.spectrum.kl_unit for row in rows], "-^", label="unit variance")
+    axes.plot(levels, [row.grey.kl_unit for row in rows], "-v", label="unit variance, grey")
+    whole = [nan if row.covariance is None else row.covariance.kl_unit for row in rows]
+    axes.plot(levels, whole, "--s", label="unit variance, whole covariance")
+    axes.set_yscale("log")
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top * (top / bottom) ** 0.5)  # room for the legend
+    axes.set_ylabel("KL to white of LL, nats per dimension")
+    _finish(axes, rows)
+
+
+def _draw_measure(axes: "Axes", rows: Sequence[Level], name: str) -> None:
+    for place, kind in enumerate(KINDS):
+        intervals = [row.details[kind][name] for row in rows]
+        axes.errorbar(
+            [row.level + _SPREAD * (place - 1) for row in rows],
+            [each.value for each in intervals],
+            [
+                [each.value - each.low for each in intervals],
+                [each.high - each.value for each in intervals],
+            ],
+            fmt=_STYLES[kind],
+            capsize=3,
+            label=_LABELS[kind],
+        )
+    axes.axhline(MEASURES[name].gaussian, color="gray", linestyle=":", label="Gaussian")
+    if name == "kurtosis":
+        # Which a few images can raise tenfold.
+        axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylabel(f"{MEASURES[name].title} of details")
+    _finish(axes, rows)
+
+
+def _draw_histogram(axes: "Axes", row: Level) -> None:
+    width = 2 * HISTOGRAM_RANGE / HISTOGRAM_BINS
+    middles = [(place + 0.5) * width - HISTOGRAM_RANGE for place in range(HISTOGRAM_BINS)]
+    for kind in KINDS:
+        density = [each or nan for each in row.densities[kind]]
+        axes.plot(middles, density, label=_LABELS[kind], linewidth=1.2)
+    gaussian = [exp(-(each**2) / 2) / sqrt(2 * pi) for each in middles]
+    axes.plot(middles, gaussian, ":", color="gray", label="Gaussian")
+    axes.set_yscale("log")
+    axes.set_ylim(1e-6, 5)
+    axes.set_xlabel(f"details of level {row.level}, standard deviations")
+    axes.set_ylabel("density")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+
+
+def _finish(axes: "Axes", rows: Sequence[Level]) -> None:
+    axes.set_xticks([row.level for row in rows])
+    axes.set_xlabel("level")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,199 @@
+"""The speed of networks and training beside what the machine can do."""
+
+import copy
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavelight.checkpoints.loading import system_from_config
+from wavelight.checkpoints.published import experiment_config
+from wavelight.evaluation.rates import counted_gflop, training_iteration
+from wavelight.networks.compiled import Compiled
+from wavelight.systems import ImageGenerator
+
+RATE_SHAPE = (16, 128, 16, 16)
+
+
+RATE_GFLOP = 2 * 16 * 16**2 * 128**2 * 9 / 1e9
+"""The convolution that sets the limit: 3x3, from 128 to 128 channels."""
+
+
+DRAWN_IMAGES = 4
+
+
+DRAWN_GFLOP = {
+    "cifar10": 13.3,
+    "stl10": 54.5,
+    "celeba256": 226,
+    "church": 226,
+    "cifar10_ddgan": 53.9,
+    "celeba256_ddgan": 564,
+    "church_ddgan": 564,
+}
+"""Convolutions of the published generators for four images; saving some counts as speed."""
+
+
+TRAINED_IMAGES = {"cifar10": 16, "celeba256": 4}
+"""The batches of the experiments whose training is measured on a CPU."""
+
+
+DEFAULT_EXPERIMENTS = ["cifar10", "stl10", "celeba256", "celeba256_ddgan"]
+
+
+DEFAULT_EXPERIMENTS_ON_GPU = ["cifar10", "celeba256", "celeba1024"]
+
+
+_FEW_TURNS = 10
+
+
+_TRAINING_TURNS = 5
+
+
+_GFLOP_OF_ALL_TURNS = 60
+
+
+_LATENT = 100
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    run: Callable[[], object]
+    gflop: float | None
+    rate: str | None
+    """The row whose rate is this one's limit."""
+
+
+def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
+    """Measure an experiment on the CPU, and yield its tables.
+
+    Args:
+        experiment: One of :data:`DRAWN_GFLOP`.
+        turns: How often each thing is measured, at most.
+        compiled: Whether to measure drawing with the compiled generator too.
+    """
+    torch.manual_seed(0)
+    title = f"{experiment}, {torch.get_num_threads()} threads"
+    yield from _compare_drawing(experiment, title, turns, compiled)
+    if compiled:
+        # It holds what it has compiled, with its weights.
+        torch._dynamo.reset()
+    if experiment in TRAINED_IMAGES:
+        yield from _compare_training(experiment, title, min(turns, _TRAINING_TURNS))
+
+
+def _compare_drawing(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
+    gflop = DRAWN_GFLOP[experiment]
+    system = _build(experiment)
+    rows = [
+        _product(),
+        *_drawing(system, gflop, torch.float32, "float32", compiled),
+        *_drawing(system, gflop, torch.bfloat16, "bfloat16", compiled),
+    ]
+    taken = turns_of(gflop, turns)
+    times = measure({row.name: row.run for row in rows}, taken)
+    for call, which in enumerate(("first call", "second call, in cache")):
+        least = {name: min(each[call]) for name, each in times.items()}
+        yield f"{title}, least of {taken}, {which}\n{table(rows, least)}\n"
+
+
+def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
+    """Measure training beside a product and a convolution, in the same turns."""
+    images = TRAINED_IMAGES[experiment]
+    limit = _convolution(torch.float32, "float32")
+    train = training_iteration(_build(experiment), images)
+    name = f"training iteration of {images}, float32"
+    rows = [_product(), limit, Row(name, train, counted_gflop(train), limit.name)]
+    times = measure({row.name: row.run for row in rows}, turns)
+    medians = {name: median(each[0]) for name, each in times.items()}
+    yield f"{title}, median of {turns}\n{table(rows, medians)}\n"
+
+
+def turns_of(gflop: float, turns: int) -> int:
+    """Return how often a network of this cost is measured, so that large ones take little longer than small ones."""
+    return min(turns, max(_FEW_TURNS, round(turns * _GFLOP_OF_ALL_TURNS / gflop)))
+
+
+def measure(
+    runs: dict[str, Callable[[], object]], turns: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Return the seconds of each run's first call in each turn, and of its second."""
+    for run in runs.values():
+        run()
+    seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in runs}
+    for _ in range(turns):
+        for name, run in runs.items():
+            for times in seconds[name]:
+                start = perf_counter()
+                run()
+                times.append(perf_counter() - start)
+    return seconds
+
+
+def table(rows: list[Row], seconds: dict[str, float]) -> str:
+    """Return milliseconds, matrix products (mm), GFLOP/s and fractions of the limit as text."""
+    speed = {row.name: row.gflop / seconds[row.name] for row in rows if row.gflop}
+    product = seconds[rows[0].name]
+    lines = [f"{'':34}{'ms':>9}{'mm':>9}{'GFLOP/s':>10}{'of limit':>10}"]
+    for row in rows:
+        fast = f"{speed[row.name]:10.0f}" if row.name in speed else f"{'':10}"
+        limit = f"{speed[row.name] / speed[row.rate]:10.0%}" if row.rate else ""
+        time = seconds[row.name]
+        lines.append(f"{row.name:34}{1e3 * time:9.2f}{time / product:9.3f}{fast}{limit}")
+    return "\n".join(lines)
+
+
+def _build(experiment: str) -> ImageGenerator:
+    return system_from_config(experiment_config(experiment))
+
+
+def _product() -> Row:
+    a, b = torch.randn(2, 2048, 2048)
+    return Row("matrix product 2048^3, float32", lambda: a @ b, 2 * 2048**3 / 1e9, None)
+
+
+def _convolution(dtype: torch.dtype, name: str) -> Row:
+    image = torch.randn(RATE_SHAPE, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    return Row(
+        f"convolution, {name}",
+        lambda: functional.conv2d(image, weight, padding=1),
+        RATE_GFLOP,
+        None,
+    )
+
+
+def _drawing(
+    system: ImageGenerator, gflop: float, dtype: torch.dtype, name: str, compiled: bool
+) -> list[Row]:
+    """Return what is measured in one precision: the rate of convolutions, the generator."""
+    (network,) = system.sampling_networks().values()
+    generator = copy.deepcopy(network).to(dtype).requires_grad_(False).eval()
+    inputs = (
+        torch.randn(DRAWN_IMAGES, *system.target_shapes[0], dtype=dtype),
+        torch.arange(DRAWN_IMAGES),
+        torch.randn(DRAWN_IMAGES, _LATENT, dtype=dtype),
+    )
+    limit = _convolution(dtype, name)
+    ways: dict[str, nn.Module] = {"eager": generator}
+    if compiled:
+        ways["compiled"] = Compiled(generator)
+    rows = [
+        Row(f"generator, {name}, {way}", _call(each, inputs), gflop, limit.name)
+        for way, each in ways.items()
+    ]
+    return [limit, *rows]
+
+
+def _call(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
+    @torch.no_grad()
+    def run() -> Tensor:
+        return network(*inputs)
+
+    return run

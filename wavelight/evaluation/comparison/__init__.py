@@ -1,0 +1,1 @@
+"""Trained systems on equal terms: quality against what sampling costs."""

@@ -1,0 +1,174 @@
+"""Where every system is measured in the same way."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from time import perf_counter
+from typing import Any
+
+import lightning as L
+from typing_extensions import override
+
+from data_modules import WaveletDataModule
+from wavelight.checkpoints.digest import digest
+from wavelight.evaluation.comparison.report import tell
+from wavelight.evaluation.comparison.rows import Row, row_key
+from wavelight.evaluation.comparison.runs import Run
+from wavelight.evaluation.cost import NetworkCost, cost
+from wavelight.evaluation.meter import Meter, identities
+from wavelight.metrics import ImageMetric
+from wavelight.models import ScoreModel
+from wavelight.support.stopwatch import device_name, wait_for
+from wavelight.systems import ImageGenerator
+
+
+class Bench:
+    """Where every system is measured in the same way.
+
+    Args:
+        data: Real images, and the numbers of those to draw.
+        metrics: What to measure.
+        reference_images: How many real images to measure; none takes all.
+        seed: The seed of the set of images.
+        accelerator: Where to draw, in Lightning's words.
+        devices: How many of them.
+
+    Raises:
+        FileNotFoundError: If a metric's weights are missing.
+        ValueError: If there are no such devices.
+    """
+
+    def __init__(
+        self,
+        data: WaveletDataModule,
+        metrics: list[ImageMetric],
+        reference_images: int | None,
+        seed: int,
+        accelerator: str,
+        devices: int,
+    ) -> None:
+        self.data = data
+        self.seed = seed
+        self.conditions = {
+            "data": data.fingerprint,
+            "images": data.val_images,
+            "reference_images": reference_images,
+            "seed": seed,
+            "metrics": identities(metrics),
+        }
+        self._stopwatch = _Stopwatch()
+        self._meter = Meter(
+            data, metrics, reference_images, accelerator, devices, [self._stopwatch]
+        )
+
+    def rows(
+        self,
+        run: Run,
+        system: ImageGenerator,
+        settings: list[list[int]],
+        known: Mapping[str, Row],
+    ) -> Iterator[Row]:
+        """Measure a system at each setting of its steps, unless that is known, and tell it."""
+        conditions = self.conditions | {
+            "weights": digest(system),
+            # The same weights may draw with another sampler.
+            "model": _digest(run.config["model"]),
+        }
+        # A system is counted before a Trainer has it.
+        costs = {
+            tuple(each): _counted(system, each)
+            for each in settings
+            if row_key(conditions, each) not in known
+        }
+        for each in settings:
+            if tuple(each) in costs:
+                row = self._measure(run, system, each, costs[tuple(each)], conditions)
+                tell(row)
+            else:
+                measured = known[row_key(conditions, each)]
+                row = measured._replace(system=run.name, images_seen=run.images_seen)
+                tell(row, "measured before")
+            yield row
+
+    def _measure(
+        self,
+        run: Run,
+        system: ImageGenerator,
+        steps: list[int],
+        networks: list[NetworkCost],
+        conditions: dict[str, Any],
+    ) -> Row:
+        _take_steps(system, steps)
+        system.seed = self.seed
+        # Evaluation tells it beside the values.
+        system.images_seen = run.images_seen or 0
+        values = self._meter.values(system)
+        return Row(
+            run.name,
+            run.images_seen,
+            steps,
+            networks,
+            self._stopwatch.milliseconds,
+            self.data.eval_batch_size,
+            device_name(self._meter.device),
+            values,
+            self._meter.held_out,
+            min(self.data.held_out_images, self.data.val_images),
+            conditions,
+        )
+
+
+class _Stopwatch(L.Callback):
+    """Takes the time of each batch that is drawn, until the device has done it."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[int, float]] = []
+        self._begun = 0.0
+
+    @property
+    def milliseconds(self) -> float:
+        """Of one image, by all batches but the first, which also warms up; by that if it is alone."""
+        batches = self._batches[1:] or self._batches
+        return 1e3 * sum(time for _, time in batches) / sum(images for images, _ in batches)
+
+    @override
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._batches = []
+
+    @override
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        wait_for(pl_module.device)
+        self._begun = perf_counter()
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        wait_for(pl_module.device)
+        self._batches.append((len(outputs["image"]), perf_counter() - self._begun))
+
+
+def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:
+    _take_steps(system, steps)
+    return cost(system)
+
+
+def _take_steps(system: ImageGenerator, steps: list[int]) -> None:
+    for model, number in zip(score_models(system), steps, strict=True):
+        model.take_steps(number)
+
+
+def score_models(system: ImageGenerator) -> list[ScoreModel]:
+    """Return the models whose steps are a choice, from coarse to fine."""
+    return [model for model in system.factor_models() if isinstance(model, ScoreModel)]
+
+
+def _digest(section: Any) -> str:
+    return hashlib.sha256(json.dumps(section, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""What was measured of a system, and the file that keeps it."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from wavelight.evaluation.cost import NetworkCost
+from wavelight.support.files import write_json
+
+
+class Row(NamedTuple):
+    """What was measured of one system at one setting of its steps."""
+
+    system: str
+    images_seen: int | None
+    """In training; None where the file does not tell."""
+
+    steps: list[int]
+    """Of each of its score models, from coarse to fine; empty where it has none."""
+
+    networks: list[NetworkCost]
+    milliseconds: float
+    """Of drawing an image, on one device."""
+
+    batch_size: int
+    device: str
+    values: dict[str, float]
+    """By metric."""
+
+    held_out: dict[str, float]
+    """The same of held-out real images; empty where there are none."""
+
+    held_out_images: int
+    conditions: dict[str, Any]
+    """All that the values depend on beside the steps."""
+
+    @property
+    def taken(self) -> list[int]:
+        """The steps, which are the evaluations of networks that have no other number of steps."""
+        return self.steps or [network.evaluations for network in self.networks]
+
+    @property
+    def alike(self) -> bool:
+        """Whether the steps are the same at every scale."""
+        return len(set(self.taken)) == 1
+
+    @property
+    def mean_steps(self) -> float:
+        """The mean of the steps over the scales."""
+        return sum(self.taken) / len(self.taken)
+
+    @property
+    def gigamacs(self) -> float:
+        """10^9 multiply-adds of an image, over all networks."""
+        return sum(network.multiply_adds for network in self.networks) / 1e9
+
+    @property
+    def key(self) -> str:
+        """What rows must differ in to be two rows."""
+        return row_key(self.conditions, self.steps)
+
+
+def row_key(conditions: dict[str, Any], steps: list[int]) -> str:
+    """Return what rows of these conditions and steps must differ in from others."""
+    return json.dumps([conditions, steps], sort_keys=True)
+
+
+def read_rows(path: Path) -> dict[str, Row]:
+    """Return the rows of a file, by what tells them apart; none where there is no file yet."""
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_text())["rows"]
+        rows = [
+            Row(**entry | {"networks": [NetworkCost(**each) for each in entry["networks"]]})
+            for entry in entries
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no comparison; name another file") from error
+    return {row.key: row for row in rows}
+
+
+@rank_zero_only
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """Write the rows in place of those of the file."""
+    entries = [
+        row._asdict() | {"networks": [network._asdict() for network in row.networks]}
+        for row in rows
+    ]
+    write_json(path, {"rows": entries})

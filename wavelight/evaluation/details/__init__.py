@@ -1,0 +1,1 @@
+"""Details given LL: exposure bias, and diversity at fixed LL bands."""

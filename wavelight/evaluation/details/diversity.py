@@ -1,0 +1,59 @@
+"""Whether details use their noise as they should: several draws at each true coarse band."""
+
+import torch
+from torch import Tensor
+
+from wavelight.evaluation.details.ensembles import Diversity, EnsembleScores
+from wavelight.evaluation.details.held_out import floats
+from wavelight.evaluation.details.pyramids import PyramidSystem
+from wavelight.evaluation.details.true_bands import numbers_of_draw
+from wavelight.wavelets import DETAIL_BANDS
+
+_BAND_NAMES = ("LH", "HL", "HH")
+
+
+@torch.no_grad()
+def diversity(
+    system: PyramidSystem, true: Tensor, draws: int, seed: int, batch_size: int
+) -> list[Diversity]:
+    """Draw the details of every level several times at each true coarse band, and score them.
+
+    Args:
+        system: The system, on the device where it is to draw.
+        true: ``(N, C, H, W)`` real images, bytes or floats.
+        draws: How many at each coarse band.
+        seed: The seed of the draws.
+        batch_size: How many are drawn at once.
+    """
+    generator, levels = system.generator, system.pyramid.levels
+    scores = [EnsembleScores() for _ in range(levels)]
+    for index in torch.arange(len(true)).split(batch_size):
+        factors = generator.factorization.encode(floats(true[index], generator.device))
+        numbers = index.to(generator.device)
+        for factor, score in enumerate(scores, start=1):
+            target, condition, finer = factors[factor]
+            assert finer is not None
+            ensemble = [
+                generator.draw_factor(factor, condition, numbers_of_draw(numbers, draw), seed)
+                for draw in range(draws)
+            ]
+            # As the transform gives them, so that systems of other scalings compare.
+            inverse = finer.details.inverse
+            score.update(inverse(torch.stack(ensemble)), inverse(target))
+    return [
+        score.row(system.name, level, band, channels)
+        for level, score in zip(range(levels, 0, -1), scores, strict=True)
+        for band, channels in _band_channels(system).items()
+    ]
+
+
+def _band_channels(system: PyramidSystem) -> dict[str, slice]:
+    """Return the channels of a level's details by the names of their bands."""
+    channels, detail_channels = system.generator.channels, system.generator.target_shapes[-1][0]
+    bands = {"all": slice(detail_channels)}
+    if detail_channels == DETAIL_BANDS * channels:
+        bands |= {
+            name: slice(number * channels, (number + 1) * channels)
+            for number, name in enumerate(_BAND_NAMES)
+        }
+    return bands

@@ -1,0 +1,33 @@
+"""The systems whose details are measured, which draw them given a coarse band."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from wavelight.checkpoints.loading import load
+from wavelight.evaluation.comparison.runs import Run
+from wavelight.factorizations.pyramids import LevelByLevel
+from wavelight.systems import ImageGenerator
+
+
+class PyramidSystem(NamedTuple):
+    """A checkpoint's system, in evaluation mode, whose factorization is a pyramid."""
+
+    name: str
+    path: Path
+    generator: ImageGenerator
+    pyramid: LevelByLevel
+
+
+def pyramid_system(run: Run) -> PyramidSystem:
+    """Return the system of a checkpoint.
+
+    Raises:
+        ValueError: If its factorization is no pyramid.
+    """
+    generator = load(run.path)
+    if not isinstance(generator.factorization, LevelByLevel):
+        raise ValueError(
+            f"only a pyramid (WSGM, Hybrid) draws details given a coarse band; {run.path} holds a "
+            f"{type(generator).__name__}"
+        )
+    return PyramidSystem(run.name, run.path, generator, generator.factorization)

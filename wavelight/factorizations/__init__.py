@@ -1,0 +1,33 @@
+"""Factorizations: how p(image) is split into factors p(target | condition), and how each band is scaled."""
+
+from wavelight.factorizations.base import Factor, Factorization, Pixels, Refinement, Shape
+from wavelight.factorizations.pyramids import LaplacianPyramid, LevelByLevel, Pyramid
+from wavelight.factorizations.scaling import (
+    BandScaling,
+    Half,
+    Peak,
+    PerChannel,
+    Scalar,
+    ScaledBand,
+    Unscaled,
+)
+from wavelight.factorizations.subbands import Subbands
+
+__all__ = [
+    "BandScaling",
+    "Factor",
+    "Factorization",
+    "Half",
+    "LaplacianPyramid",
+    "LevelByLevel",
+    "Peak",
+    "PerChannel",
+    "Pixels",
+    "Pyramid",
+    "Refinement",
+    "Scalar",
+    "ScaledBand",
+    "Shape",
+    "Subbands",
+    "Unscaled",
+]

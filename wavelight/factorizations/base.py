@@ -1,0 +1,187 @@
+"""A factorization: p(image) as a product of factors p(target | condition)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from wavelight.factorizations.scaling import ScaledBand
+from wavelight.wavelets import (
+    LevelStatistics,
+    analysis,
+    filter_length,
+)
+
+Draw = Callable[[int, Tensor | None], Tensor]
+"""Draws the target of a factor, given its index and its condition."""
+
+
+Shape = tuple[int, int, int]
+"""Channels, height and width."""
+
+
+class Refinement(NamedTuple):
+    """Builds the images that details complete, one level finer, from the true coarse band."""
+
+    coarse: Tensor
+    """``(N, C, H, W)``, of the resolution of the details; the coarse band as the transform gives it."""
+
+    details: ScaledBand
+    merge: Callable[[Tensor, Tensor], Tensor]
+    """Builds images of the coarse band and unscaled details."""
+
+    def __call__(self, target: Tensor) -> Tensor:
+        """Build images one level finer; nothing is calculated before.
+
+        Args:
+            target: Details ``(N, 3C, H, W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, true or
+                drawn, scaled as networks see them.
+
+        Returns:
+            ``(N, C, 2H, 2W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, pixels or the coarse band
+            of the level below, as the transform gives it: with Haar in [-peak, peak].
+        """
+        return self.merge(self.coarse, self.details.inverse(target))
+
+    @property
+    def peak(self) -> int:
+        """The largest magnitude of images in [-1, 1] there, of Haar and Laplacian pyramids; others may pass it."""
+        return 2 ** (self.details.level - 1)
+
+
+class Factor(NamedTuple):
+    """A tensor to generate, and the tensor of the same resolution it is generated given."""
+
+    target: Tensor
+    condition: Tensor | None
+    finer: Refinement | None = None
+    """Tells what targets look like, where they are the details of a pyramid."""
+
+    def part(self, start: int, stop: int) -> "Factor":
+        """Return the factor of the images ``start`` to ``stop`` - 1 of this batch."""
+        cut = slice(start, stop)
+        return Factor(
+            self.target[cut],
+            None if self.condition is None else self.condition[cut],
+            None if self.finer is None else self.finer._replace(coarse=self.finer.coarse[cut]),
+        )
+
+
+class Factorization(nn.Module, ABC):
+    """Splits images into factors, and builds images from factors drawn one after the other."""
+
+    wavelet: str = "haar"
+    levels: int = 0
+
+    @property
+    def bands(self) -> str:
+        """The name of the bands that :meth:`split` gives, under which their statistics are kept."""
+        return self.wavelet
+
+    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Halve images once: what is measured at every level before :meth:`fit`.
+
+        Args:
+            image: ``(N, C, H, W)``, pixels or the coarse band of the level below.
+
+        Returns:
+            The coarse band ``(N, C, H/2, W/2)``, and unscaled details.
+        """
+        return analysis(image, self.wavelet)
+
+    @abstractmethod
+    def target_shapes(self, image: Shape) -> list[Shape]:
+        """Return the shape of each factor's target, in the order in which they are drawn.
+
+        Args:
+            image: Channels, height and width of the images.
+
+        Raises:
+            ValueError: If images of this shape cannot be split so.
+        """
+
+    def condition_channels(self, image: Shape) -> list[int]:
+        """Return the channels of each factor's condition, 0 where there is none.
+
+        Args:
+            image: Channels, height and width of the images.
+        """
+        return [0] * len(self.target_shapes(image))
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> list[Factor]:
+        """Split images ``(N, C, H, W)`` into factors, in the order in which they are drawn."""
+
+    @abstractmethod
+    def decode(self, draw: Draw) -> Tensor:
+        """Build images, calling ``draw(index, condition)`` for the target of each factor."""
+
+    def needs_statistics(self) -> bool:
+        """Tell whether :meth:`fit` must be called before training."""
+        return any(band.scaling.needs_statistics for band in self._bands())
+
+    def bounded(self) -> bool:
+        """Tell whether the targets of images in [-1, 1] lie there, too."""
+        return all(band.scaling.bounds(self.wavelet) for band in self._bands())
+
+    def fit(self, statistics: list[LevelStatistics]) -> None:
+        """Choose the scale of each band.
+
+        Args:
+            statistics: Of the levels 0 (pixels) to :attr:`levels`, over the training set.
+        """
+
+    def _analyses(self, image: Tensor) -> "list[LevelBands]":
+        """Split images, then their coarse band, and so on; the finest level comes first."""
+        found: list[LevelBands] = []
+        for _ in range(self.levels):
+            found.append(LevelBands(*self.split(found[-1].coarse if found else image)))
+        return found
+
+    def _bands(self) -> list[ScaledBand]:
+        return [module for module in self.modules() if isinstance(module, ScaledBand)]
+
+
+class Pixels(Factorization):
+    """One factor: the image itself."""
+
+    @override
+    def target_shapes(self, image: Shape) -> list[Shape]:
+        return [image]
+
+    @override
+    def encode(self, image: Tensor) -> list[Factor]:
+        return [Factor(image, None)]
+
+    @override
+    def decode(self, draw: Draw) -> Tensor:
+        return draw(0, None)
+
+
+class LevelBands(NamedTuple):
+    """The bands of one level of a transform."""
+
+    coarse: Tensor
+    details: Tensor
+
+
+def check_transform(wavelet: str, levels: int) -> None:
+    """Refuse wavelets that do not exist, and transforms of no level."""
+    filter_length(wavelet)
+    if levels < 1:
+        raise ValueError(f"a wavelet transform needs at least 1 level, not {levels}")
+
+
+def check_sides(height: int, width: int, wavelet: str, levels: int) -> None:
+    """Refuse images whose sides the transform cannot halve as often."""
+    size = height if height == width else f"{height}x{width}"
+    if height % 2**levels or width % 2**levels:
+        raise ValueError(f"image_size {size} is not divisible by 2**levels = {2**levels}")
+    taps, side = filter_length(wavelet), min(height, width) >> (levels - 1)
+    if side < taps:
+        raise ValueError(
+            f"image_size {size} leaves a side of {side} for level {levels}, but wavelet {wavelet!r} has "
+            f"{taps} taps and needs as many pixels"
+        )

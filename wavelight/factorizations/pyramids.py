@@ -1,0 +1,208 @@
+"""Pyramids: a factor for the coarsest band, and one for the details of each level."""
+
+from abc import abstractmethod
+
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.factorizations.base import (
+    Draw,
+    Factor,
+    Factorization,
+    LevelBands,
+    Refinement,
+    Shape,
+    check_sides,
+    check_transform,
+)
+from wavelight.factorizations.scaling import BandScaling, PerChannel, band_at, scaled_bands
+from wavelight.wavelets import (
+    DETAIL_BANDS,
+    LevelStatistics,
+    synthesis,
+)
+
+
+class LevelByLevel(Factorization):
+    """A factor for the coarsest band, and one for the details of each level given the band they refine.
+
+    Args:
+        levels: How often the image is halved.
+        wavelet: The wavelet whose coarse bands these are, by PyWavelets' name.
+        scaling: How bands are scaled; standardised per channel unless said otherwise.
+        channels: The channels of the images.
+        detail_channels: The channels of the details of a level.
+
+    Raises:
+        ValueError: If there is no level, or no wavelet of this name.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        wavelet: str,
+        scaling: BandScaling | None,
+        channels: int,
+        detail_channels: int,
+    ) -> None:
+        super().__init__()
+        check_transform(wavelet, levels)
+        self.levels = levels
+        self.wavelet = wavelet
+        self.channels = channels
+        scaling = scaling or PerChannel()
+        self.coarse = scaled_bands(scaling, levels, channels)
+        self.details = scaled_bands(scaling, levels, detail_channels)
+
+    @abstractmethod
+    def given(self, coarse: Tensor) -> Tensor:
+        """Bring a coarse band ``(N, C, H, W)`` to the resolution of the details that refine it."""
+
+    @abstractmethod
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        """Build images, or the coarse band of the level below; with :meth:`given` it undoes :meth:`split`.
+
+        Args:
+            given: The coarse band, as :meth:`given` brings it.
+            details: Unscaled details of the same resolution.
+        """
+
+    @override
+    def target_shapes(self, image: Shape) -> list[Shape]:
+        channels, height, width = image
+        check_sides(height, width, self.wavelet, self.levels)
+        if channels != self.channels:
+            raise ValueError(
+                f"the {type(self).__name__} is built for channels {self.channels}, but the images have channels "
+                f"{channels}"
+            )
+        return [
+            (channels, height >> self.levels, width >> self.levels),
+            *[self._detail_shape(image, level) for level in range(self.levels, 0, -1)],
+        ]
+
+    @abstractmethod
+    def _detail_shape(self, image: Shape, level: int) -> Shape: ...
+
+    @override
+    def condition_channels(self, image: Shape) -> list[int]:
+        return [0, *[image[0]] * self.levels]
+
+    @override
+    def encode(self, image: Tensor) -> list[Factor]:
+        levels = self._analyses(image)
+        coarsest = band_at(self.coarse, self.levels)(levels[-1].coarse)
+        details = [self._details(level, bands) for level, bands in enumerate(levels, start=1)]
+        return [Factor(coarsest, None), *reversed(details)]
+
+    def _details(self, level: int, bands: "LevelBands") -> Factor:
+        scaled, given = band_at(self.details, level), self.given(bands.coarse)
+        return Factor(
+            scaled(bands.details),
+            band_at(self.coarse, level)(given),
+            Refinement(given, scaled, self.merge),
+        )
+
+    @override
+    def decode(self, draw: Draw) -> Tensor:
+        coarse = draw(0, None)
+        for index, level in enumerate(range(self.levels, 0, -1), start=1):
+            condition = self.given(coarse)
+            image = self.merge(
+                band_at(self.coarse, level).inverse(condition),
+                band_at(self.details, level).inverse(draw(index, condition)),
+            )
+            coarse = band_at(self.coarse, level - 1)(image) if level > 1 else image
+        return coarse
+
+    @override
+    def fit(self, statistics: list[LevelStatistics]) -> None:
+        for level in range(1, self.levels + 1):
+            band_at(self.coarse, level).fit(statistics[level].coarse)
+            band_at(self.details, level).fit(statistics[level].details)
+
+
+class Pyramid(LevelByLevel):
+    """A wavelet's pyramid: a level's details are three bands, given the coarse band of their resolution.
+
+    Args:
+        levels: How often the image is halved.
+        wavelet: The wavelet, by PyWavelets' name.
+        scaling: How bands are scaled; standardised per channel unless said otherwise.
+        channels: The channels of the images.
+
+    Raises:
+        ValueError: If there is no level, or no wavelet of this name.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        wavelet: str = "haar",
+        scaling: BandScaling | None = None,
+        channels: int = 3,
+    ) -> None:
+        super().__init__(levels, wavelet, scaling, channels, DETAIL_BANDS * channels)
+
+    @override
+    def given(self, coarse: Tensor) -> Tensor:
+        return coarse
+
+    @override
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        return synthesis(given, details, self.wavelet)
+
+    @override
+    def _detail_shape(self, image: Shape, level: int) -> Shape:
+        channels, height, width = image
+        return DETAIL_BANDS * channels, height >> level, width >> level
+
+
+class LaplacianPyramid(LevelByLevel):
+    """A factor for the coarsest image, and one a level for what its enlargement lacks (Burt and Adelson, 1983).
+
+    Images are halved by averages of four pixels, and enlarged bilinearly. A level's factor is the residual of an image
+    to its enlarged coarser image, at the side and with the channels of the image, and its condition is that enlarged
+    image. It is redundant: residuals and coarsest image are together about 4/3 as many numbers as the pixels. The
+    averages of four numbers of a residual follow from its condition, which a model of it has to learn; decoding adds up
+    whatever is drawn.
+
+    Coarse images are kept at twice their averages a level, as Haar's coarse band, which they are: so scalings mean the
+    same here, ``Half`` keeps everything in [-1, 1], and models of the coarsest band can be taken over from a Haar
+    pyramid.
+
+    Args:
+        levels: How often the image is halved.
+        scaling: How bands are scaled; standardised per channel unless said otherwise.
+        channels: The channels of the images.
+
+    Raises:
+        ValueError: If there is no level.
+    """
+
+    def __init__(self, levels: int, scaling: BandScaling | None = None, channels: int = 3) -> None:
+        super().__init__(levels, "haar", scaling, channels, channels)
+
+    @property
+    @override
+    def bands(self) -> str:
+        return "laplacian"
+
+    @override
+    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        coarse = 2 * functional.avg_pool2d(image, 2)
+        return coarse, image - self.given(coarse) / 2
+
+    @override
+    def given(self, coarse: Tensor) -> Tensor:
+        return functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+
+    @override
+    def merge(self, given: Tensor, details: Tensor) -> Tensor:
+        return given / 2 + details
+
+    @override
+    def _detail_shape(self, image: Shape, level: int) -> Shape:
+        channels, height, width = image
+        return channels, height >> (level - 1), width >> (level - 1)

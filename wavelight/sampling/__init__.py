@@ -1,0 +1,1 @@
+"""Images outside a run: the folder of generated images, the upscaler, tiles."""

@@ -1,0 +1,1 @@
+"""What any program needs: files, tables, figures, pictures, devices, errors."""

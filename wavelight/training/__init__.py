@@ -1,0 +1,1 @@
+"""The Lightning layer: the command line of the trainer's methods, and the trainer."""

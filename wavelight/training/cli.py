@@ -1,0 +1,142 @@
+"""The commands that train, measure and generate: LightningCLI with this project's systems, data and habits."""
+
+import sys
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from typing_extensions import override
+
+import data_modules
+from data_modules import WaveletDataModule
+from wavelight.config.experiments import DEFAULTS, find_experiment
+from wavelight.support.errors import fail
+from wavelight.systems import ImageGenerator
+from wavelight.training.saved_config import SaveConfig
+from wavelight.training.trainer import Trainer
+
+_TERMINATED = 128 + 15
+
+
+# The arguments of the trainer's methods that are objects, which no command line can name.
+_OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
+
+
+class Parser(LightningArgumentParser):
+    """A parser that says what is wrong in one sentence."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        fail(message)
+
+
+class CLI(LightningCLI):
+    """Builds a trainer, a system and its data from YAML and options, and runs one method of the trainer.
+
+    Args:
+        method: The method of :class:`wavelight.training.trainer.Trainer`, whose arguments are options, too.
+        arguments: The words of the command line behind the method's name.
+    """
+
+    def __init__(self, method: str, arguments: list[str]) -> None:
+        self.method = method
+        data_modules.import_all()
+        super().__init__(
+            ImageGenerator,
+            WaveletDataModule,
+            trainer_class=Trainer,
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+            # It would let a checkpoint's values beat the command line's, and tie the model to this
+            # object.
+            load_from_checkpoint_support=False,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},
+            parser_class=Parser,
+            parser_kwargs={
+                "prog": f"wavelight {method}",
+                "description": f"{getattr(Trainer, method).__doc__.splitlines()[0]} Options beat files, later files "
+                "beat earlier ones; --print_config behind them shows what comes of it.",
+                "default_config_files": [str(DEFAULTS)],
+            },
+            args=arguments,
+            run=False,
+        )
+
+    @override
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--seed_everything",
+            type=int,
+            default=0,
+            help="Seed of the weights, of all noise and of the data's order.",
+        )
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("data.image_size", "model.init_args.image_size")
+        self._options = parser.add_method_arguments(Trainer, self.method, skip=_OBJECTS)
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(_with_found_experiments(args))
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        """Let loggers write into the run's folder unless they were told otherwise."""
+        trainer = self.config.trainer
+        trainer.default_root_dir = trainer.default_root_dir or "runs/unnamed"
+        for logger in trainer.logger if isinstance(trainer.logger, list) else []:
+            if logger.class_path.startswith("wavelight.loggers."):
+                logger.init_args.save_dir = logger.init_args.save_dir or trainer.default_root_dir
+
+    @override
+    def after_instantiate_classes(self) -> None:
+        self.model.config_text = self.parser.dump(
+            self.config, skip_link_targets=False, skip_unset=False
+        )
+
+    def run(self) -> None:
+        """Run the method."""
+        options = {name: self.config_init[name] for name in self._options}
+        getattr(self.trainer, self.method)(model=self.model, datamodule=self.datamodule, **options)
+
+
+def run(method: str, arguments: list[str]) -> None:
+    """Run a method of the trainer as a command; bad input ends it with one sentence and exit code 2.
+
+    A ``ValueError``, an ``OSError`` or what Lightning calls a misconfiguration, before the first
+    batch, is taken for bad
+    input: every boundary checks there, in words. Set WAVELIGHT_TRACEBACK=1 to see where it came
+        from.
+    """
+    if not arguments:
+        fail(
+            f"{method} needs to know what to run: --config experiments/demo.yaml, say; --help tells more"
+        )
+    cli = None
+    try:
+        cli = CLI(method, arguments)
+        cli.run()
+    except SIGTERMException:
+        rank_zero_info("Stopped after a whole batch; --ckpt_path last goes on from there.")
+        sys.exit(_TERMINATED)
+    except (ValueError, OSError, MisconfigurationException) as error:
+        if cli is not None and cli.model.has_begun:
+            raise
+        fail(str(error), error)
+
+
+def _with_found_experiments(arguments: list[str]) -> list[str]:
+    """Let options find files that ship, in a folder that has none of its own.
+
+    Such as ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
+    """
+    found = []
+    for word in arguments:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        found.append(option + equals + find_experiment(value))
+    return found

@@ -1,0 +1,85 @@
+"""The resolved configuration in the run's folder and in W&B."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_info
+from typing_extensions import override
+
+from wavelight.systems import ImageGenerator
+from wavelight.systems.base import CONFIG_KEY
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration into the run's folder as ``config.yaml``, and into W&B."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **(options | {"save_to_log_dir": False}))
+
+    @override
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        if stage != "fit":
+            return
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = self.parser.dump(self.config, skip_unset=False)
+        (folder / self.config_filename).write_text(text)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(
+                    {**yaml.safe_load(pl_module.config_text), "git_revision": git_revision()},
+                    allow_val_change=True,
+                )
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say where this configuration, which holds, differs from the one that the checkpoint was trained with."""
+        assert isinstance(pl_module, ImageGenerator)
+        trained, now = (
+            _flat(yaml.safe_load(text))
+            for text in (checkpoint.get(CONFIG_KEY) or "{}", pl_module.config_text)
+        )
+        for name in sorted(trained.keys() & now.keys()):
+            if trained[name] != now[name] and name.startswith(
+                ("seed_everything", "model.", "data.")
+            ):
+                rank_zero_info(
+                    f"{name} is {now[name]}, but the checkpoint was trained with {trained[name]}"
+                )
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix.removesuffix("."): config}
+    return {
+        name: value
+        for key, part in config.items()
+        for name, value in _flat(part, f"{prefix}{key}.").items()
+    }
+
+
+def git_revision() -> str | None:
+    """Return the revision of the code, with ``-dirty`` behind it where files differ; None outside a checkout."""
+    here = Path(__file__).parent
+    command = [
+        "git",
+        "-C",
+        str(here),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

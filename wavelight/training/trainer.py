@@ -1,0 +1,212 @@
+"""The trainer of the command line: Lightning's, with methods whose arguments read well as options."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from wavelight.sampling.image_folder import image_folder
+from wavelight.systems import ImageGenerator
+from wavelight.training.writer import ImageWriter
+from wavelight.weights import holds_run, read_checkpoint
+
+# What Lightning says about every run here, and what does not hold for them or is no news.
+_NO_NEWS = (
+    "Checkpoint directory .* exists and is not empty",
+    "You're resuming from a checkpoint that ended before the epoch ended",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The '.*' does not have many workers",
+    ".*``instantiate_classes`` was deprecated",
+    "Total length of `list` across ranks is zero",
+)
+
+
+_WORDS = ("last", "best", "hpc")
+"""What Lightning takes in place of a checkpoint's path."""
+
+
+class Trainer(L.Trainer):
+    """Devices, length, logging and callbacks of a run; these are the options of Lightning's Trainer."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        for message in _NO_NEWS:
+            warnings.filterwarnings("ignore", message=message)
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+            lambda record: "litlogger" not in record.getMessage()
+        )
+        super().__init__(*args, **options)
+
+    def fit(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train a model, from the start or from a checkpoint.
+
+        Args:
+            model: The system.
+            train_dataloaders: Batches, where there is no data module.
+            val_dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there
+                is one. From weights alone, of ``wavelight convert`` or ``export``, a new run
+                starts.
+        """
+        self._refuse_what_players_cannot_use()
+        model.check_data(datamodule)
+        path = _file(ckpt_path)
+        if path is not None and not holds_run(path):
+            _start_from(model, path)
+            ckpt_path = None
+        super().fit(
+            model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
+        )
+
+    def _refuse_what_players_cannot_use(self) -> None:
+        """Name the right option where one of Lightning's means nothing to players that take turns."""
+        instead = {
+            "gradient_clip_val": (self.gradient_clip_val, "model.init_args.clip_gradients"),
+            "accumulate_grad_batches": (
+                self.accumulate_grad_batches != 1,
+                "model.init_args.accumulate",
+            ),
+            "max_steps": (
+                self.max_steps != -1 and not self.fast_dev_run,  # type: ignore[attr-defined]
+                "trainer.max_epochs",
+            ),
+        }
+        for option, (given, other) in instead.items():
+            if given:
+                raise ValueError(
+                    f"trainer.{option} does not go with players that take turns; use {other}"
+                )
+        if not isinstance(self.limit_train_batches, int):
+            raise ValueError(
+                "the data has no end, so trainer.limit_train_batches must say how many batches make an epoch"
+            )
+
+    def validate(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Measure a checkpoint as training does: the metrics of the evaluation callback on ``val_images`` images.
+
+        Args:
+            model: The system.
+            dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+        """
+        _refuse_bare_network(ckpt_path)
+        model.check_data(datamodule)
+        return super().validate(
+            model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
+        )
+
+    def test(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Measure a checkpoint as papers do: the metrics of the evaluation callback on ``test_images`` images.
+
+        Args:
+            model: The system.
+            dataloaders: Batches, where there is no data module.
+            datamodule: The data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+        """
+        _refuse_bare_network(ckpt_path)
+        model.check_data(datamodule)
+        return super().test(model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True)
+
+    def predict(  # type: ignore[override]
+        self,
+        model: ImageGenerator,
+        dataloaders: Any = None,
+        datamodule: L.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+        images: int = 64,
+        out: Path = Path("drawn"),
+        seed: int = 0,
+        batch_size: int = 64,
+        npz: bool = False,
+    ) -> None:
+        """Draw images from a checkpoint into a folder, on all devices.
+
+        A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
+
+        Args:
+            model: The system.
+            dataloaders: Numbers of images, where others than the first are wanted.
+            datamodule: Not needed: drawing reads no data.
+            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+            images: How many images.
+            out: The folder. Images that an interrupted run has finished are not drawn again.
+            seed: The seed of the set of images; image i of a seed is the same however many are
+                drawn.
+            batch_size: How many images each device draws at once.
+            npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
+                ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
+        """
+        _refuse_bare_network(ckpt_path)
+        folder = image_folder(model, out, images, seed)
+        numbers = folder.missing()
+        self.callbacks.append(ImageWriter(folder))  # type: ignore[attr-defined]
+        if numbers:
+            # Each sample is a dictionary, as the batches of validation are.
+            loader: Any = DataLoader(
+                [{"index": number} for number in numbers],  # type: ignore[arg-type]
+                batch_size=batch_size,
+            )
+            model.seed = seed
+            super().predict(
+                model,
+                dataloaders or loader,
+                return_predictions=False,
+                ckpt_path=ckpt_path,
+                weights_only=True,
+            )
+        if npz and self.is_global_zero:
+            folder.pack()
+
+
+def _file(ckpt_path: str | None) -> Path | None:
+    """Return the file that is meant, where it is one and not a word that Lightning knows, such as ``last``."""
+    if ckpt_path is None or ckpt_path in _WORDS or not Path(ckpt_path).is_file():
+        return None
+    return Path(ckpt_path)
+
+
+def _refuse_bare_network(ckpt_path: str | None) -> None:
+    path = _file(ckpt_path)
+    if path is None:
+        return
+    if path.suffix == ".safetensors" or "state_dict" not in read_checkpoint(path, mapped=True):
+        raise ValueError(
+            f"{path} holds a network alone: `wavelight sample` draws from an exported one, and `wavelight convert` "
+            "makes a checkpoint from a published one"
+        )
+
+
+def _start_from(model: ImageGenerator, path: Path) -> None:
+    """Let a new run start from the weights of a file that holds no run to go on with."""
+    if model.start_from is not None and Path(model.start_from) != path:
+        raise ValueError(
+            f"--ckpt_path {path} and model.init_args.start_from {model.start_from} both name weights that a new run "
+            "starts from; give one of them"
+        )
+    rank_zero_info(f"{path} holds weights but no optimizers: a new run starts from them.")
+    model.start_from = path
