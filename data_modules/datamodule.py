@@ -34,7 +34,7 @@ from data_modules.loaders import (
 )
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
-from wavelight.wavelets import LevelStatistics, Split, analysis
+from wavelight.wavelets import LevelStatistics, Split, dwt2
 
 _CACHE_NAME = ".wavelight"
 
@@ -206,7 +206,7 @@ class WaveletDataModule(L.LightningDataModule):
 
         Args:
             bands: Names the bands, and so the file that keeps what was measured: the wavelet, as
-                :func:`wavelight.wavelets.analysis` knows it.
+                :func:`wavelight.wavelets.dwt2` knows it.
             levels: How often the coarse band is split.
             split: Halves images once, for bands that are no wavelet's.
 
@@ -218,7 +218,7 @@ class WaveletDataModule(L.LightningDataModule):
         found = statistics.load(path)
         if found is None:
             images = (batch["image"] for batch in self.reference_dataloader())
-            split = split or partial(analysis, wavelet=bands)
+            split = split or partial(dwt2, wavelet=bands)
             found = statistics.measure(images, self.channels, split, levels)
             statistics.save(path, found)
         return found

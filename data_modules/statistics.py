@@ -95,7 +95,7 @@ def measure(
     Args:
         images: Batches ``(N, C, H, W)``, this process's share.
         channels: The number of channels C.
-        split: Halves images once, such as :func:`wavelight.wavelets.analysis`.
+        split: Halves images once, such as :func:`wavelight.wavelets.dwt2`.
         levels: How often the coarse band is split.
     """
     moments = BandMoments(channels, levels)

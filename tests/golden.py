@@ -1,4 +1,4 @@
-"""The recipe of the golden numbers: weights and inputs that anyone can draw again."""
+"""The recipe of the golden numbers: weights and inputs that anyone can sample again."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ def need_golden(name: str) -> Path:
 
 
 def normal(seed: int, *shape: int) -> Tensor:
-    """Draw standard normal numbers."""
+    """Sample standard normal numbers."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
 
 
@@ -42,13 +42,13 @@ def filled(network: Network) -> Network:
 
 
 def _weight(name: str, shape: tuple[int, ...]) -> Tensor:
-    drawn = np.random.default_rng(crc32(name.encode())).standard_normal(shape)
+    generated = np.random.default_rng(crc32(name.encode())).standard_normal(shape)
     if name.endswith(".style.bias"):
-        drawn = 0.1 * drawn + (np.arange(len(drawn)) < len(drawn) // 2)
+        generated = 0.1 * generated + (np.arange(len(generated)) < len(generated) // 2)
     elif len(shape) == 1:
-        drawn = 0.1 * drawn + name.endswith(".weight")
+        generated = 0.1 * generated + name.endswith(".weight")
     elif name.endswith(".W"):
-        drawn = drawn / np.sqrt(shape[0])
+        generated = generated / np.sqrt(shape[0])
     else:
-        drawn = drawn / np.sqrt(np.prod(shape[1:]))
-    return torch.from_numpy(drawn.astype(np.float32))
+        generated = generated / np.sqrt(np.prod(shape[1:]))
+    return torch.from_numpy(generated.astype(np.float32))

@@ -1,6 +1,6 @@
 """wavelight: train, compare and extend wavelet generative models of images.
 
-``wavelight.load("x.ckpt").sample(64, seed=0)`` draws images from a checkpoint; everything else is
+``wavelight.load("x.ckpt").sample(64, seed=0)`` samples images from a checkpoint; everything else is
 in the modules.
 """
 

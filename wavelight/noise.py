@@ -13,9 +13,9 @@ _WORDS_A_BLOCK = 4
 
 
 class Noise:
-    """Draws random numbers for each image of a batch from the image's own stream.
+    """Samples random numbers for each image of a batch from the image's own stream.
 
-    A number depends on the seed, the index of its image, the stream, and how many draws came
+    A number depends on the seed, the index of its image, the stream, and how many samples came
     before; not on the rank, the batch or the device. So a run that is resumed, or that goes on with
     another number of processes, sees the noise that it would have seen, and image ``i`` of a seed
     is one image for ever.
@@ -34,7 +34,7 @@ class Noise:
         self._draws = 0
 
     def normal(self, *shape: int) -> Tensor:
-        """Draw standard normal numbers, ``(N, *shape)`` float32 (Box and Muller, 1958)."""
+        """Sample standard normal numbers, ``(N, *shape)`` float32 (Box and Muller, 1958)."""
         words = self._words(math.prod(shape))
         # The radius takes values of (0, 1], so that its logarithm exists; float32 keeps 24 bits of
         # a word.
@@ -45,16 +45,16 @@ class Noise:
         return pairs[:, : math.prod(shape)].reshape(len(self.index), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Draw uniform numbers of [0, 1), ``(N, *shape)`` float32."""
+        """Sample uniform numbers of [0, 1), ``(N, *shape)`` float32."""
         words = self._words(math.prod(shape))[:, : math.prod(shape)]
         return (_top_bits(words) / 2**24).reshape(-1, *shape)
 
     def integers(self, high: int) -> Tensor:
-        """Draw one integer of 0 to ``high`` - 1 for each image, ``(N,)`` int64."""
+        """Sample one integer of 0 to ``high`` - 1 for each image, ``(N,)`` int64."""
         return self._words(1)[:, 0] * high >> 32
 
     def part(self, start: int, stop: int) -> "Noise":
-        """Return the noise of the images ``start`` to ``stop`` - 1 of this batch, from its first draw."""
+        """Return the noise of the images ``start`` to ``stop`` - 1 of this batch, from its first sample."""
         return Noise(self.seed, self.index[start:stop], self.stream)
 
     def _words(self, count: int) -> Tensor:
@@ -62,7 +62,7 @@ class Noise:
         blocks = -(-count // _WORDS_A_BLOCK)
         block = torch.arange(blocks, device=self.index.device)
         image = self.index[:, None]
-        # 64 bits of image index, 32 of block and 32 of (stream, draw) make the counter; the seed is
+        # 64 bits of image index, 32 of block and 32 of (stream, sample) make the counter; the seed is
         # the key.
         draw = (self.stream << 16) + self._draws
         self._draws += 1

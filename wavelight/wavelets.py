@@ -21,19 +21,19 @@ Split = Callable[[Tensor], tuple[Tensor, Tensor]]
 class BandOrder(Enum):
     """The order of the detail bands of one level, as the libraries that the published models used have it.
 
-    A value lists, for each position, the band of :func:`analysis` that stands there. The two orders
+    A value lists, for each position, the band of :func:`dwt2` that stands there. The two orders
     differ in which of the mixed bands comes first; signs are equal, and LL is always first and HH
     always last.
     """
 
     PYTORCH_WAVELETS = (0, 1, 2)
-    """LH (high along the height) before HL, as pytorch-wavelets, PyWavelets and :func:`analysis` have them."""
+    """LH (high along the height) before HL, as pytorch-wavelets, PyWavelets and :func:`dwt2` have them."""
 
     WAVECNET = (1, 0, 2)
     """HL (high along the width) before LH, as the transform of WaveCNet has them."""
 
     def arrange(self, details: Tensor) -> Tensor:
-        """Put details from the order of :func:`analysis` into this one; each order is its own inverse.
+        """Put details from the order of :func:`dwt2` into this one; each order is its own inverse.
 
         Args:
             details: ``(N, 3C, H, W)``.
@@ -60,7 +60,7 @@ class LevelStatistics(NamedTuple):
     details: BandStatistics
 
 
-def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
+def dwt2(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
     """Split images into a coarse band and detail bands at half the resolution, orthonormally.
 
     For a block ``(a b; c d)`` the Haar bands are LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL =
@@ -93,8 +93,8 @@ def analysis(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
     return coarse, details.transpose(1, 2).flatten(1, 2)
 
 
-def synthesis(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
-    """Build images from the bands of :func:`analysis`; its inverse, and for an orthogonal wavelet its transpose.
+def idwt2(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
+    """Build images from the bands of :func:`dwt2`; its inverse, and for an orthogonal wavelet its transpose.
 
     Args:
         coarse: LL, ``(N, C, H, W)``.

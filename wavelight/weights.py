@@ -87,7 +87,7 @@ def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, 
 
     Args:
         checkpoint: As :func:`read_checkpoint` returns it.
-        averaged: Whether the networks that draw images get their averaged weights, not those that
+        averaged: Whether the networks that sample images get their averaged weights, not those that
             were learning.
 
     Raises:
@@ -119,14 +119,14 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-class Drawer(Protocol):
-    """A module that tells which of its parts draw images."""
+class SamplingModule(Protocol):
+    """A module that tells which of its parts sample images."""
 
     def sampling_networks(self) -> dict[str, nn.Module]:
         """Return the networks by the names that their parameters have in a state dict."""
 
     def sampling_parts(self) -> dict[str, nn.Module]:
-        """Return the networks, and what else they cannot draw without, likewise."""
+        """Return the networks, and what else they cannot sample without, likewise."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return all weights by name."""
@@ -135,7 +135,7 @@ class Drawer(Protocol):
         """Load weights by name."""
 
 
-def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]:
+def load_weights(system: SamplingModule, path: Path, averaged: bool = True) -> list[str]:
     """Load weights from a file into a system.
 
     Args:
@@ -159,7 +159,7 @@ def load_weights(system: Drawer, path: Path, averaged: bool = True) -> list[str]
     if "state_dict" in checkpoint:
         return _load_named(system, state_of(checkpoint, averaged), path)
     if len(networks) > 1:
-        raise ValueError(f"{path} holds one network, but the system draws with {len(networks)}")
+        raise ValueError(f"{path} holds one network, but the system samples with {len(networks)}")
     ((prefix, network),) = networks.items()
     load_published(network, checkpoint)
     return _weights_among(
@@ -190,8 +190,8 @@ def check_same_tensors(system: nn.Module, state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"the checkpoint is of another model: {name} {' and '.join(said)}")
 
 
-def drawing_state(system: Drawer) -> dict[str, Tensor]:
-    """Return the weights that draw images; those of a single network have its own names, so that it loads them bare."""
+def sampling_state(system: SamplingModule) -> dict[str, Tensor]:
+    """Return the weights that sampling needs; those of a single network under its own names."""
     parts = system.sampling_parts()
     return {
         f"{prefix}.{name}" if len(parts) > 1 else name: tensor
@@ -200,14 +200,14 @@ def drawing_state(system: Drawer) -> dict[str, Tensor]:
     }
 
 
-def _with_full_names(system: Drawer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_full_names(system: SamplingModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     parts = list(system.sampling_parts())
     return {
         f"{parts[0]}.{name}" if len(parts) == 1 else name: tensor for name, tensor in state.items()
     }
 
 
-def _load_named(system: Drawer, state: Mapping[str, Tensor], path: Path) -> list[str]:
+def _load_named(system: SamplingModule, state: Mapping[str, Tensor], path: Path) -> list[str]:
     try:
         result = system.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -226,7 +226,7 @@ def _load_named(system: Drawer, state: Mapping[str, Tensor], path: Path) -> list
     return _weights_among(system, result.missing_keys)
 
 
-def _weights_among(system: Drawer, names: list[str]) -> list[str]:
+def _weights_among(system: SamplingModule, names: list[str]) -> list[str]:
     # The scale of a band that needs no statistics is no weight.
     if "factorization" in system.sampling_parts():
         return names

@@ -36,14 +36,14 @@ def test_condition_numbers_are_those_of_the_golden_table(eta, size, condition):
 
 @pytest.mark.parametrize("size", [8, 7])
 def test_the_covariance_of_many_fields_is_the_circulant_of_the_spectrum(size):
-    drawn = fields(GaussianFields(4000, 2.0), size)
+    generated = fields(GaussianFields(4000, 2.0), size)
     spectrum = torch.from_numpy(power_law(size, 2.0))
 
-    found = torch.fft.fft2(drawn, norm="ortho").abs().square().mean(0)
+    found = torch.fft.fft2(generated, norm="ortho").abs().square().mean(0)
     assert ((found / spectrum - 1).abs() < 0.15).all()
-    assert drawn.mean().abs() < 4 * (spectrum[0, 0] / drawn.numel()).sqrt()
+    assert generated.mean().abs() < 4 * (spectrum[0, 0] / generated.numel()).sqrt()
     # Also between frequencies: no two are correlated.
-    covariance = drawn.flatten(1).T @ drawn.flatten(1) / len(drawn)
+    covariance = generated.flatten(1).T @ generated.flatten(1) / len(generated)
     expected = torch.fft.ifft2(spectrum).real
     shifts = [
         expected.roll((row, column), (0, 1)).flatten()

@@ -8,7 +8,7 @@ from data_modules.scenes import Scenes
 from data_modules.scenes.canvas import Canvas
 from data_modules.scenes.composition import compose
 from data_modules.scenes.textures import ASHLAR, BRICK, FOLIAGE, Place, masonry, noise
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 SOURCE = Scenes()
 
@@ -91,7 +91,7 @@ def test_every_haar_level_has_detail(size):
     # Level 1 of 256 pixels is bricks, bars and leaves; a smooth picture would be far below.
     floors = {1: 0.05, 2: 0.12, 3: 0.3, 4: 0.7}
     for floor in floors.values():
-        image, details = analysis(image)
+        image, details = dwt2(image)
         bands = details.unflatten(1, (3, 3)).std((0, 2, 3, 4))
         assert (bands > floor * torch.tensor([1, 1, 0.4])).all()
 

@@ -6,7 +6,7 @@ import torch
 from data_modules import statistics
 from data_modules.statistics import BandMoments, Moments, measure
 from tests.data_modules.test_datamodule import Numbered, Physical, module
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 
 @pytest.fixture
@@ -16,11 +16,11 @@ def images():
 
 @pytest.mark.parametrize("wavelet", ["haar", "db2"])
 def test_they_equal_a_direct_computation(images, wavelet):
-    found = measure(images.split(7), 3, partial(analysis, wavelet=wavelet), levels=2)
+    found = measure(images.split(7), 3, partial(dwt2, wavelet=wavelet), levels=2)
 
     bands = [(images, images.new_zeros(40, 0, 16, 16))]
-    bands.append(analysis(images, wavelet))
-    bands.append(analysis(bands[1][0], wavelet))
+    bands.append(dwt2(images, wavelet))
+    bands.append(dwt2(bands[1][0], wavelet))
     assert len(found) == 3
     for level, pair in zip(found, bands, strict=True):
         for band, expected in zip(level, pair, strict=True):
@@ -36,16 +36,16 @@ def test_they_equal_a_direct_computation(images, wavelet):
 def test_a_small_deviation_beside_a_large_mean_keeps_its_digits():
     images = 1e6 + torch.randn(64, 1, 8, 8, dtype=torch.float64)
 
-    found = measure(images.split(5), 1, analysis, 0)[0].coarse
+    found = measure(images.split(5), 1, dwt2, 0)[0].coarse
 
     assert torch.allclose(found.std.double(), images.std(correction=0).reshape(1), rtol=1e-6)
 
 
 def test_parts_measured_apart_are_merged(images):
     whole, first, second = (BandMoments(3, 1) for _ in range(3))
-    whole.update(images, analysis)
-    first.update(images[:13], analysis)
-    second.update(images[13:], analysis)
+    whole.update(images, dwt2)
+    first.update(images[:13], dwt2)
+    second.update(images[13:], dwt2)
     first.merge(second)
 
     for mine, theirs in zip(
@@ -117,7 +117,7 @@ def measure_share(rank, folder, images):
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
     statistics.save(folder / f"{rank}.safetensors", statistics.load(folder / "none") or [])
-    found = measure([images[:13], images[13:]][rank].split(5), 3, analysis, 1)
+    found = measure([images[:13], images[13:]][rank].split(5), 3, dwt2, 1)
     torch.save(found, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -128,7 +128,7 @@ def test_two_processes_measure_what_one_does(images, tmp_path):
         measure_share, (tmp_path, images), nprocs=2, start_method="fork"
     )
 
-    whole = measure([images], 3, analysis, 1)
+    whole = measure([images], 3, dwt2, 1)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
         for level, expected in zip(found, whole, strict=True):

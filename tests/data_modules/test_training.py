@@ -14,7 +14,7 @@ class Recorder(L.LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.images_seen = 0
         self.positions = []
-        self.drawn = []
+        self.generated = []
         self.save_at = None
 
     def training_step(self, batch, batch_idx):
@@ -29,7 +29,7 @@ class Recorder(L.LightningModule):
             self.trainer.save_checkpoint(f"{self.trainer.default_root_dir}/last.ckpt")
 
     def validation_step(self, batch, batch_idx):
-        self.drawn += batch["index"].tolist()
+        self.generated += batch["index"].tolist()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0)
@@ -66,7 +66,7 @@ def test_virtual_epochs_go_through_the_stream(tmp_path):
     fit(recorder, tmp_path, max_epochs=3)
 
     assert recorder.positions == list(range(36))
-    assert recorder.drawn == list(range(5)) * 3
+    assert recorder.generated == list(range(5)) * 3
 
 
 @pytest.mark.filterwarnings("error:.*dataloader is not resumable")

@@ -119,7 +119,7 @@ ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
 FUSED = {"generator_optimizer": ADAM, "discriminator_optimizer": ADAM}
 
 
-@pytest.mark.parametrize("changes", [{}, {"accumulate": 2, "clip_gradients": 1.0}])
+@pytest.mark.parametrize("changes", [{}, {"accumulate_grad_batches": 2, "gradient_clip_val": 1.0}])
 def test_no_batch_waits_for_the_device(tmp_path, changes):
     # The penalty R1 is among the first batch and the fourth.
     assert waits_of_batches(tmp_path, **FUSED, **changes) == [[]] * BATCHES_AN_EPOCH

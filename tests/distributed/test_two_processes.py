@@ -81,7 +81,7 @@ def test_another_number_of_processes_goes_on_from_the_same_weights(folders):
 
 
 def test_distances_agree_between_one_and_two_processes(folders):
-    """The untrained network draws the same images on both, which are measured against the same real ones."""
+    """The untrained network samples the same images on both, which are measured against the same real ones."""
     untrained = []
     for folder in folders:
         rows = list(csv.DictReader((folder / "metrics.csv").open()))

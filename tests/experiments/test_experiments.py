@@ -517,10 +517,10 @@ def test_score_models_are_trained_as_published(path):
                 "init_args": {"end": 5.0},
             },
             "parameterization": {
-                "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+                "class_path": "wavelight.diffusion.parameterizations.EpsPrediction",
                 "init_args": {"time_scale": 200.0},
             },
-            "training_times": "wavelight.diffusion.training_times.QuadraticTimes",
+            "noise_level_sampling": "wavelight.diffusion.noise_level_sampling.QuadraticTimes",
             "sampler": "wavelight.diffusion.samplers.ancestral",
             "schedule": "wavelight.diffusion.schedules.Uniform",
             "steps": 16,
@@ -534,9 +534,9 @@ def test_other_score_models_follow_edm(path):
     for options in score_models(path):
         given = {name: options[name]["init_args"] for name in ("process", "schedule")}
         assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
-        assert options["training_times"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
+        assert options["noise_level_sampling"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
         assert given["process"]["largest"] == given["schedule"]["largest"] == 80
-        sampler = "dpm_solver_2m" if path in ON_CPU else "heun"
+        sampler = "dpmpp_2m" if path in ON_CPU else "heun"
         assert options["sampler"] == f"wavelight.diffusion.samplers.{sampler}"
 
 
@@ -614,7 +614,7 @@ def test_the_hybrid_is_trained_as_published():
         "init_args": {"lr": 1e-4, "betas": [0.9, 0.999], "fused": True},
     }
     assert coarse["parameterization"] == {
-        "class_path": "wavelight.diffusion.parameterizations.Epsilon",
+        "class_path": "wavelight.diffusion.parameterizations.EpsPrediction",
         "init_args": {"time_scale": 1000},
     }
     assert coarse["steps"] == 1000
@@ -640,7 +640,7 @@ def test_the_hybrid_is_trained_as_published():
             "class_path": "wavelight.networks.ResidualDiscriminator",
             "init_args": {"channels": 3, "width": 64, "blocks": 5, "condition_channels": 0},
         },
-        "game": "wavelight.losses.BoundedCritic",
+        "adversarial_loss": "wavelight.losses.BoundedCriticLoss",
         "adversarial_weight": 0.1,
         "mse_weight": 20,
         "ssim_weight": 0.5,
@@ -678,11 +678,11 @@ def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
     assert config["model"]["init_args"]["scaling"] == "wavelight.factorizations.PerChannel"
     assert "ExponentialMovingAverage" in callbacks(config)
     for options in gans:
-        generator, game = options["generator"], options["game"]
+        generator, adversarial_loss = options["generator"], options["adversarial_loss"]
         if generator["class_path"] == "wavelight.networks.AttentionGateUNet":
             assert not generator["init_args"]["bounded"]
         assert options["discriminator"]["init_args"]["condition_channels"] == 3
-        assert all(number > 0 for number in game["init_args"].values())
+        assert all(number > 0 for number in adversarial_loss["init_args"].values())
         # What is doubled is to be close to the truth.
         assert path.stem == ALONE or options["adversarial_weight"] >= options["mse_weight"]
         assert options["discriminator_every"] == 1
@@ -705,7 +705,7 @@ def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
     """At most; and the first comment tells how much."""
 
     def of(path):
-        coarse, *details = (network.multiply_adds for network in cost(built(path)))
+        coarse, *details = (network.macs for network in cost(built(path)))
         return coarse, sum(details)
 
     (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
@@ -717,13 +717,13 @@ def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
     base, *others = (f"{number / unit:.3g}" for number in (coarse, details, details_of_rival))
     if details_of_rival / unit > 1000:
         others[-1] = f"{details_of_rival / unit:.0f}"
-    assert f"{base} {name} multiply-adds of the coarsest band" in told
+    assert f"{base} {name} MACs of the coarsest band" in told
     assert f"{others[0]} of the details" in told
     assert f"WSGM's details take {others[1]}." in told
 
 
 SMALL = 2048
-"""Largest sum, over the networks that draw, of side times width at which a batch takes no more than a second or two."""
+"""Largest sum, over the networks that sample, of side times width at which a batch takes a second or two."""
 
 
 def is_small(path):

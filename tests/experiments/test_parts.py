@@ -172,12 +172,12 @@ REGRESSION, _ = read(EXPERIMENTS / "details" / "regression.yaml")
         (
             ["--model.coarse", "given.yaml"],
             REGRESSION,
-            "a DetailRegression draws details given a coarse band, which this factor has not",
+            "a DetailRegression samples details given a coarse band, which this factor has not",
         ),
         (
             ["--model.coarse", "given.yaml", "--model.coarse.generator.bounded", "true"],
             WAVEDIFF,
-            "the generator ends in tanh, but what it draws leaves [-1, 1]",
+            "the generator ends in tanh, but what it samples leaves [-1, 1]",
         ),
         (["--model.details", "experiments/details/nosuch.yaml"], None, "nosuch.yaml"),
     ],

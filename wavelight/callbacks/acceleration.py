@@ -7,7 +7,7 @@ from typing_extensions import override
 from wavelight.systems import ImageGenerator
 
 GRAPHS_A_NETWORK = 16
-"""How many graphs of a network there may be: with and without gradients, for training and for drawing, and so on."""
+"""How many graphs of a network there may be: with and without gradients, for training and for sampling, and so on."""
 
 
 class Acceleration(L.Callback):

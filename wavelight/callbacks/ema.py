@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights that draw images."""
+"""Exponential moving average of the weights that sample images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from wavelight.weights import TRAINING_KEY
 
 
 class ExponentialMovingAverage(L.Callback):
-    """Averages the networks that draw images, and puts the average in whenever images are drawn.
+    """Averages the networks that sample images, and puts the average in whenever images are generated.
 
     The average starts as a copy of the weights after the first batch and moves by ``1 - decay``
     towards them after every other. A checkpoint's ``state_dict`` holds the average, so that whoever
-    loads it draws from the average; the weights that go on learning are beside it. Lightning's own
+    loads it samples from the average; the weights that go on learning are beside it. Lightning's own
     averaging counts optimizer steps, of which a batch here has several, and misses all of them.
 
     Args:
@@ -55,7 +55,7 @@ class ExponentialMovingAverage(L.Callback):
 
     @contextmanager
     def applied(self, pl_module: L.LightningModule) -> Iterator[None]:
-        """Draw from the average inside this context; nothing happens where it is in already, or does not exist."""
+        """Sample from the average inside this context; nothing happens where it is in already, or does not exist."""
         if self._swapped or not self._average:
             yield
             return
@@ -116,7 +116,7 @@ class ExponentialMovingAverage(L.Callback):
 
 @contextmanager
 def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[None]:
-    """Draw from averaged weights inside this context, where a callback of the trainer keeps an average."""
+    """Sample from averaged weights inside this context, where a callback of the trainer keeps an average."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ExponentialMovingAverage):
             with callback.applied(pl_module):
@@ -126,10 +126,10 @@ def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterat
 
 
 def averaged_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
-    """Return what drawing needs and learning moves, by its names in the state dict.
+    """Return what sampling needs and learning moves, by its names in the state dict.
 
     These are parameters, and the running statistics of batch normalization, which belong to them:
-    averaged weights with the last ones' statistics draw worse than either's own.
+    averaged weights with the last ones' statistics sample worse than either's own.
     """
     assert isinstance(pl_module, ImageGenerator)
     return {

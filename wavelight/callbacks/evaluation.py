@@ -29,7 +29,7 @@ STAGES = {"fit": "val", "validate": "val", "test": "test"}
 
 
 class Measured(NamedTuple):
-    """Values by metric, and the number of drawn images that they were measured on."""
+    """Values by metric, and the number of generated images that they were measured on."""
 
     values: dict[str, float]
     images: int
@@ -41,19 +41,19 @@ class Measured(NamedTuple):
 
 
 class Evaluation(L.Callback):
-    """Measures the images that validation and test steps draw against the real ones.
+    """Measures the images that validation and test steps sample against the real ones.
 
-    Each number is logged with the number of drawn images in its name, ``val/fwd2k`` or
+    Each number is logged with the number of generated images in its name, ``val/fwd2k`` or
     ``test/fid50k``, because it depends on it. ModelCheckpoint also finds it under its plain name,
     ``val/fwd``, which no logger sees: so a ``monitor`` stays right when ``val_images`` changes. All
     processes log the same value.
 
     Real images are measured before training starts, exactly once over all processes, and kept in
-    the data module's cache. If it holds images out, they are measured as if they had been drawn, as
+    the data module's cache. If it holds images out, they are measured as if they had been generated, as
     many of them: the floor that a perfect model would reach, logged once as ``val/fwd2k_held_out``
     and kept in ``held_out``.
 
-    The steps of the LightningModule return ``{"image": drawn images}``; the data module is a
+    The steps of the LightningModule return ``{"image": generated images}``; the data module is a
     WaveletDataModule.
 
     Args:
@@ -209,7 +209,7 @@ class Evaluation(L.Callback):
             trainer.print(f"real statistics of {type(metric).__name__} are kept in {file}")
 
     def _measure_held_out(self, trainer: L.Trainer, stage: str) -> None:
-        """Measure held-out real images as if they had been drawn, as many as will be."""
+        """Measure held-out real images as if they had been generated, as many as will be."""
         data = reference_data(trainer)
         planned = data.test_images if stage == "test" else data.val_images
         images = _few_if_dev_run(trainer, planned)
@@ -232,7 +232,7 @@ class Evaluation(L.Callback):
         if not isinstance(outputs, dict) or "image" not in outputs:
             raise ValueError(
                 "Evaluation needs a validation_step and a test_step that return a dictionary with "
-                "the drawn images as `image`"
+                "the generated images as `image`"
             )
         images = outputs["image"]
         self._looked_at += len(images)
@@ -251,12 +251,12 @@ class Evaluation(L.Callback):
                 for name, value in metric.values().items()
             }
         for metric in self.metrics:
-            metric.forget_drawn()
+            metric.forget_generated()
         self._looked_at = 0
         return Measured(values, images)
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> Measured:
-        """Return what the drawn images come to, note it down, and tell it."""
+        """Return what the generated images come to, note it down, and tell it."""
         measured = self._measure(trainer)
         if measured.images:
             seen, named = _images_seen(pl_module), measured.named(stage)

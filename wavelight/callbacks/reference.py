@@ -31,7 +31,7 @@ class ReferenceData(Protocol):
         """Return this process's share of the real images that no training sees."""
 
     def val_dataloader(self) -> Iterable[dict[str, Tensor]]:
-        """Return the numbers of the images to draw."""
+        """Return the numbers of the images to sample."""
 
 
 def reference_data(trainer: L.Trainer) -> ReferenceData:

@@ -19,18 +19,18 @@ from wavelight.support.pictures import (
     write_png,
 )
 from wavelight.systems import ImageGenerator
-from wavelight.wavelets import DETAIL_BANDS, analysis
+from wavelight.wavelets import DETAIL_BANDS, dwt2
 
 FOLDER = "samples"
 
 
 class SampleGrid(L.Callback):
-    """Draws the same images again and again: in pixels on the left, their four sub-bands on the right.
+    """Samples the same images again and again: in pixels on the left, their four sub-bands on the right.
 
     The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures
     are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B where
     it logs. Fields without bounds are shown in false colours, from blue below 0 to red above, which
-    end at the magnitude that 99.5 % of the drawn values do not exceed.
+    end at the magnitude that 99.5 % of the generated values do not exceed.
 
     Args:
         images: How many images; a square number fills the grid.
@@ -129,7 +129,7 @@ def band_mosaic(images: Tensor) -> Tensor:
     Args:
         images: ``(N, C, H, W)`` in [-1, 1].
     """
-    coarse, details = analysis(images)
+    coarse, details = dwt2(images)
     low_high, high_low, diagonal = (2 * details).clamp(-1, 1).chunk(DETAIL_BANDS, dim=1)
     top, bottom = torch.cat([coarse / 2, high_low], dim=3), torch.cat([low_high, diagonal], dim=3)
     mosaic = torch.cat([top, bottom], dim=2)
@@ -148,11 +148,11 @@ def coarse_images(images: Tensor, wavelet: str, bands: int) -> list[Tensor]:
         bands: How many.
 
     Raises:
-        ValueError: If a band cannot be halved, see :func:`wavelight.wavelets.analysis`.
+        ValueError: If a band cannot be halved, see :func:`wavelight.wavelets.dwt2`.
     """
     found, coarse = [], images
     for level in range(1, bands + 1):
-        coarse, _ = analysis(coarse, wavelet)
+        coarse, _ = dwt2(coarse, wavelet)
         enlarged = coarse.repeat_interleave(2**level, -1).repeat_interleave(2**level, -2)
         found.append(enlarged / 2**level)
     return found

@@ -10,7 +10,7 @@ from wavelight.config.differences import first_difference
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import read_checkpoint, state_of
 
-_HOW_TRAINED = ("train", "scheduler", "accumulate", "clip_gradients", "start_from")
+_HOW_TRAINED = ("train", "scheduler", "accumulate_grad_batches", "gradient_clip_val", "start_from")
 """What runs of one system may do differently, beside their optimizers: it shapes no image by itself."""
 
 

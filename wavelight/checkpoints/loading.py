@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
-    """Build the system of a checkpoint, ready to draw: ``wavelight.load("x.ckpt").sample(64, seed=0)``.
+    """Build the system of a checkpoint, ready to sample: ``wavelight.load("x.ckpt").sample(64, seed=0)``.
 
     Needs no configuration file, no data and no Trainer; nothing but tensors and plain values is
     unpickled.

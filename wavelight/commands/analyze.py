@@ -64,7 +64,7 @@ def analyze(
 
     Raises:
         ValueError: If a value makes no sense, there are too few images, or there is no matplotlib to
-            draw with.
+            sample with.
     """
     _check(image_size, levels, images, wavelet)
     figure = None if plot is None else empty_figure(15, 7)

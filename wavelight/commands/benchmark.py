@@ -22,7 +22,7 @@ def benchmark(
     compiled: bool = True,
     device: str = "cpu",
 ) -> None:
-    """Measure how fast networks draw and learn, and print tables; no data are needed.
+    """Measure how fast networks sample and learn, and print tables; no data are needed.
 
     Args:
         experiments: The names of experiments that come with the package, one or several,

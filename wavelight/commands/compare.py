@@ -28,7 +28,7 @@ def compare(
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str | None:
-    """Compare trained systems on equal terms: quality against steps, network evaluations and multiply-adds.
+    """Compare trained systems on equal terms: quality against steps, network evaluations and MACs.
 
     Averaged weights draw the same numbers of images, which are measured as `wavelight validate`
     does, against the data that all of the systems were trained on. Prints a table; rows appear on
@@ -42,13 +42,13 @@ def compare(
             number holds at every scale, and a list in its place, like [[18,8,5]], has one number
             for each scale, coarsest first, and is for the systems of as many scales. Systems
             without score models are measured as they are; without this option all are.
-        images: How many images each system draws for a row.
+        images: How many images each system samples for a row.
         seed: The seed of the set of images, the same for all.
         metrics: What to measure; none takes the Fréchet wavelet distance, and the distances of
             fields where values are unbounded.
         reference_images: How many real images to compare with; none takes the whole training part.
-        batch_size: How many images each device draws at once.
-        accelerator: Where to draw: cpu, gpu, mps; auto takes a GPU if there is one.
+        batch_size: How many images each device samples at once.
+        accelerator: Where to sample: cpu, gpu, mps; auto takes a GPU if there is one.
         devices: How many of them.
         out: A JSON file for all numbers, rewritten after each row. Rows that are there already, of
             the same weights and conditions, are not measured again; rows of other calls stay.

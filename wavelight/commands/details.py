@@ -29,49 +29,49 @@ def details(
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str:
-    """Measure the details of a WSGM or Hybrid: how they bear drawn coarse bands, and whether they use their noise.
+    """Measure the details of a WSGM or Hybrid: how they bear generated coarse bands, and whether they use their noise.
 
-    The first table is of exposure bias: images are drawn as usual, and again with the coarsest band, and with the
+    The first table is of exposure bias: images are generated as usual, and again with the coarsest band, and with the
     finer ones in turn, taken from real images that no training saw, and all compared with the training part. What gets
-    worse in fwd_details when the coarsest band is drawn is what the details suffer from its errors. As details depend
-    on the coarse band, even exact ones given wrong bands are distributed otherwise: the rise accuses the model of the
-    details only as far as fwd_coarse is near that of real images. And distances of distributions do not see
-    whether details fit the very band that they were drawn given; the second table does.
+    worse in fwd_details when the coarsest band is generated is what the details suffer from its errors. As details
+    depend on the coarse band, even exact ones given wrong bands are distributed otherwise: the rise accuses the model
+    of the details only as far as fwd_coarse is near that of real images. And distances of distributions do not see
+    whether details fit the very band that they were generated given; the second table does.
 
-    The second table is of diversity at fixed coarse bands, level by level, of true bands: several draws at each are
+    The second table is of diversity at fixed coarse bands, level by level, of true bands: several samples at each are
     compared with each other and with the true details. A ratio of 1 is necessary for the right distribution
-    and not sufficient: details drawn regardless of the coarse band have it, too, with an error of 1.
+    and not sufficient: details generated regardless of the coarse band have it, too, with an error of 1.
 
-    Averaged weights draw, and all checkpoints get the same images, bands and noise.
+    Averaged weights sample, and all checkpoints get the same images, bands and noise.
 
     Args:
         checkpoints: Checkpoints of runs of WSGM or Hybrid on the same data, or files that were exported with it,
             such as '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
-        images: How many images are drawn for a row of the first table; none takes as many as are held out of training,
+        images: How many images are generated for a row of the first table; none takes as many as are held out,
             and no more can be.
         bands: Of how many held-out images the coarse bands of the second table are; none takes 256, or as many as
             there are.
-        draws: How many times details are drawn at each of them, at least 2.
-        seed: The seed of all draws.
+        draws: How many times details are generated at each of them, at least 2.
+        seed: The seed of all samples.
         metrics: What the first table measures beside fwd_coarse and fwd_details; none takes the Fréchet wavelet
             distance, and the distances of fields where values are unbounded.
         reference_images: How many real images to compare with; none takes the whole training part.
-        batch_size: How many images are drawn at once; it changes nothing else.
-        accelerator: Where to draw: cpu, gpu, mps; auto takes a GPU if there is one.
+        batch_size: How many images are generated at once; it changes nothing else.
+        accelerator: Where to sample: cpu, gpu, mps; auto takes a GPU if there is one.
         out: A JSON file for all numbers, rewritten after each checkpoint.
         plot: A PNG of a few held-out images: the coarsest band, the image, draws given that band, and their standard
             deviation; drawing needs matplotlib.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
-        ValueError: If a value makes no sense, a system draws no details given a coarse band, the data hold
+        ValueError: If a value makes no sense, a system samples no details given a coarse band, the data hold
             no images out or differ between checkpoints, or there is no matplotlib to draw with.
     """
     check_least(
         {
             "images": (images, 2),
             "bands": (bands, 2),
-            "draws": (draws, 2),
+            "samples": (draws, 2),
             "batch_size": (batch_size, 1),
             "reference_images": (reference_images, 2),
         }
@@ -90,7 +90,7 @@ def details(
         "metrics": identities(metrics),
         "reference_images": reference_images,
         "bands": bands,
-        "draws": draws,
+        "samples": draws,
         "seed": seed,
     }
     exposed: list[Exposure] = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import (
-    drawing_state,
+    sampling_state,
     write_safetensors,
 )
 
@@ -15,7 +15,7 @@ from wavelight.checkpoints.loading import config_text, load
 
 
 def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
-    """Write the networks that draw images, and nothing else, as safetensors.
+    """Write the networks that sample images, and nothing else, as safetensors.
 
     A single generator's tensors have its own names, so that they load into the bare network; the
     file's header keeps the configuration, so that ``wavelight sample`` and ``wavelight.load`` read
@@ -29,4 +29,6 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
     system = load(checkpoint, averaged=not raw)
-    write_safetensors(Path(out), drawing_state(system), {CONFIG_KEY: config_text(Path(checkpoint))})
+    write_safetensors(
+        Path(out), sampling_state(system), {CONFIG_KEY: config_text(Path(checkpoint))}
+    )

@@ -22,7 +22,7 @@ def phi4(
 
     Their scores are those of energies, with interactions of pairs and potentials of sites and of the
     field's mean, fitted to simulated fields by score matching in closed form at 33 times up to 5;
-    WSGM's pyramid is of the wavelet db4 and ends at 4x4. Both draw by Euler-Maruyama in uniform
+    WSGM's pyramid is of the wavelet db4 and ends at 4x4. Both sample by Euler-Maruyama in uniform
     steps of time, WSGM with the steps shown at every scale. D1 is the squared distance of the power
     spectra from that of held-out fields, as a share of its square; D2 is the total variation of the
     histograms of values. The floor is what the fields have that were fitted. It takes minutes on one
@@ -33,8 +33,8 @@ def phi4(
             simulated.
         sizes: Sides of the lattices, like [8,16]; none takes 8, 16 and 32.
         steps: Numbers of steps, like [16,64]; none takes 4, 8, ... 256.
-        fields: How many are fitted, as many are held out, and as many are drawn each time.
-        seed: Of the simulation, of the noise in the fit, and of what is drawn.
+        fields: How many are fitted, as many are held out, and as many are generated each time.
+        seed: Of the simulation, of the noise in the fit, and of what is generated.
         plot: A PNG to draw the curves into; drawing needs matplotlib.
 
     Returns:

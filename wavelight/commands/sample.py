@@ -25,18 +25,18 @@ def sample(
     with_grid: bool = False,
     compiled: bool = False,
 ) -> None:
-    """Draw images from a checkpoint into a folder; no configuration and no data are needed.
+    """Sample images from a checkpoint into a folder; no configuration and no data are needed.
 
     A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
 
     Args:
         checkpoint: A checkpoint of a run, or a generator that was exported.
-        out: The folder. Images that an interrupted run has finished are not drawn again.
+        out: The folder. Images that an interrupted run has finished are not generated again.
         images: How many images.
-        seed: The seed of the set of images; image i of a seed is the same however many are drawn.
+        seed: The seed of the set of images; image i of a seed is the same however many are generated.
         raw: Whether the weights that were learning are used, in place of their average.
-        batch_size: How many images are drawn at once.
-        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        batch_size: How many images are generated at once.
+        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
         npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
             ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         with_grid: Whether the first 64 images, side by side, are left in the folder as
@@ -54,13 +54,13 @@ def sample(
     system.to(find_device(device))
     folder.claim(digest(system))
     if compiled:
-        system.compile_for_drawing()
+        system.compile_for_sampling()
     if numbers:
-        for batch in track(torch.tensor(numbers).split(batch_size), f"Drawing into {out}"):
+        for batch in track(torch.tensor(numbers).split(batch_size), f"Sampling into {out}"):
             # A batch of another size would compile anew; images do not depend on their neighbours.
             missing = batch_size - len(batch) if compiled else 0
-            drawn = system.draw(torch.cat([batch, batch[-1:].expand(missing)]), seed)
-            folder.write(batch.tolist(), drawn[: len(batch)])
+            generated = system.generate(torch.cat([batch, batch[-1:].expand(missing)]), seed)
+            folder.write(batch.tolist(), generated[: len(batch)])
     if with_grid:
         folder.draw_grid()
     if npz:

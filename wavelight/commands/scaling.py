@@ -41,10 +41,10 @@ def scaling(
             untrained, which changes nothing in what they cost.
         eta: Power of the spectrum 1 / (xi^eta + |w|^eta) of the Gaussian fields that say how many
             steps are needed: 1 (natural images), or 2, where the systems differ more. This is
-            calculated and not drawn: Euler-Maruyama, uniform steps from time 10, the exact score,
+            calculated and not generated: Euler-Maruyama, uniform steps from time 10, the exact score,
             the same steps at every scale.
         kl_per_dim: The accuracy on those fields: the largest KL(true || sampled) per pixel, in nats.
-        steps: Steps at every scale in the draws that are timed. What the steps needed take is
+        steps: Steps at every scale in the samples that are timed. What the steps needed take is
             worked out from them, in proportion.
         rounds: How often every size of both systems is timed, in turns, after one warm-up; the
             median counts.

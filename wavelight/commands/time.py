@@ -22,19 +22,19 @@ def time(
     threads: int | None = None,
     out: Path | None = None,
 ) -> str:
-    """Measure how long drawing takes, as papers do, and what it costs beside; no data are needed.
+    """Measure how long sampling takes, as papers do, and what it costs beside; no data are needed.
 
     Prints a table of single images and a table of batches, with the published times beside them.
 
     Args:
-        systems: What draws: a checkpoint, an exported generator, or the name of an experiment that
+        systems: What samples: a checkpoint, an exported generator, or the name of an experiment that
             comes with the package, whose random weights cost the same; or several of them,
             [cifar10,stl10,runs/church/checkpoints/last.ckpt].
-        batch_sizes: How many images are drawn at once, such as [1,100]; none takes both published
+        batch_sizes: How many images are generated at once, such as [1,100]; none takes both published
             sizes: one, and 100 (25 of 512 pixels and more).
-        warm_ups: Batches drawn before measuring.
+        warm_ups: Batches generated before measuring.
         repetitions: Batches measured.
-        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
         precision: In which numbers the networks calculate; tf32 is what published times had.
         compiled: Whether the networks are compiled, which takes a minute or more a batch size.
         threads: Processor threads to use; none leaves it to PyTorch.
@@ -76,7 +76,7 @@ def _check(
     names: list[str], batch_sizes: list[int], warm_ups: int, repetitions: int, threads: int | None
 ) -> None:
     if not names:
-        raise ValueError("nothing is named whose drawing is to be timed")
+        raise ValueError("nothing is named whose sampling is to be timed")
     least = {
         "a batch size": (min(batch_sizes), 1),
         "warm_ups": (warm_ups, 0),

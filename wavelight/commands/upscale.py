@@ -36,10 +36,10 @@ def upscale(
     raw: bool = False,
     device: str | None = None,
 ) -> None:
-    """Double the sides of an image, or of all images of a folder, by the details that a WSGM or Hybrid draws.
+    """Double the sides of an image, or of all images of a folder, by the details that a WSGM or Hybrid samples.
 
     The same image, checkpoint, seed and options give the same result, whatever the name of the image and
-    whatever lies beside it. Images that an interrupted run has finished are not drawn again; other
+    whatever lies beside it. Images that an interrupted run has finished are not generated again; other
     files are never overwritten.
 
     Args:
@@ -50,14 +50,14 @@ def upscale(
         out: The PNG file to write, or for a folder the folder, where the files have the same names,
             ending in .png.
         doublings: How often the sides are doubled; none takes as often as the pyramid has levels. With
-            1, the details of the finest level alone are drawn.
+            1, the details of the finest level alone are generated.
         seed: The seed of the details.
         tile: Side of the tiles that networks are run on when memory is short, in pixels of what is
             doubled; none runs them on the whole image. Attention and group normalization then see a
             tile at a time.
         overlap: Pixels that neighbouring tiles share; none takes a quarter of the tile.
         raw: Whether the weights that were learning are used, in place of their average.
-        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -73,7 +73,7 @@ def upscale(
     channels = upscaler.system.channels
     if channels not in PNG_CHANNELS:
         raise ValueError(
-            f"the system draws images of {channels} channels, which no picture file has"
+            f"the system samples images of {channels} channels, which no picture file has"
         )
     upscaler.system.to(find_device(device))
     made = {
@@ -121,8 +121,8 @@ def _upscale_file(upscaler: Upscaler, source: Path, target: Path, made: Mapping[
     # The image's number is its content, so that its noise depends on no name and no neighbour.
     number = int.from_bytes(fingerprint.digest()[:7])
     images = pixels[None].float().div(127.5).sub(1)
-    drawn = upscaler(images, torch.tensor([number]))
-    write_png(target, to_uint8(drawn[0]).cpu(), {NOTE: note})
+    generated = upscaler(images, torch.tensor([number]))
+    write_png(target, to_uint8(generated[0]).cpu(), {NOTE: note})
 
 
 def _note(path: Path) -> str | None:

@@ -42,14 +42,14 @@ def upscaling_quality(
         checkpoint: A checkpoint of a run of WSGM or Hybrid, or a file that was exported.
         images: How many; no more than there are.
         seed: The seed of the details.
-        batch_size: How many are drawn at once.
+        batch_size: How many are generated at once.
         packet_side: Of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
             times. As every Fréchet distance it falls with the number of images.
         source: Other images than those of the checkpoint's data, such as ImageZip with
             --source.path; all of them count, and not only held-out ones.
         image_size: Side of the images; none takes that of the training.
         raw: Whether the weights that were learning are used, in place of their average.
-        device: Where to draw: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.

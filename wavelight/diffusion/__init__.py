@@ -10,13 +10,13 @@ from wavelight.diffusion.processes import (
 )
 from wavelight.diffusion.samplers import (
     Denoiser,
-    Draw,
+    FreshNoise,
     HeunWithChurn,
     Sampler,
     ancestral,
     clipped,
     ddim,
-    dpm_solver_2m,
+    dpmpp_2m,
     euler_maruyama,
     heun,
 )
@@ -25,8 +25,8 @@ from wavelight.diffusion.schedules import Cosine, Karras, Quadratic, Schedule, U
 __all__ = [
     "Cosine",
     "Denoiser",
-    "Draw",
     "FewStepDiffusion",
+    "FreshNoise",
     "HeunWithChurn",
     "Karras",
     "LinearVariancePreserving",
@@ -41,7 +41,7 @@ __all__ = [
     "ancestral",
     "clipped",
     "ddim",
-    "dpm_solver_2m",
+    "dpmpp_2m",
     "euler_maruyama",
     "heun",
 ]

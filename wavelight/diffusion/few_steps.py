@@ -59,7 +59,7 @@ class FewStepDiffusion(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Draw x_t given x_0.
+        """Sample x_t given x_0.
 
         Args:
             x0: ``(N, C, H, W)``.
@@ -69,7 +69,7 @@ class FewStepDiffusion(nn.Module):
         return _at(self.alpha_bar, t, x0) * x0 + _at(self.sigma_bar, t, x0) * noise
 
     def step(self, xt: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Draw x_{t+1} given x_t.
+        """Sample x_{t+1} given x_t.
 
         Args:
             xt: ``(N, C, H, W)``.
@@ -80,7 +80,7 @@ class FewStepDiffusion(nn.Module):
         return (1 - beta).sqrt() * xt + beta.sqrt() * noise
 
     def posterior(self, x0: Tensor, x_next: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Draw x_t given x_0 and x_{t+1} (Ho et al., 2020, equation 7).
+        """Sample x_t given x_0 and x_{t+1} (Ho et al., 2020, equation 7).
 
         Args:
             x0: ``(N, C, H, W)``, known or predicted.

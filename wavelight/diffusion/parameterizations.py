@@ -10,21 +10,21 @@ from typing_extensions import override
 from wavelight.diffusion.processes import Process
 
 
-class Mixture(NamedTuple):
-    """The numbers between a network F and a denoiser: x_0 is about ``skip x_t + out F(inner x_t, label)``."""
+class Preconditioning(NamedTuple):
+    """From a network F to a denoiser: x_0 is ``c_skip x_t + c_out F(c_in x_t, c_noise)`` (EDM, equation 7)."""
 
-    skip: Tensor
-    out: Tensor
-    inner: Tensor
-    label: Tensor
-    """How the network is told the time."""
+    c_skip: Tensor
+    c_out: Tensor
+    c_in: Tensor
+    c_noise: Tensor
+    """The noise level as the network is given it."""
 
 
 class Parameterization(ABC):
     """Chooses what a network predicts. Numbers are computed element by element for times ``(N,)``."""
 
     @abstractmethod
-    def mixture(self, process: Process, t: Tensor) -> Mixture:
+    def preconditioning(self, process: Process, t: Tensor) -> Preconditioning:
         """Return the numbers, ``(N,)`` each, that make a denoiser of the network."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Parameterization(ABC):
         """
 
 
-class Epsilon(Parameterization):
+class EpsPrediction(Parameterization):
     """The network predicts the noise (Ho et al., 2020, section 3.2).
 
     Args:
@@ -51,16 +51,16 @@ class Epsilon(Parameterization):
         self.time_scale = time_scale
 
     @override
-    def mixture(self, process: Process, t: Tensor) -> Mixture:
+    def preconditioning(self, process: Process, t: Tensor) -> Preconditioning:
         alpha, sigma = process.alpha(t), process.sigma(t)
-        return Mixture(1 / alpha, -sigma / alpha, torch.ones_like(t), self.time_scale * t)
+        return Preconditioning(1 / alpha, -sigma / alpha, torch.ones_like(t), self.time_scale * t)
 
     @override
     def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         return noise
 
 
-class Velocity(Parameterization):
+class VPrediction(Parameterization):
     """The network predicts v = alpha noise - sigma x_0 (Salimans and Ho, 2022, section 4).
 
     It is for processes that preserve variance.
@@ -73,16 +73,16 @@ class Velocity(Parameterization):
         self.time_scale = time_scale
 
     @override
-    def mixture(self, process: Process, t: Tensor) -> Mixture:
+    def preconditioning(self, process: Process, t: Tensor) -> Preconditioning:
         alpha, sigma = process.alpha(t), process.sigma(t)
-        return Mixture(alpha, -sigma, torch.ones_like(t), self.time_scale * t)
+        return Preconditioning(alpha, -sigma, torch.ones_like(t), self.time_scale * t)
 
     @override
     def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         return process.alpha(t) * noise - process.sigma(t) * x0
 
 
-class FlowVelocity(Parameterization):
+class FlowPrediction(Parameterization):
     """The network predicts noise - x_0, the speed along the straight path (Lipman et al., 2023, equation 23).
 
     It is meant for ``RectifiedFlow``, where x_0 is about x_t - t F, and holds for every process.
@@ -95,10 +95,10 @@ class FlowVelocity(Parameterization):
         self.time_scale = time_scale
 
     @override
-    def mixture(self, process: Process, t: Tensor) -> Mixture:
+    def preconditioning(self, process: Process, t: Tensor) -> Preconditioning:
         alpha, sigma = process.alpha(t), process.sigma(t)
         total = alpha + sigma
-        return Mixture(1 / total, -sigma / total, torch.ones_like(t), self.time_scale * t)
+        return Preconditioning(1 / total, -sigma / total, torch.ones_like(t), self.time_scale * t)
 
     @override
     def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -123,19 +123,19 @@ class Preconditioned(Parameterization):
         self.sigma_data = sigma_data
 
     @override
-    def mixture(self, process: Process, t: Tensor) -> Mixture:
-        alpha, ratio = process.alpha(t), process.ratio(t)
+    def preconditioning(self, process: Process, t: Tensor) -> Preconditioning:
+        alpha, ratio = process.alpha(t), process.sigma_over_alpha(t)
         total = (ratio**2 + self.sigma_data**2).sqrt()
-        return Mixture(
-            skip=self.sigma_data**2 / total**2 / alpha,
-            out=ratio * self.sigma_data / total,
-            inner=1 / (total * alpha),
-            label=ratio.log() / 4,
+        return Preconditioning(
+            c_skip=self.sigma_data**2 / total**2 / alpha,
+            c_out=ratio * self.sigma_data / total,
+            c_in=1 / (total * alpha),
+            c_noise=ratio.log() / 4,
         )
 
     @override
     def target(self, process: Process, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         # (x_0 - c_skip y) / c_out without the difference of near numbers at small noise.
-        ratio = process.ratio(t)
+        ratio = process.sigma_over_alpha(t)
         total = (ratio**2 + self.sigma_data**2).sqrt()
         return (ratio * x0 - self.sigma_data**2 * noise) / (self.sigma_data * total)

@@ -45,9 +45,9 @@ class Process(ABC):
 
     @abstractmethod
     def time_of(self, ratio: Tensor) -> Tensor:
-        """Return the time at which sigma / alpha is ``ratio``; the inverse of `ratio`."""
+        """Return the time at which sigma / alpha is ``ratio``; the inverse of `sigma_over_alpha`."""
 
-    def ratio(self, t: Tensor) -> Tensor:
+    def sigma_over_alpha(self, t: Tensor) -> Tensor:
         """Return sigma / alpha at ``t``: the noise level of EDM (Karras et al., 2022), which sees x_t / alpha.
 
         It is infinite where nothing is left of the image.
@@ -55,7 +55,7 @@ class Process(ABC):
         return self.sigma(t) / self.alpha(t)
 
     def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Draw x_t given x_0.
+        """Sample x_t given x_0.
 
         Args:
             x0: ``(N, C, H, W)``.
@@ -191,11 +191,11 @@ class VarianceExploding(Process):
 class RectifiedFlow(Process):
     """The straight path x_t = (1 - t) x_0 + t noise, over times 0 to 1 (Liu et al., 2022; Lipman et al., 2023).
 
-    With ``FlowVelocity`` a score model of it is flow matching, and with the sampler ``ddim`` and the schedule
-    ``Uniform`` it draws by Euler's method. At time 1 nothing is left of the image: noise alone is where sampling
-    starts, and not only nearly so. ``FlowVelocity`` is finite there; what divides by alpha is not and is refused, such
-    as ``Epsilon``, ``Preconditioned`` and the sampler ``euler_maruyama``: these need a schedule that starts below 1,
-    ``Karras``.
+    With ``FlowPrediction`` a score model of it is flow matching, and with the sampler ``ddim`` and the schedule
+    ``Uniform`` it samples by Euler's method. At time 1 nothing is left of the image: noise alone is where sampling
+    starts, and not only nearly so. ``FlowPrediction`` is finite there; what divides by alpha is not and is refused, as
+    ``EpsPrediction``, ``Preconditioned`` and the sampler ``euler_maruyama`` are: they need a schedule that starts
+    below 1, ``Karras``.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ All are called ``sampler(denoise, process, times, x, noise)`` and make ``len(tim
 - ``times`` ``(steps + 1,)`` fall, as a schedule returns them: float64 on the CPU. All coefficients are worked out where
   the times are; ones on the CPU enter a step as numbers, so no step waits for the device. Times on the device of ``x``
   work too, in their own precision, and do not make a step wait either;
-- ``x`` ``(N, C, H, W)`` is the start, a draw of x_t at ``times[0]``;
+- ``x`` ``(N, C, H, W)`` is the start, a sample of x_t at ``times[0]``;
 - ``noise()`` returns standard normal numbers like ``x``; a deterministic sampler never calls it.
 
 They return x_t at ``times[-1]``, which is the image where that has no noise. A "step k" goes from ``times[k]``
@@ -26,14 +26,14 @@ from torch import Tensor
 from wavelight.diffusion.processes import Process
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-Draw = Callable[[], Tensor]
+FreshNoise = Callable[[], Tensor]
 
 
 class Sampler(Protocol):
     """A function, or an object that is called like one, from noise to an image."""
 
     def __call__(
-        self, denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw
+        self, denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
     ) -> Tensor:
         """Sample; see this module's docstring for the arguments."""
         ...
@@ -49,11 +49,11 @@ def clipped(denoise: Denoiser) -> Denoiser:
 
 
 def euler_maruyama(
-    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
 ) -> Tensor:
     """Discretise the reverse equation, with its score at the start of each step (Guth et al., 2022, section 2).
 
-    With the Ornstein-Uhlenbeck process a step is x + delta (x + 2 score) + sqrt(2 delta) noise. Every step draws noise,
+    With the Ornstein-Uhlenbeck process a step is x + delta (x + 2 score) + sqrt(2 delta) noise. Every step adds noise,
     the last, too. One evaluation a step. For the arguments, see this module's docstring.
 
     Raises:
@@ -75,11 +75,13 @@ def euler_maruyama(
     return x
 
 
-def ancestral(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw) -> Tensor:
-    """Draw each step from the posterior given the denoised image (Ho et al., 2020, equation 7 and algorithm 2).
+def ancestral(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
+) -> Tensor:
+    """Sample each step from the posterior given the denoised image (Ho et al., 2020, equation 7 and algorithm 2).
 
     The variance is the larger of the paper's two, that of the forward step: beta_k = 1 - (alpha_k / alpha_{k-1})^2 for
-    a process that preserves variance. The last step draws no noise. So samples the published code of WSGM. One
+    a process that preserves variance. The last step samples no noise. So samples the published code of WSGM. One
     evaluation a step. For the arguments, see this module's docstring.
     """
     alpha, variance = process.alpha(times), process.sigma(times) ** 2
@@ -95,7 +97,9 @@ def ancestral(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noi
     return x
 
 
-def ddim(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw) -> Tensor:
+def ddim(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
+) -> Tensor:
     """Keep the noise that the denoiser sees and lower its level (Song et al., 2021, DDIM, equation 12 with eta = 0).
 
     Deterministic; one evaluation a step. For the arguments, see this module's docstring.
@@ -108,8 +112,8 @@ def ddim(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: D
     return x
 
 
-def dpm_solver_2m(
-    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw
+def dpmpp_2m(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
 ) -> Tensor:
     """DPM-Solver++(2M): extrapolate from the last two denoised images (Lu et al., 2022, DPM-Solver++, algorithm 2).
 
@@ -120,7 +124,7 @@ def dpm_solver_2m(
     alpha, sigma = process.alpha(times), process.sigma(times)
     of_xt = sigma[1:] / sigma[:-1]
     of_x0 = alpha[1:] - alpha[:-1] * of_xt
-    length = -process.ratio(times).log().diff()
+    length = -process.sigma_over_alpha(times).log().diff()
     # 1 / (2 r) of the paper, for the steps from the second on.
     forward = length[1:] / length[:-1] / 2
     last = len(times) - 2
@@ -135,7 +139,9 @@ def dpm_solver_2m(
     return x
 
 
-def heun(denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw) -> Tensor:
+def heun(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
+) -> Tensor:
     """Solve the probability-flow equation by Heun's method (EDM: Karras et al., 2022, algorithm 1).
 
     It works on x_t / alpha, whose noise level is sigma / alpha; where that is infinite, at a start from noise alone,
@@ -190,7 +196,7 @@ class HeunWithChurn:
         self.noise_scale = noise_scale
 
     def __call__(
-        self, denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: Draw
+        self, denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
     ) -> Tensor:
         """Sample; see this module's docstring for the arguments."""
         _check_end(process, times)
@@ -198,7 +204,7 @@ class HeunWithChurn:
         gamma = min(self.churn / (len(times) - 1), math.sqrt(2) - 1)
         times, x = _out_of_noise(denoise, process, times, x)
         levels = _levels(process, times, x)
-        ratio = process.ratio(times[:-1])
+        ratio = process.sigma_over_alpha(times[:-1])
         raised = torch.where(
             (ratio >= self.smallest) & (ratio <= self.largest), (1 + gamma) * ratio, ratio
         )
@@ -226,7 +232,9 @@ class _Level(NamedTuple):
 
 
 def _levels(process: Process, times: Tensor, x: Tensor) -> list[_Level]:
-    each = zip(_batches(times, x), process.alpha(times), process.ratio(times), strict=True)
+    each = zip(
+        _batches(times, x), process.alpha(times), process.sigma_over_alpha(times), strict=True
+    )
     return [_Level(*level) for level in each]
 
 
@@ -267,7 +275,7 @@ def _batches(times: Tensor, x: Tensor) -> Tensor:
 
 
 def _check_end(process: Process, times: Tensor) -> None:
-    left = process.ratio(times[-1]).item()
+    left = process.sigma_over_alpha(times[-1]).item()
     if left != 0:
         raise ValueError(
             f"Heun's method ends at noise 0, so the last time cannot have noise {left:g}"

@@ -77,7 +77,7 @@ class Karras(Schedule):
 
     @override
     def __call__(self, process: Process, steps: int) -> Tensor:
-        low, high = process.ratio(_limits(process)).tolist()
+        low, high = process.sigma_over_alpha(_limits(process)).tolist()
         if not low < self.smallest < self.largest <= high:
             raise ValueError(
                 f"a Karras schedule from noise {self.largest:g} to {self.smallest:g} needs a process that covers "
@@ -112,7 +112,7 @@ class Cosine(Schedule):
     def __call__(self, process: Process, steps: int) -> Tensor:
         first = math.cos(self.offset / (1 + self.offset) * math.pi / 2)
         # 1 / sqrt(1 + ratio^2) is the alpha that a variance-preserving process has at that ratio.
-        low, high = (first * (1 + process.ratio(_limits(process)) ** 2).rsqrt()).acos()
+        low, high = (first * (1 + process.sigma_over_alpha(_limits(process)) ** 2).rsqrt()).acos()
         u = _falling(steps)
         alpha = ((1 - u) * low + u * high).cos() / first
         # Clamped, because rounding can lift the last alpha above 1.

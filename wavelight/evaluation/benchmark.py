@@ -76,7 +76,7 @@ def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
     Args:
         experiment: One of :data:`DRAWN_GFLOP`.
         turns: How often each thing is measured, at most.
-        compiled: Whether to measure drawing with the compiled generator too.
+        compiled: Whether to measure sampling with the compiled generator too.
     """
     torch.manual_seed(0)
     title = f"{experiment}, {torch.get_num_threads()} threads"

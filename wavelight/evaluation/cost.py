@@ -1,4 +1,4 @@
-"""What drawing an image costs, counted and not declared: evaluations, multiply-adds and parameters of each network."""
+"""What sampling an image costs, counted and not declared: evaluations, MACs and parameters of each network."""
 
 import copy
 from typing import Any, NamedTuple
@@ -12,18 +12,18 @@ _META = torch.device("meta")
 
 
 class Evaluation(NamedTuple):
-    """All calls of a network, while a batch is drawn, whose inputs have the same shapes."""
+    """All calls of a network, while a batch is generated, whose inputs have the same shapes."""
 
     inputs: tuple[Tensor, ...]
     """Without values: on the meta device."""
 
     times: int
-    multiply_adds: int
+    macs: int
     """Of one call."""
 
 
 class NetworkCost(NamedTuple):
-    """What one network contributes to the cost of drawing one image."""
+    """What one network contributes to the cost of sampling one image."""
 
     name: str
     """As its parameters have it in a state dict."""
@@ -32,16 +32,16 @@ class NetworkCost(NamedTuple):
     evaluations: int
     """How often it is called."""
 
-    multiply_adds: int
+    macs: int
     """Of all its calls together."""
 
 
 def cost(system: ImageGenerator) -> list[NetworkCost]:
-    """Count what drawing one image costs, network by network, in the order of ``system.sampling_networks()``.
+    """Count what sampling one image costs, network by network, in the order of ``system.sampling_networks()``.
 
-    A multiply-add is half of what :class:`torch.utils.flop_counter.FlopCounterMode` counts: the
-    products of convolutions, linear layers and attention, whatever device draws, and nothing
-    elementwise (noise, normalization, wavelets). A network that draws several factors is counted
+    A MAC is half of what :class:`torch.utils.flop_counter.FlopCounterMode` counts: the
+    products of convolutions, linear layers and attention, whatever device samples, and nothing
+    elementwise (noise, normalization, wavelets). A network that samples several factors is counted
     once, under its first name.
 
     Args:
@@ -53,18 +53,18 @@ def cost(system: ImageGenerator) -> list[NetworkCost]:
             name,
             sum(parameter.numel() for parameter in networks[name].parameters()),
             sum(call.times for call in calls),
-            sum(call.times * call.multiply_adds for call in calls),
+            sum(call.times * call.macs for call in calls),
         )
         for name, calls in evaluations(system, images=1).items()
     ]
 
 
 def evaluations(system: ImageGenerator, images: int) -> dict[str, list[Evaluation]]:
-    """Draw a batch with networks on the meta device, which takes no memory and little time, and note their calls.
+    """Sample a batch with networks on the meta device, which takes no memory and little time, and note their calls.
 
     Args:
         system: Any system, outside a Trainer; its weights and values are not touched.
-        images: How many are drawn at once.
+        images: How many are generated at once.
 
     Returns:
         The calls of each network, by its name in ``system.sampling_networks()``.
@@ -78,7 +78,7 @@ def evaluations(system: ImageGenerator, images: int) -> dict[str, list[Evaluatio
     if drawer.factorization.wavelet == "haar":
         # Other wavelets need autocast, of which the meta device has none.
         drawer.to(_META)
-    drawer.draw(torch.arange(images), seed=0)
+    drawer.generate(torch.arange(images), seed=0)
     return {name: list(watch.seen.values()) for name, watch in watches.items()}
 
 

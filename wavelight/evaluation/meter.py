@@ -1,4 +1,4 @@
-"""Measuring what is drawn outside of a run as a run does: for commands that take trained systems."""
+"""Measuring what is generated outside of a run as a run does: for commands that take trained systems."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -35,13 +35,13 @@ def identities(metrics: Iterable[ImageMetric]) -> list[str]:
 
 
 class Meter:
-    """Measures the images that validation steps draw.
+    """Measures the images that validation steps sample.
 
     Args:
-        data: Real images, and the numbers of those to draw.
+        data: Real images, and the numbers of those to sample.
         metrics: What to measure.
         reference_images: How many real images to compare with; none takes all.
-        accelerator: Where to draw, in Lightning's words.
+        accelerator: Where to sample, in Lightning's words.
         devices: How many of them.
         callbacks: What is called at each batch before it is measured.
 
@@ -76,7 +76,7 @@ class Meter:
 
     @property
     def device(self) -> torch.device:
-        """Where this process draws."""
+        """Where this process samples."""
         return self._trainer.strategy.root_device
 
     @property

@@ -1,8 +1,8 @@
-"""How many images an experiment trains and draws a second on a device, next to the rate of its matrix products.
+"""How many images an experiment trains and samples a second on a device, next to the rate of its matrix products.
 
 The part of ``python -m wavelight benchmark`` that is for GPUs: ``--device cuda``. Everything is
 measured at the batch that one device gets in the experiment (training) and at the published batch
-(drawing), back to back, without waiting for the device in between, with weights drawn at random.
+(sampling), back to back, without waiting for the device in between, with weights generated at random.
 """
 
 import copy
@@ -37,7 +37,7 @@ _WARM_UPS = 5
 _GRAPHS_A_FUNCTION = 64
 
 _HEADING = (
-    "| experiment | precision | networks | training images/s | of products | drawing images/s | of products |",
+    "| experiment | precision | networks | training images/s | of products | sampling images/s | of products |",
     "|---|---|---|--:|--:|--:|--:|",
 )
 
@@ -96,15 +96,15 @@ def rows(
         repetitions: How many batches are measured.
         ways: Some of :data:`WAYS`.
     """
-    drawn = published_batch(system.image_size)
+    generated = published_batch(system.image_size)
     trained = counted_gflop(training_iteration(copy.deepcopy(system), batch)) / batch
-    drawing = 2 * sum(network.multiply_adds for network in cost(system)) / 1e9
+    sampling = 2 * sum(network.macs for network in cost(system)) / 1e9
     for precision, product in products.items():
         for way, mode in ways.items():
             cells = [name, precision.value, way]
             for start, images, gflop in (
                 (training_iteration, batch, trained),
-                (_drawing, drawn, drawing),
+                (_drawing, generated, sampling),
             ):
                 speed = _images_a_second(system, start, images, precision, mode, repetitions)
                 cells += [f"{speed:.4g}", f"{speed * gflop / product:.0%}"]
@@ -164,7 +164,7 @@ def seconds(run: Callable[[], object], device: torch.device, repetitions: int) -
 def _drawing(system: ImageGenerator, images: int) -> Callable[[], Tensor]:
     system.eval()
     index = torch.arange(images, device=system.device)
-    return lambda: system.draw(index, seed=0)
+    return lambda: system.generate(index, seed=0)
 
 
 def training_iteration(system: ImageGenerator, images: int) -> Callable[[], None]:
@@ -202,7 +202,7 @@ def training_iteration(system: ImageGenerator, images: int) -> Callable[[], None
 
 
 def counted_gflop(run: Callable[[], object]) -> float:
-    """Return 10^9 operations of the convolutions and products of a run: two a multiply-add."""
+    """Return 10^9 operations of the convolutions and products of a run: two a MAC."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:

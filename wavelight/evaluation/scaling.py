@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from wavelight.diffusion.parameterizations import Epsilon
+from wavelight.diffusion.noise_level_sampling import UniformTimesteps
+from wavelight.diffusion.parameterizations import EpsPrediction
 from wavelight.diffusion.processes import OrnsteinUhlenbeck
 from wavelight.diffusion.samplers import euler_maruyama
 from wavelight.diffusion.schedules import Uniform
-from wavelight.diffusion.training_times import UniformTimes
 from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.models import ScoreModel
 from wavelight.networks import ImprovedUNet
@@ -43,7 +43,7 @@ CPU = torch.device("cpu")
 
 
 _PIXELS_AT_ONCE = 512**2
-"""So a draw keeps processors busy and takes about as long at every size."""
+"""So a sample keeps processors busy and takes about as long at every size."""
 
 
 SYSTEMS = (System.WSGM, System.SGM)
@@ -64,7 +64,7 @@ class Measurement(NamedTuple):
     """Steps at every scale for the accuracy asked for."""
 
     images: int
-    """How many were drawn at once."""
+    """How many were generated at once."""
 
     draws: list[float]
     """Seconds of each repetition, in the steps that are timed."""
@@ -80,9 +80,9 @@ class Measurement(NamedTuple):
         return sum(network.evaluations for network in self.networks)
 
     @property
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Of an image in the steps that are timed."""
-        return sum(network.multiply_adds for network in self.networks)
+        return sum(network.macs for network in self.networks)
 
     @property
     def seconds(self) -> float:
@@ -90,9 +90,9 @@ class Measurement(NamedTuple):
         return median(self.draws) / self.images
 
     @property
-    def multiply_adds_needed(self) -> int:
+    def macs_needed(self) -> int:
         """Of an image in the steps needed: a step evaluates a network once."""
-        return self.multiply_adds * self.needed // self.steps
+        return self.macs * self.needed // self.steps
 
     @property
     def seconds_needed(self) -> float:
@@ -165,8 +165,8 @@ def build(system: System, size: int, coarsest: int, width: int, steps: int) -> I
             network,
             torch.optim.Adam,
             process,
-            Epsilon(),
-            UniformTimes(),
+            EpsPrediction(),
+            UniformTimesteps(),
             euler_maruyama,
             Uniform(),
             steps,
@@ -183,7 +183,7 @@ def build(system: System, size: int, coarsest: int, width: int, steps: int) -> I
 
 
 def images_at_once(size: int) -> int:
-    """Return how many images are drawn at once: as many pixels at every size, an image at least.
+    """Return how many images are generated at once: as many pixels at every size, an image at least.
 
     >>> images_at_once(32), images_at_once(512)
     (256, 1)
@@ -194,9 +194,9 @@ def images_at_once(size: int) -> int:
 def _time(
     systems: Sequence[ImageGenerator], images: Sequence[int], rounds: int
 ) -> list[list[float]]:
-    """Return the seconds of each system's draws, which take turns, so that a slow minute is everybody's."""
+    """Return the seconds of each system's samples, which take turns, so that a slow minute is everybody's."""
     draws = [
-        partial(system.draw, torch.arange(number), SEED)
+        partial(system.generate, torch.arange(number), SEED)
         for system, number in zip(systems, images, strict=True)
     ]
     seconds: list[list[float]] = []

@@ -16,8 +16,8 @@ from wavelight.evaluation.scaling import SYSTEMS, TIMED_FROM, Measurement, expon
 _CONDITIONS = (
     "{device}, torch {torch}, float32, {threads} threads. Untrained networks, all features of {width} channels, images "
     "of 3 channels; WSGM's coarsest band is {coarsest}x{coarsest}, its wavelet Haar.\n"
-    'NFE: evaluations of networks. GMAC: 10^9 multiply-adds. Both and the seconds are of one image; "at once" is how '
-    "many were drawn together. Seconds: median of {rounds} rounds, in which all take turns.\n"
+    'NFE: evaluations of networks. GMAC: 10^9 MACs. Both and the seconds are of one image; "at once" is how '
+    "many were generated together. Seconds: median of {rounds} rounds, in which all take turns.\n"
     "With equal widths, a step at all scales of WSGM has about a third of SGM's pixels; with the widths published for "
     "128 pixels it costs 0.89 of one of SGM's."
 )
@@ -42,26 +42,26 @@ def report(conditions: dict[str, Any], rows: Sequence[Measurement]) -> str:
             "## The same steps at every size",
             "",
             _SAME.format(**conditions),
-            _fitted(rows, "multiply_adds", "seconds"),
+            _fitted(rows, "macs", "seconds"),
             "",
             *markdown_table([_same_steps(*pair) for pair in pairs]),
             "",
             "## Equal accuracy on Gaussian fields",
             "",
             _EQUAL.format(**conditions),
-            _fitted(rows, "multiply_adds_needed", "seconds_needed"),
+            _fitted(rows, "macs_needed", "seconds_needed"),
             "",
             *markdown_table([_steps_needed(*pair) for pair in pairs]),
         ]
     )
 
 
-def _fitted(rows: Sequence[Measurement], multiply_adds: str, seconds: str) -> str:
+def _fitted(rows: Sequence[Measurement], macs: str, seconds: str) -> str:
     """Return the sentence with both systems' exponents."""
     sizes = sorted({row.size for row in rows})
     timed = [size for size in sizes if size >= TIMED_FROM]
     return (
-        f"Exponents against pixels: {_exponents(rows, multiply_adds, sizes)} of multiply-adds; "
+        f"Exponents against pixels: {_exponents(rows, macs, sizes)} of MACs; "
         f"{_exponents(rows, seconds, timed)} of seconds."
     )
 
@@ -92,7 +92,7 @@ def _same_steps(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} NFE": str(row.evaluations),
-            f"{row.system.name} GMAC": _four_digits(row.multiply_adds / 1e9),
+            f"{row.system.name} GMAC": _four_digits(row.macs / 1e9),
             f"{row.system.name} s": _four_digits(row.seconds),
         }
     return cells
@@ -103,11 +103,11 @@ def _steps_needed(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} steps": str(row.needed),
-            f"{row.system.name} GMAC": _four_digits(row.multiply_adds_needed / 1e9),
+            f"{row.system.name} GMAC": _four_digits(row.macs_needed / 1e9),
             f"{row.system.name} s": _four_digits(row.seconds_needed),
         }
     return cells | {
-        "SGM / WSGM GMAC": f"{sgm.multiply_adds_needed / wsgm.multiply_adds_needed:.2f}",
+        "SGM / WSGM GMAC": f"{sgm.macs_needed / wsgm.macs_needed:.2f}",
         "SGM / WSGM s": f"{sgm.seconds_needed / wsgm.seconds_needed:.2f}",
     }
 
@@ -117,7 +117,7 @@ def _four_digits(number: float) -> str:
 
 
 def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
-    """Draw what both systems cost in the steps they need, against pixels, beside lines of exponent 1.
+    """Sample what both systems cost in the steps they need, against pixels, beside lines of exponent 1.
 
     Args:
         rows: Of :func:`measure`.
@@ -127,9 +127,9 @@ def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
     sizes = sorted({row.size for row in rows})
     # Lines of exponent 1 begin where fits do.
     timed = next((place for place, size in enumerate(sizes) if size >= TIMED_FROM), 0)
-    multiply_adds, seconds = figure.subplots(1, 2)
+    macs, seconds = figure.subplots(1, 2)
     for axes, attribute, scale, first, label in (
-        (multiply_adds, "multiply_adds_needed", 1e9, 0, "10^9 multiply-adds of an image"),
+        (macs, "macs_needed", 1e9, 0, "10^9 MACs of an image"),
         (seconds, "seconds_needed", 1.0, timed, "seconds of an image"),
     ):
         for system, style in ((System.SGM, "--o"), (System.WSGM, "-s")):
@@ -158,7 +158,7 @@ def write_measurements(path: Path, conditions: dict[str, Any], rows: Sequence[Me
             "seconds": row.seconds,
             "seconds_needed": row.seconds_needed,
             "networks": [network._asdict() for network in row.networks],
-            "multiply_adds_needed": row.multiply_adds_needed,
+            "macs_needed": row.macs_needed,
         }
         for row in rows
     ]

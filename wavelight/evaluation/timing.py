@@ -41,7 +41,7 @@ class Timing(NamedTuple):
     system: str
     image_size: int
     images: int
-    """How many were drawn at once."""
+    """How many were generated at once."""
 
     draws: list[float]
     """Seconds of each repetition."""
@@ -59,7 +59,7 @@ class Timing(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The mean time of drawing a batch."""
+        """The mean time of sampling a batch."""
         return fmean(self.draws)
 
     @property
@@ -125,9 +125,9 @@ def measure(
 
     Args:
         name: What the system is called.
-        system: On the device that is to draw; its networks are left compiled, if they are to be.
-        batch_sizes: How many images are drawn at once.
-        warm_ups: Batches drawn before measuring, at each batch size.
+        system: On the device that is to sample; its networks are left compiled, if they are to be.
+        batch_sizes: How many images are generated at once.
+        warm_ups: Batches generated before measuring, at each batch size.
         repetitions: Batches measured, at each batch size.
         compiled: Whether the networks are compiled.
     """
@@ -137,7 +137,7 @@ def measure(
     # Compiled networks could not be counted.
     calls = [evaluations(system, images) for images in sizes]
     if compiled:
-        system.compile_for_drawing()
+        system.compile_for_sampling()
     for images, made in zip(sizes, calls, strict=True):
         sys.stderr.write(f"{name}, {images} at once: ")
         sys.stderr.flush()
@@ -159,9 +159,9 @@ def _time_draws(
     if system.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(system.device)
     for _ in range(warm_ups):
-        system.draw(index, _SEED)
+        system.generate(index, _SEED)
     draws = [
-        seconds_of(system.device, lambda: system.draw(index, _SEED)) for _ in range(repetitions)
+        seconds_of(system.device, lambda: system.generate(index, _SEED)) for _ in range(repetitions)
     ]
     return draws, _peak_memory(system.device)
 
@@ -176,7 +176,7 @@ def _time_parts(
     deliveries, replays = [], []
     for _ in range(repetitions):
         deliveries.append(
-            seconds_of(system.device, lambda: to_uint8(system.draw(index, _SEED)).cpu())
+            seconds_of(system.device, lambda: to_uint8(system.generate(index, _SEED)).cpu())
         )
         replays.append(seconds_of(system.device, replay))
     return deliveries, replays
@@ -207,7 +207,7 @@ def _filled(like: Tensor, device: torch.device) -> Tensor:
 
 
 def moved(system: ImageGenerator, device: torch.device) -> ImageGenerator:
-    """Move what draws, so that discriminators count as no memory."""
+    """Move what samples, so that discriminators count as no memory."""
     system.to(device)
     kept = {
         id(part) for network in system.sampling_networks().values() for part in network.parameters()

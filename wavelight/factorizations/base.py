@@ -10,12 +10,12 @@ from typing_extensions import override
 from wavelight.factorizations.scaling import ScaledBand
 from wavelight.wavelets import (
     LevelStatistics,
-    analysis,
+    dwt2,
     filter_length,
 )
 
-Draw = Callable[[int, Tensor | None], Tensor]
-"""Draws the target of a factor, given its index and its condition."""
+SampleTarget = Callable[[int, Tensor | None], Tensor]
+"""Samples the target of a factor, given its index and its condition."""
 
 
 Shape = tuple[int, int, int]
@@ -37,7 +37,7 @@ class Refinement(NamedTuple):
 
         Args:
             target: Details ``(N, 3C, H, W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, true or
-                drawn, scaled as networks see them.
+                generated, scaled as networks see them.
 
         Returns:
             ``(N, C, 2H, 2W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, pixels or the coarse band
@@ -70,7 +70,7 @@ class Factor(NamedTuple):
 
 
 class Factorization(nn.Module, ABC):
-    """Splits images into factors, and builds images from factors drawn one after the other."""
+    """Splits images into factors, and builds images from factors generated one after the other."""
 
     wavelet: str = "haar"
     levels: int = 0
@@ -89,11 +89,11 @@ class Factorization(nn.Module, ABC):
         Returns:
             The coarse band ``(N, C, H/2, W/2)``, and unscaled details.
         """
-        return analysis(image, self.wavelet)
+        return dwt2(image, self.wavelet)
 
     @abstractmethod
     def target_shapes(self, image: Shape) -> list[Shape]:
-        """Return the shape of each factor's target, in the order in which they are drawn.
+        """Return the shape of each factor's target, in the order in which they are generated.
 
         Args:
             image: Channels, height and width of the images.
@@ -112,11 +112,11 @@ class Factorization(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> list[Factor]:
-        """Split images ``(N, C, H, W)`` into factors, in the order in which they are drawn."""
+        """Split images ``(N, C, H, W)`` into factors, in the order in which they are generated."""
 
     @abstractmethod
-    def decode(self, draw: Draw) -> Tensor:
-        """Build images, calling ``draw(index, condition)`` for the target of each factor."""
+    def decode(self, sample: SampleTarget) -> Tensor:
+        """Build images, calling ``sample(index, condition)`` for the target of each factor."""
 
     def needs_statistics(self) -> bool:
         """Tell whether :meth:`fit` must be called before training."""
@@ -156,8 +156,8 @@ class Pixels(Factorization):
         return [Factor(image, None)]
 
     @override
-    def decode(self, draw: Draw) -> Tensor:
-        return draw(0, None)
+    def decode(self, sample: SampleTarget) -> Tensor:
+        return sample(0, None)
 
 
 class LevelBands(NamedTuple):

@@ -7,11 +7,11 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factorizations.base import (
-    Draw,
     Factor,
     Factorization,
     LevelBands,
     Refinement,
+    SampleTarget,
     Shape,
     check_sides,
     check_transform,
@@ -20,7 +20,7 @@ from wavelight.factorizations.scaling import BandScaling, PerChannel, band_at, s
 from wavelight.wavelets import (
     DETAIL_BANDS,
     LevelStatistics,
-    synthesis,
+    idwt2,
 )
 
 
@@ -105,13 +105,13 @@ class LevelByLevel(Factorization):
         )
 
     @override
-    def decode(self, draw: Draw) -> Tensor:
-        coarse = draw(0, None)
+    def decode(self, sample: SampleTarget) -> Tensor:
+        coarse = sample(0, None)
         for index, level in enumerate(range(self.levels, 0, -1), start=1):
             condition = self.given(coarse)
             image = self.merge(
                 band_at(self.coarse, level).inverse(condition),
-                band_at(self.details, level).inverse(draw(index, condition)),
+                band_at(self.details, level).inverse(sample(index, condition)),
             )
             coarse = band_at(self.coarse, level - 1)(image) if level > 1 else image
         return coarse
@@ -151,7 +151,7 @@ class Pyramid(LevelByLevel):
 
     @override
     def merge(self, given: Tensor, details: Tensor) -> Tensor:
-        return synthesis(given, details, self.wavelet)
+        return idwt2(given, details, self.wavelet)
 
     @override
     def _detail_shape(self, image: Shape, level: int) -> Shape:
@@ -166,7 +166,7 @@ class LaplacianPyramid(LevelByLevel):
     to its enlarged coarser image, at the side and with the channels of the image, and its condition is that enlarged
     image. It is redundant: residuals and coarsest image are together about 4/3 as many numbers as the pixels. The
     averages of four numbers of a residual follow from its condition, which a model of it has to learn; decoding adds up
-    whatever is drawn.
+    whatever is generated.
 
     Coarse images are kept at twice their averages a level, as Haar's coarse band, which they are: so scalings mean the
     same here, ``Half`` keeps everything in [-1, 1], and models of the coarsest band can be taken over from a Haar

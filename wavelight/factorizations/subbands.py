@@ -6,9 +6,9 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factorizations.base import (
-    Draw,
     Factor,
     Factorization,
+    SampleTarget,
     Shape,
     check_sides,
     check_transform,
@@ -18,7 +18,7 @@ from wavelight.wavelets import (
     DETAIL_BANDS,
     BandOrder,
     LevelStatistics,
-    synthesis,
+    idwt2,
 )
 
 
@@ -76,8 +76,8 @@ class Subbands(Factorization):
         return [Factor(torch.cat(bands, dim=1), None)]
 
     @override
-    def decode(self, draw: Draw) -> Tensor:
-        bands = draw(0, None)
+    def decode(self, sample: SampleTarget) -> Tensor:
+        bands = sample(0, None)
         channels = bands.shape[1] // 4**self.levels
         sizes = [DETAIL_BANDS * channels * 4**finer for finer in range(self.levels)]
         coarse, *stacked = bands.split([channels, *sizes], dim=1)
@@ -85,7 +85,7 @@ class Subbands(Factorization):
         for finer, details in enumerate(stacked):
             details = self.order.arrange(functional.pixel_shuffle(details, 2**finer))
             scaled = band_at(self.details, self.levels - finer)
-            image = synthesis(image, scaled.inverse(details), self.wavelet)
+            image = idwt2(image, scaled.inverse(details), self.wavelet)
         return image
 
     @override

@@ -1,5 +1,5 @@
 """What players minimise, apart from any network."""
 
-from wavelight.losses.games import BoundedCritic, Game, NonSaturating, RelativisticPairing
+from wavelight.losses.gan import AdversarialLoss, BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 
-__all__ = ["BoundedCritic", "Game", "NonSaturating", "RelativisticPairing"]
+__all__ = ["AdversarialLoss", "BoundedCriticLoss", "NonSaturatingLoss", "RpGANLoss"]

@@ -17,7 +17,7 @@ def dissimilarity(predicted: Tensor, true: Tensor) -> Tensor:
     finest level and leaves the range of 1 at others; here, images fill the range at every level.
 
     Args:
-        predicted: ``(N, C, H, W)`` in [0, 1], to rounding and to what a network draws.
+        predicted: ``(N, C, H, W)`` in [0, 1], to rounding and to what a network samples.
         true: ``(N, C, H, W)`` in [0, 1].
 
     Returns:

@@ -1,4 +1,4 @@
-"""How close drawn images are to real ones, and the networks that some metrics look through."""
+"""How close generated images are to real ones, and the networks that some metrics look through."""
 
 from wavelight.metrics.base import ImageMetric
 from wavelight.metrics.feature_network import FeatureNetworkMetrics, write_feature_network

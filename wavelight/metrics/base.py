@@ -1,4 +1,4 @@
-"""What every metric of drawn images can do, and the one way from floats to bytes."""
+"""What every metric of generated images can do, and the one way from floats to bytes."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class ImageMetric(ABC):
-    """Compares drawn images with real ones.
+    """Compares generated images with real ones.
 
     Real statistics are measured once, kept on disk, and loaded on every start. Most metrics look at
     pictures, ``(N, C, H, W)`` uint8, because that is what published numbers are measured on:
@@ -34,7 +34,7 @@ class ImageMetric(ABC):
 
     @abstractmethod
     def update(self, images: Tensor, real: bool) -> None:
-        """Look at images ``(N, C, H, W)``, real or drawn: uint8, or floats where they are asked for."""
+        """Look at images ``(N, C, H, W)``, real or generated: uint8, or floats where they are asked for."""
 
     @abstractmethod
     def values(self) -> dict[str, Tensor]:
@@ -47,8 +47,8 @@ class ImageMetric(ABC):
         """
 
     @abstractmethod
-    def forget_drawn(self) -> None:
-        """Forget the drawn images and keep the real ones."""
+    def forget_generated(self) -> None:
+        """Forget the generated images and keep the real ones."""
 
     @abstractmethod
     def reset(self) -> None:

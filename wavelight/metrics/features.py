@@ -103,10 +103,10 @@ class FeatureMetrics(nn.Module, ImageMetric):
         return values
 
     @override
-    def forget_drawn(self) -> None:
+    def forget_generated(self) -> None:
         self.distance.reset()
         if self.precision_recall is not None:
-            self.precision_recall.forget_drawn()
+            self.precision_recall.forget_generated()
 
     @override
     def reset(self) -> None:
@@ -144,7 +144,7 @@ class FeatureMetrics(nn.Module, ImageMetric):
         except RuntimeError as error:
             if "More than one sample" not in str(error):
                 raise
-            raise ValueError(f"{self.name} needs at least 2 real and 2 drawn images") from error
+            raise ValueError(f"{self.name} needs at least 2 real and 2 generated images") from error
 
 
 class _Given(nn.Module):

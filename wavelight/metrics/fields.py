@@ -1,4 +1,4 @@
-"""How close drawn physical fields are to real ones: by their power spectra and their values' histograms."""
+"""How close generated physical fields are to real ones: by their power spectra and their values' histograms."""
 
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ def binder_cumulant(fields: Tensor) -> Tensor:
 
 
 class FieldDistance(Metric, ImageMetric):
-    """The two distances of drawn fields to real ones: of their spectra, and of their values' histograms.
+    """The two distances of generated fields to real ones: of their spectra, and of their values' histograms.
 
     Guth et al. 2022 (phi^4). Unlike pictures, fields are floats that need no bounds. ``spectrum`` is the
     squared distance of the power spectra as a share of the real one's square, so that sizes compare;
@@ -164,7 +164,7 @@ class FieldDistance(Metric, ImageMetric):
         self.low = low
         self.high = high
         self.bins = bins
-        # Entry 0 is drawn and entry 1 real; the spectra take their shape from the first images.
+        # Entry 0 is generated and entry 1 real; the spectra take their shape from the first images.
         self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("power", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state(
@@ -182,7 +182,7 @@ class FieldDistance(Metric, ImageMetric):
 
         Args:
             images: ``(N, C, H, W)`` floats.
-            real: Whether they are real, or drawn.
+            real: Whether they are real, or generated.
 
         Raises:
             ValueError: If the fields are bytes, or of another size than before.
@@ -200,14 +200,14 @@ class FieldDistance(Metric, ImageMetric):
         """Return ``spectrum`` and ``marginal``, float64 scalars. Collective.
 
         Raises:
-            ValueError: If there are no real or no drawn fields.
+            ValueError: If there are no real or no generated fields.
         """
         self._allocate(largest_shape(self.power.shape))
         count = total(self.count)
         if not count.all():
-            drawn, real = count.tolist()
+            generated, real = count.tolist()
             raise ValueError(
-                f"fields are compared with at least one real and one drawn, not {real} and {drawn}"
+                f"fields are compared with at least one real and one generated, not {real} and {generated}"
             )
         drawn_power, real_power = total(self.power) / count[:, None, None, None]
         in_bin = total(self.values_in_bin)
@@ -223,7 +223,7 @@ class FieldDistance(Metric, ImageMetric):
         return self.compute()
 
     @override
-    def forget_drawn(self) -> None:
+    def forget_generated(self) -> None:
         for state in (self.count, self.power, self.values_in_bin):
             state[0].zero_()
 

@@ -1,4 +1,4 @@
-"""How many drawn images look real, and how many real ones could have been drawn."""
+"""How many generated images look real, and how many real ones could have been generated."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ BLOCK = 1024
 
 
 class PrecisionRecall(Metric):
-    """Improved precision and recall of drawn features (Kynkäänniemi et al., 2019).
+    """Improved precision and recall of generated features (Kynkäänniemi et al., 2019).
 
-    Precision is the share of drawn features that lie in the manifold of the real ones, recall the
-    share of real ones in the manifold of the drawn. A manifold is the union of balls round its
+    Precision is the share of generated features that lie in the manifold of the real ones, recall the
+    share of real ones in the manifold of the generated. A manifold is the union of balls round its
     features, each as wide as the distance to the k-th nearest neighbour.
 
     Numbers depend on the features and on both counts. Published ones mostly are StyleGAN2-ADA's
-    ``pr50k3_full``: the second fully connected layer of VGG16, 50,000 drawn against up to 200,000
+    ``pr50k3_full``: the second fully connected layer of VGG16, 50,000 generated against up to 200,000
     real images. Those of FID's Inception, which InceptionMetrics measures, are other numbers:
     compare like with like.
 
@@ -33,58 +33,58 @@ class PrecisionRecall(Metric):
     higher_is_better = True
     is_differentiable = False
 
-    drawn: list[Tensor]
+    generated: list[Tensor]
     real: list[Tensor]
 
     def __init__(self, num_features: int, neighbours: int = 3) -> None:
         super().__init__(compute_with_cache=False)
         self.num_features = num_features
         self.neighbours = neighbours
-        self.add_state("drawn", [], dist_reduce_fx="cat")
+        self.add_state("generated", [], dist_reduce_fx="cat")
         self.add_state("real", [], dist_reduce_fx="cat")
         self.reset()
 
     @override
     def update(self, features: Tensor, real: bool) -> None:
-        """Keep features, ``(N, D)`` float32, of real or of drawn images."""
-        (self.real if real else self.drawn).append(features.float())
+        """Keep features, ``(N, D)`` float32, of real or of generated images."""
+        (self.real if real else self.generated).append(features.float())
 
     @override
     def compute(self) -> dict[str, Tensor]:
         """Return ``precision`` and ``recall``, float64 scalars of [0, 1]. Collective.
 
         Raises:
-            ValueError: If there are not more real and drawn features than neighbours.
+            ValueError: If there are not more real and generated features than neighbours.
         """
-        real, drawn = _joined(self.real), _joined(self.drawn)
-        if min(len(real), len(drawn)) <= self.neighbours:
+        real, generated = _joined(self.real), _joined(self.generated)
+        if min(len(real), len(generated)) <= self.neighbours:
             raise ValueError(
                 f"precision and recall with k = {self.neighbours} need at least "
-                f"{self.neighbours + 1} real and drawn images, not {len(real)} and {len(drawn)}"
+                f"{self.neighbours + 1} real and generated images, not {len(real)} and {len(generated)}"
             )
-        return precision_recall(drawn, real, self.neighbours)
+        return precision_recall(generated, real, self.neighbours)
 
     @override
     def reset(self) -> None:
         """Forget all features."""
         super().reset()
         # One empty tensor, because torchmetrics cannot gather from a process whose list is empty.
-        self.drawn = [self._nothing()]
+        self.generated = [self._nothing()]
         self.real = [self._nothing()]
 
-    def forget_drawn(self) -> None:
-        """Forget the drawn features and keep the real ones."""
-        self.drawn = [self._nothing()]
+    def forget_generated(self) -> None:
+        """Forget the generated features and keep the real ones."""
+        self.generated = [self._nothing()]
 
     def _nothing(self) -> Tensor:
         return torch.empty(0, self.num_features, device=self.device)
 
 
-def precision_recall(drawn: Tensor, real: Tensor, neighbours: int) -> dict[str, Tensor]:
+def precision_recall(generated: Tensor, real: Tensor, neighbours: int) -> dict[str, Tensor]:
     """Return ``precision`` and ``recall``, float64 (Kynkäänniemi et al., 2019, equation 2).
 
     Args:
-        drawn: ``(N, D)`` float32.
+        generated: ``(N, D)`` float32.
         real: ``(M, D)`` float32.
         neighbours: k; N and M must be greater.
     """
@@ -94,7 +94,7 @@ def precision_recall(drawn: Tensor, real: Tensor, neighbours: int) -> dict[str, 
     centre = real.double().mean(0).float()
     with torch.autocast(real.device.type, enabled=False):
         found = prc_features_to_metric(
-            drawn - centre,
+            generated - centre,
             real - centre,
             prc_neighborhood=neighbours,
             prc_batch_size=BLOCK,

@@ -51,9 +51,9 @@ class SplitWaveletDistance(ImageMetric):
         return {"fwd_coarse": coarse, "fwd_details": whole - coarse}
 
     @override
-    def forget_drawn(self) -> None:
-        self._whole.forget_drawn()
-        self._coarse.forget_drawn()
+    def forget_generated(self) -> None:
+        self._whole.forget_generated()
+        self._coarse.forget_generated()
 
     @override
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""The Fréchet wavelet distance: drawn images against real ones, with no network to judge."""
+"""The Fréchet wavelet distance: generated images against real ones, with no network to judge."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from typing_extensions import override
 from wavelight.metrics.base import ImageMetric
 from wavelight.metrics.collectives import largest_shape, rank, total, world_size
 from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 WHITE = 255
 """The distance is measured on bytes, and told for images of [0, 1]."""
@@ -30,7 +30,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
     A pixel is a byte, and a Haar coefficient of bytes a multiple of a power of 2: so the float64
     sums of this metric carry no rounding error at all (until they pass 2^53, far beyond 50,000
     images of 256 pixels), and batches and processes can be added up in any order. Memory is bounded
-    by these sums whatever n is: real and drawn together, 38 MB at 32 pixels and 2.4 GB at 256
+    by these sums whatever n is: real and generated together, 38 MB at 32 pixels and 2.4 GB at 256
     pixels, on the metric's device.
 
     Args:
@@ -51,7 +51,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         # sums on each of them.
         super().__init__(sync_on_compute=False, compute_with_cache=False)
         self.packet_side = packet_side
-        # Entry 0 is drawn and entry 1 real; the sums take their shapes from the first images.
+        # Entry 0 is generated and entry 1 real; the sums take their shapes from the first images.
         self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("outer", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
@@ -68,7 +68,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
 
         Args:
             images: ``(N, C, H, H)`` uint8.
-            real: Whether they are real, or drawn.
+            real: Whether they are real, or generated.
 
         Raises:
             ValueError: If images are not bytes, not square, of no fitting size, or of another size
@@ -90,7 +90,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         """Return the distance, a float64 scalar; collective, each process does a part of it.
 
         Raises:
-            ValueError: If there are fewer than two real or two drawn images.
+            ValueError: If there are fewer than two real or two generated images.
         """
         self._allocate(largest_shape(self.total.shape))
         count = total(self.count)
@@ -98,9 +98,9 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         packets = self.total.shape[1]
         distance = torch.zeros_like(self.total[0, 0, 0])
         for packet in range(packets):
-            drawn, real = self._gaussians(packet, count)
+            generated, real = self._gaussians(packet, count)
             if packet % world_size() == rank():
-                distance += frechet_distance(real, drawn)
+                distance += frechet_distance(real, generated)
         return total(distance) * self._scale() / packets
 
     @override
@@ -108,7 +108,7 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         return {"fwd": self.compute()}
 
     @override
-    def forget_drawn(self) -> None:
+    def forget_generated(self) -> None:
         for state in (self.count, self.total, self.outer):
             state[0].zero_()
 
@@ -137,17 +137,17 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         self.outer = self.outer.new_zeros((*shape, shape[-1]))
 
     def _check(self, count: Tensor) -> None:
-        drawn, real = count.tolist()
-        if min(drawn, real) < 2:
+        generated, real = count.tolist()
+        if min(generated, real) < 2:
             raise ValueError(
-                "the Fréchet wavelet distance needs at least 2 real and 2 drawn images, "
-                f"not {real} and {drawn}"
+                "the Fréchet wavelet distance needs at least 2 real and 2 generated images, "
+                f"not {real} and {generated}"
             )
         dimension = self.total.shape[-1]
-        if min(drawn, real) <= dimension and not self._warned and rank() == 0:
+        if min(generated, real) <= dimension and not self._warned and rank() == 0:
             self._warned = True
             warnings.warn(
-                f"fwd of {drawn} drawn and {real} real images: with no more than {dimension} "
+                f"fwd of {generated} generated and {real} real images: with no more than {dimension} "
                 "images, the numbers in a packet, covariances are singular and the distance is far "
                 "too large; compare it with numbers of equal n only",
                 stacklevel=3,
@@ -155,8 +155,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
 
     def _gaussians(self, packet: int, count: Tensor) -> tuple[Gaussian, Gaussian]:
         both = gaussian_from_sums(count, total(self.total[:, packet]), total(self.outer[:, packet]))
-        drawn, real = (Gaussian(both.mean[side], both.covariance[side]) for side in (0, 1))
-        return drawn, real
+        generated, real = (Gaussian(both.mean[side], both.covariance[side]) for side in (0, 1))
+        return generated, real
 
     def _scale(self) -> float:
         channels = self.total.shape[-1] // self.packet_side**2
@@ -177,7 +177,7 @@ def haar_packets(images: Tensor, level: int) -> Tensor:
     """
     channels = images.shape[1]
     for _ in range(level):
-        images = torch.cat(analysis(images), dim=1)
+        images = torch.cat(dwt2(images), dim=1)
     return images.unflatten(1, (-1, channels)).flatten(2).transpose(0, 1)
 
 

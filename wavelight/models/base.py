@@ -20,7 +20,7 @@ class Player(NamedTuple):
     network: nn.Module
     optimizer: OptimizerFactory
     samples: bool
-    """Whether drawing images needs the network, so that its weights are averaged and exported."""
+    """Whether sampling images needs the network, so that its weights are averaged and exported."""
 
 
 class GenerativeModel(nn.Module, ABC):
@@ -49,7 +49,7 @@ class GenerativeModel(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
-        """Draw a target for each image of ``noise``, ``(N, *shape)``.
+        """Sample a target for each image of ``noise``, ``(N, *shape)``.
 
         Args:
             shape: Channels, height and width of the target.

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
+from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise
 
@@ -102,19 +102,19 @@ class DenoisingGAN(GenerativeModel):
         # A gradient of a gradient needs the precision of float32.
         with torch.autocast(xt.device.type, enabled=False) if penalised else nullcontext():
             logits = judge(xt, t, x_next)
-            losses = {"real": says_real(logits)}
+            losses = {"real": real_logistic_loss(logits)}
             if penalised:
                 losses["r1"] = r1_penalty(logits, xt, self.r1_gamma)
         with torch.no_grad():
             _, fake = self._predict(x_next, t, noise)
-        losses["fake"] = says_fake(self.discriminator(fake, t, x_next))
+        losses["fake"] = fake_logistic_loss(self.discriminator(fake, t, x_next))
         return losses
 
     def _generator_losses(
         self, x0: Tensor, t: Tensor, x_next: Tensor, noise: Noise
     ) -> dict[str, Tensor]:
         predicted, fake = self._predict(x_next, t, noise)
-        losses = {"adversarial": says_real(self.discriminator(fake, t, x_next))}
+        losses = {"adversarial": real_logistic_loss(self.discriminator(fake, t, x_next))}
         if self.reconstruction_weight > 0:
             error = (predicted.float() - x0).abs().mean()
             losses["reconstruction"] = self.reconstruction_weight * error
@@ -145,10 +145,10 @@ class DenoisingGAN(GenerativeModel):
                 built = getattr(network, name, value)
                 if built != value:
                     raise ValueError(
-                        f"the {player} is built for {name} {built}, but what it draws has {name} {value}"
+                        f"the {player} is built for {name} {built}, but what it samples has {name} {value}"
                     )
         if not bounded and getattr(self.generator, "bounded", True):
             raise ValueError(
-                "the generator ends in tanh, but what it draws leaves [-1, 1]: scale the bands with Peak, or give "
+                "the generator ends in tanh, but what it samples leaves [-1, 1]: scale the bands with Peak, or give "
                 "the generator bounded: false"
             )

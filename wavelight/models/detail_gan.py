@@ -1,4 +1,4 @@
-"""Detail GAN: one evaluation draws details given the coarse band, and a game judges the images that they complete."""
+"""Detail GAN: one evaluation samples details given the coarse band, and a game judges the images that they complete."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,8 +7,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.losses import Game
-from wavelight.losses.games import Judge
+from wavelight.losses import AdversarialLoss
+from wavelight.losses.gan import Critic
 from wavelight.models.base import OptimizerFactory, Player
 from wavelight.models.one_shot import GENERATOR, OneShotModel, completed_side
 from wavelight.networks import DetailDiscriminator, DetailGenerator
@@ -21,16 +21,16 @@ class DetailGAN(OneShotModel):
     """A conditional GAN of the details of a level, held to the truth by MSE and SSIM (Xiao et al., 2024).
 
     Its authors (arXiv 2411.09356) name it GANO. The discriminator judges images one level finer, the
-    true coarse band with drawn or with true details, brought to the pixels' range; it is told the
+    true coarse band with generated or with true details, brought to the pixels' range; it is told the
     coarse band, too, where it has ``condition_channels``.
 
     Args:
-        generator: Called ``(noise, condition)``, draws details.
+        generator: Called ``(noise, condition)``, samples details.
         discriminator: Called ``(image)``, or ``(image, condition)``, returns one logit an image.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
-        game: What the two minimise against each other: ``BoundedCritic`` as published,
-            ``NonSaturating`` or ``RelativisticPairing``.
+        game: What the two minimise against each other: ``BoundedCriticLoss`` as published,
+            ``NonSaturatingLoss`` or ``RpGANLoss``.
         adversarial_weight: Weight of the game in the generator's loss, alpha; 0.1 as published.
         mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
             [0, 1] and whose coarse bands lie in [0, 2], [0, 4], ..., lambda; 20 as published.
@@ -49,7 +49,7 @@ class DetailGAN(OneShotModel):
         discriminator: DetailDiscriminator,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
-        game: Game,
+        adversarial_loss: AdversarialLoss,
         adversarial_weight: float,
         mse_weight: float,
         ssim_weight: float,
@@ -65,7 +65,7 @@ class DetailGAN(OneShotModel):
                 f"discriminator_every counts batches and is at least 1, not {discriminator_every}"
             )
         self.discriminator = discriminator
-        self.game = game
+        self.adversarial_loss = adversarial_loss
         self.adversarial_weight = adversarial_weight
         self.discriminator_every = discriminator_every
         self._discriminator_optimizer = discriminator_optimizer
@@ -85,12 +85,14 @@ class DetailGAN(OneShotModel):
 
     def _generator_losses(self, factor: Factor, noise: Noise) -> dict[str, Tensor]:
         assert factor.condition is not None
-        drawn = self.details(factor.condition, noise)
-        losses = self.reconstruction_losses(factor, drawn)
+        generated = self.details(factor.condition, noise)
+        losses = self.reconstruction_losses(factor, generated)
         if self.adversarial_weight > 0:
-            fake, real = _completed(factor, drawn), _completed(factor, factor.target)
-            game = self.game.generator_loss(self._judge(factor, self.discriminator), fake, real)
-            losses["adversarial"] = self.adversarial_weight * game
+            fake, real = _completed(factor, generated), _completed(factor, factor.target)
+            adversarial = self.adversarial_loss.generator_loss(
+                self._critic(factor, self.discriminator), fake, real
+            )
+            losses["adversarial"] = self.adversarial_weight * adversarial
         return losses
 
     def _discriminator_losses(self, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
@@ -98,16 +100,16 @@ class DetailGAN(OneShotModel):
         with torch.no_grad():
             fake = _completed(factor, self.details(factor.condition, noise))
         real = _completed(factor, factor.target)
-        if not self.game.penalised(turn):
-            judge = self._judge(factor, self.discriminator)
-            return self.game.discriminator_losses(judge, fake, real, turn)
+        if not self.adversarial_loss.penalised(turn):
+            judge = self._critic(factor, self.discriminator)
+            return self.adversarial_loss.discriminator_losses(judge, fake, real, turn)
         # A compiled network has no gradient of a gradient; `forward` is the uncompiled one. And a
         # gradient of a gradient needs the precision of float32.
-        judge = self._judge(factor, self.discriminator.forward)
+        judge = self._critic(factor, self.discriminator.forward)
         with torch.autocast(real.device.type, enabled=False):
-            return self.game.discriminator_losses(judge, fake, real, turn)
+            return self.adversarial_loss.discriminator_losses(judge, fake, real, turn)
 
-    def _judge(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Judge:
+    def _critic(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Critic:
         told = (factor.condition,) if self.discriminator.condition_channels else ()
         return lambda image: discriminator(image, *told)
 

@@ -1,4 +1,4 @@
-"""Detail regression: one evaluation draws the details that are expected given the coarse band."""
+"""Detail regression: one evaluation samples the details that are expected given the coarse band."""
 
 from torch import Tensor
 from typing_extensions import override
@@ -46,6 +46,6 @@ class DetailRegression(OneShotModel):
         super().check(shape, condition_channels, bounded)
         if self.generator.noise_channels:
             raise ValueError(
-                f"a DetailRegression draws no noise, but its generator is built for noise_channels "
+                f"a DetailRegression samples no noise, but its generator is built for noise_channels "
                 f"{self.generator.noise_channels}: give noise_channels 0"
             )

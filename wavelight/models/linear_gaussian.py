@@ -19,7 +19,7 @@ class LinearGaussian(GenerativeModel):
     """The floor of detail models: the target given its condition c is N(A * c + b, Sigma).
 
     A is a convolution, and Sigma the covariance of the channels at each position, where positions
-    do not depend on each other. Both are learnt by maximum likelihood; drawing is one evaluation. As
+    do not depend on each other. Both are learnt by maximum likelihood; sampling is one evaluation. As
     they belong to no resolution, one model can serve all levels.
 
     Args:
@@ -66,7 +66,7 @@ class LinearGaussian(GenerativeModel):
     def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
         if not condition_channels:
             raise ValueError(
-                "a LinearGaussian draws details given a coarse band, which this factor has not"
+                "a LinearGaussian samples details given a coarse band, which this factor has not"
             )
         wanted = {"channels": shape[0], "condition_channels": condition_channels}
         for name, value in wanted.items():
@@ -78,7 +78,7 @@ class LinearGaussian(GenerativeModel):
 
 
 class GaussianDetails(nn.Module):
-    """A Gaussian whose mean is linear in the condition, from which noise makes a draw.
+    """A Gaussian whose mean is linear in the condition, from which noise makes a sample.
 
     It begins as white noise, which standardised details are to second order if nothing is known.
 
@@ -135,5 +135,5 @@ class GaussianDetails(nn.Module):
 
     @override
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Draw a target ``(N, C, H, W)``, given standard normal noise of that shape and the condition."""
+        """Sample a target ``(N, C, H, W)``, given standard normal noise of that shape and the condition."""
         return self.mean(condition) + functional.conv2d(noise, self.cholesky()[:, :, None, None])

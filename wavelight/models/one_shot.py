@@ -1,4 +1,4 @@
-"""Models of details that one evaluation draws: what a regression and a GAN of them share."""
+"""Models of details that one evaluation samples: what a regression and a GAN of them share."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,13 @@ GENERATOR = "generator"
 
 
 class OneShotModel(GenerativeModel):
-    """Draws the details of a level in one evaluation, and compares what they complete with the truth.
+    """Samples the details of a level in one evaluation, and compares what they complete with the truth.
 
-    What is compared are images one level finer: the true coarse band with drawn and with true
+    What is compared are images one level finer: the true coarse band with generated and with true
     details (Xiao et al., 2024, arXiv 2411.09356, equation 17).
 
     Args:
-        generator: Called ``(noise, condition)``, draws details.
+        generator: Called ``(noise, condition)``, samples details.
         generator_optimizer: Makes the generator's optimizer.
         mse_weight: Weight of the mean squared error, of images whose pixels lie in [0, 1] and whose
             coarse bands lie in [0, 2], [0, 4], ...
@@ -51,15 +51,15 @@ class OneShotModel(GenerativeModel):
     def players(self) -> Mapping[str, Player]:
         return {GENERATOR: Player(self.generator, self._generator_optimizer, samples=True)}
 
-    def reconstruction_losses(self, factor: Factor, drawn: Tensor) -> dict[str, Tensor]:
-        """Return the terms that compare drawn details with the true ones.
+    def reconstruction_losses(self, factor: Factor, generated: Tensor) -> dict[str, Tensor]:
+        """Return the terms that compare generated details with the true ones.
 
         Args:
             factor: True details, and how they complete images.
-            drawn: Of the shape of the true ones, float32.
+            generated: Of the shape of the true ones, float32.
         """
         assert factor.finer is not None
-        predicted, true = factor.finer(drawn), factor.finer(factor.target)
+        predicted, true = factor.finer(generated), factor.finer(factor.target)
         losses = {}
         if self.mse_weight > 0:
             # Pixels of [-1, 1] are twice as far apart as those of [0, 1].
@@ -75,16 +75,16 @@ class OneShotModel(GenerativeModel):
         return self.details(condition, noise)
 
     def details(self, condition: Tensor, noise: Noise) -> Tensor:
-        """Draw details, float32, given coarse bands ``(N, C, H, W)``."""
-        drawn = noise.normal(self.generator.noise_channels, *condition.shape[2:])
-        return self.generator(drawn, condition).float()
+        """Sample details, float32, given coarse bands ``(N, C, H, W)``."""
+        generated = noise.normal(self.generator.noise_channels, *condition.shape[2:])
+        return self.generator(generated, condition).float()
 
     @override
     def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
         channels, side, _ = shape
         if not condition_channels:
             raise ValueError(
-                f"a {type(self).__name__} draws details given a coarse band, which this factor has not"
+                f"a {type(self).__name__} samples details given a coarse band, which this factor has not"
             )
         wanted = {"channels": channels, "condition_channels": condition_channels}
         for name, value in wanted.items():
@@ -95,7 +95,7 @@ class OneShotModel(GenerativeModel):
                 )
         if not bounded and getattr(self.generator, "bounded", False):
             raise ValueError(
-                "the generator ends in tanh, but the details that it draws leave [-1, 1]: scale the bands with Half "
+                "the generator ends in tanh, but the details that it samples leave [-1, 1]: scale the bands with Half "
                 "or Peak, or give the generator bounded: false"
             )
         self.generator.check_side(side)

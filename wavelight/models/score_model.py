@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from wavelight.diffusion.noise_level_sampling import NoiseLevelSampling
 from wavelight.diffusion.parameterizations import Parameterization
 from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
-from wavelight.diffusion.training_times import TrainingTimes
 from wavelight.factorizations.base import Factor, Shape
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise
@@ -22,18 +22,18 @@ class ScoreModel(GenerativeModel):
     """A diffusion model of one factor, conditional where the factor has a condition (Song et al., 2021).
 
     Args:
-        network: Called ``(x, label)``, or ``(x, label, condition)``; returns the shape of x.
+        network: Called ``(x, c_noise)``, or ``(x, c_noise, condition)``; returns the shape of x.
         optimizer: Makes its optimizer.
         process: How targets turn to noise.
         parameterization: What the network predicts.
-        training_times: The times at which it learns.
+        noise_level_sampling: The times at which it learns.
         sampler: A function of :mod:`wavelight.diffusion.samplers`, by its import path, or the class
             ``HeunWithChurn`` there.
         schedule: Where the sampler's steps begin and end.
         steps: Number of steps; the network's evaluations follow from the sampler.
-        clip: Whether denoised targets are clipped to [-1, 1] while drawing: for pixels alone.
+        clip: Whether denoised targets are clipped to [-1, 1] while sampling: for pixels alone.
         condition_noise: Standard deviation of noise that is added to the condition, while learning
-            and while drawing, so that what an imperfect coarser model draws looks no worse than what
+            and while sampling, so that what an imperfect coarser model samples looks no worse than what
             was seen (Ho et al., 2022, section 4.2); 0 as in WSGM.
 
     Raises:
@@ -47,7 +47,7 @@ class ScoreModel(GenerativeModel):
         optimizer: OptimizerFactory,
         process: Process,
         parameterization: Parameterization,
-        training_times: TrainingTimes,
+        noise_level_sampling: NoiseLevelSampling,
         # A class must be named for YAML to take it where functions go.
         sampler: Sampler | HeunWithChurn,
         schedule: Schedule,
@@ -63,7 +63,7 @@ class ScoreModel(GenerativeModel):
         self.score = network
         self.process = process
         self.parameterization = parameterization
-        self.training_times = training_times
+        self.noise_level_sampling = noise_level_sampling
         self.sampler = sampler
         self.clip = clip
         self.condition_noise = condition_noise
@@ -72,7 +72,7 @@ class ScoreModel(GenerativeModel):
         self._optimizer = optimizer
 
     def take_steps(self, steps: int) -> None:
-        """Draw in another number of steps from now on; what is learnt does not depend on it.
+        """Sample in another number of steps from now on; what is learnt does not depend on it.
 
         Args:
             steps: Of the sampler.
@@ -84,12 +84,12 @@ class ScoreModel(GenerativeModel):
         # Numbers for the sampler, which are needed where networks are built without values, too.
         with torch.device("cpu"):
             self.times = self.schedule(self.process, steps)
-            mixture = self.parameterization.mixture(self.process, self.times[0])
-        if not all(value.isfinite() for value in mixture):
+            coefficients = self.parameterization.preconditioning(self.process, self.times[0])
+        if not all(value.isfinite() for value in coefficients):
             raise ValueError(
                 f"{type(self.parameterization).__name__} has no finite denoiser at time {self.times[0]:g} of "
-                f"{type(self.process).__name__}, where nothing is left of the image: take FlowVelocity, or a schedule "
-                "that starts before, such as Karras"
+                f"{type(self.process).__name__}, where nothing is left of the image: take FlowPrediction, or a "
+                "schedule that starts before, such as Karras"
             )
 
     @property
@@ -104,12 +104,14 @@ class ScoreModel(GenerativeModel):
     @override
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
         x0 = factor.target
-        t = self.training_times(self.process, noise.uniform(1)[:, 0])
+        t = self.noise_level_sampling(self.process, noise.uniform(1)[:, 0])
         added = noise.normal(*x0.shape[1:])
         condition = self._blurred(factor.condition, noise)
-        mixture = self.parameterization.mixture(self.process, t)
+        coefficients = self.parameterization.preconditioning(self.process, t)
         xt = self.process.perturb(x0, t, added)
-        predicted = self._predict(over_pixels(mixture.inner, xt) * xt, mixture.label, condition)
+        predicted = self._predict(
+            over_pixels(coefficients.c_in, xt) * xt, coefficients.c_noise, condition
+        )
         target = self.parameterization.target(self.process, x0, over_pixels(t, x0), added)
         return {"denoising": (predicted - target).square().mean()}
 
@@ -118,9 +120,9 @@ class ScoreModel(GenerativeModel):
         condition = self._blurred(condition, noise)
 
         def denoise(xt: Tensor, t: Tensor) -> Tensor:
-            skip, out, inner, label = self.parameterization.mixture(self.process, t)
-            predicted = self._predict(over_pixels(inner, xt) * xt, label, condition)
-            return over_pixels(skip, xt) * xt + over_pixels(out, xt) * predicted
+            c_skip, c_out, c_in, c_noise = self.parameterization.preconditioning(self.process, t)
+            predicted = self._predict(over_pixels(c_in, xt) * xt, c_noise, condition)
+            return over_pixels(c_skip, xt) * xt + over_pixels(c_out, xt) * predicted
 
         start = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
         return self.sampler(
@@ -131,8 +133,8 @@ class ScoreModel(GenerativeModel):
             lambda: noise.normal(*shape),
         )
 
-    def _predict(self, x: Tensor, label: Tensor, condition: Tensor | None) -> Tensor:
-        inputs = (x, label) if condition is None else (x, label, condition)
+    def _predict(self, x: Tensor, c_noise: Tensor, condition: Tensor | None) -> Tensor:
+        inputs = (x, c_noise) if condition is None else (x, c_noise, condition)
         return self.score(*inputs).float()
 
     def _blurred(self, condition: Tensor | None, noise: Noise) -> Tensor | None:

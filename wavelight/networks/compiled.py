@@ -1,4 +1,4 @@
-"""Faster drawing from a network that no longer learns."""
+"""Faster sampling from a network that no longer learns."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Compiled(nn.Module):
-    """A network compiled for drawing on a CPU, its weights laid out once for their kernels.
+    """A network compiled for sampling on a CPU, its weights laid out once for their kernels.
 
     The first call with inputs of a new shape compiles, which takes half a minute or more. Weights
     that change after it are not seen: make a new one.
@@ -22,7 +22,7 @@ class Compiled(nn.Module):
 
     @torch.no_grad()
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Draw, as the network does."""
+        """Sample, as the network does."""
         import torch._inductor.config as inductor
 
         # The option "freezing" of torch.compile is not seen by the tracer, so it is set around the

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavelight.networks.embeddings import sinusoids
+from wavelight.networks.embeddings import sinusoidal_embedding
 from wavelight.networks.initialization import NEARLY_ZERO, fan_out
 from wavelight.networks.resampling import FilteredDown
 
@@ -34,7 +34,7 @@ class StepEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Embed steps ``t`` ``(N,)`` as ``(N, EMBEDDING)``, activated."""
-        waves = sinusoids(t, EMBEDDING).to(self.hidden.weight.dtype)
+        waves = sinusoidal_embedding(t, EMBEDDING).to(self.hidden.weight.dtype)
         hidden = functional.leaky_relu(self.hidden(waves), SLOPE)
         return functional.leaky_relu(self.out(hidden), SLOPE)
 
@@ -103,10 +103,10 @@ class Discriminator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x_t: Tensor, t: Tensor, x_next: Tensor) -> Tensor:
-        """Judge pairs of images.
+        """Critic pairs of images.
 
         Args:
-            x_t: The cleaner images ``(N, channels, H, W)``, real or drawn.
+            x_t: The cleaner images ``(N, channels, H, W)``, real or generated.
             t: Their diffusion steps ``(N,)``, integers from 0.
             x_next: The noisier images, at step ``t + 1``, ``(N, channels, H, W)``.
 
@@ -120,7 +120,9 @@ class Discriminator(nn.Module):
         h = self.stem(torch.cat([x_t, x_next], dim=1).contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             h = block(h, step)
-        h = functional.leaky_relu(self.judge(torch.cat([h, batch_spread(h)], dim=1)), SLOPE)
+        h = functional.leaky_relu(
+            self.judge(torch.cat([h, minibatch_standard_deviation(h)], dim=1)), SLOPE
+        )
         return self.score(h.sum(dim=(2, 3)))
 
     @property
@@ -165,7 +167,7 @@ class LargeDiscriminator(Discriminator):
         super().__init__(channels, 2 * width, plan, judge_scale=1)
 
 
-def batch_spread(h: Tensor) -> Tensor:
+def minibatch_standard_deviation(h: Tensor) -> Tensor:
     """Return the spread of features over groups of a batch (Karras et al. 2018, section 3).
 
     A group takes every (N / 4)-th image; smaller batches are one group.

@@ -10,7 +10,7 @@ from torch.nn import functional
 from wavelight.networks.initialization import fan_average, fan_out
 
 
-def sinusoids(t: Tensor, width: int) -> Tensor:
+def sinusoidal_embedding(t: Tensor, width: int) -> Tensor:
     """Embed steps in sines and cosines of frequencies from 1 to 1/10000 (Vaswani et al. 2017).
 
     Args:
@@ -27,7 +27,7 @@ def sinusoids(t: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-class LatentMapping(nn.Module):
+class MappingNetwork(nn.Module):
     """Maps a latent to the style that every normalization of the generator reads.
 
     Args:
@@ -51,11 +51,11 @@ class LatentMapping(nn.Module):
         return style
 
 
-class StepMapping(nn.Module):
+class TimestepEmbedding(nn.Module):
     """Maps a diffusion step to what every residual block of the generator adds to its features.
 
     Args:
-        features: Number of sinusoids of the step, even and at least 4.
+        features: Number of sinusoidal_embedding of the step, even and at least 4.
         width: Length of the embedding.
     """
 
@@ -66,5 +66,5 @@ class StepMapping(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Embed steps ``t`` ``(N,)`` as ``(N, width)``, activated."""
-        waves = sinusoids(t, self.hidden.in_features).to(self.hidden.weight.dtype)
+        waves = sinusoidal_embedding(t, self.hidden.in_features).to(self.hidden.weight.dtype)
         return functional.silu(self.out(functional.silu(self.hidden(waves))))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from wavelight.wavelets import analysis, synthesis
+from wavelight.wavelets import dwt2, idwt2
 
 _WIDTH = 0.75
 """Of a sigmoid, in units of the distance between centres: enough for their sums to be smooth."""
@@ -258,7 +258,7 @@ def _of_details(size: int, wavelet: str | None) -> tuple[Tensor, Tensor]:
     half = size // 2
     single = torch.zeros(1, 1, half, half)
     single[..., 0, 0] = 1
-    wave = synthesis(single, torch.zeros(1, 3, half, half), wavelet)[0, 0].double()
+    wave = idwt2(single, torch.zeros(1, 3, half, half), wavelet)[0, 0].double()
     aliases = torch.fft.fft2(wave).reshape(2, half, 2, half).permute(1, 3, 0, 2).reshape(-1, 4)
     # Rounded filters are not quite of length 1.
     aliases = aliases / torch.linalg.vector_norm(aliases, dim=1, keepdim=True)
@@ -266,5 +266,5 @@ def _of_details(size: int, wavelet: str | None) -> tuple[Tensor, Tensor]:
     sites = torch.zeros(4, 1, size, size)
     for site, (row, column) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         sites[site, 0, row, column] = 1
-    share = analysis(sites, wavelet)[1].double().square().sum((1, 2, 3))
+    share = dwt2(sites, wavelet)[1].double().square().sum((1, 2, 3))
     return torch.eye(4) - coarse, share.reshape(2, 2).repeat(half, half)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavelight.networks.conditioning import all_at_once
-from wavelight.networks.embeddings import StepMapping
+from wavelight.networks.embeddings import TimestepEmbedding
 from wavelight.networks.initialization import fan_average
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.resampling import check_halvings
@@ -226,7 +226,7 @@ class ImprovedUNet(nn.Module):
     lose their mean, and images their colour.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is drawn).
+        resolution: Side of the images (of the sub-bands, where these are what is generated).
         channels: Channels of the images: 3 for colours, 9 for the details of colours.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
@@ -281,7 +281,7 @@ class ImprovedUNet(nn.Module):
             skips = [outputs] * blocks + [entering[level]]
             return DecoderLevel(inputs, outputs, skips, shared, attends[level], last=level == 0)
 
-        self.time_mapping = StepMapping(width, shared.embedding)
+        self.time_mapping = TimestepEmbedding(width, shared.embedding)
         self.stem = shared.convolution(channels + condition_channels, widths[0])
         self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
         self.middle = nn.ModuleList(

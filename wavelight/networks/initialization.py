@@ -1,4 +1,4 @@
-"""Initial weights as DDGAN and WaveDiff draw them: uniform, of a variance set by the fans."""
+"""Initial weights as DDGAN and WaveDiff sample them: uniform, of a variance set by the fans."""
 
 from math import prod, sqrt
 from typing import Protocol, TypeVar
@@ -26,7 +26,7 @@ NEARLY_ZERO = 1e-10
 
 
 def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
-    """Draw weights of variance ``scale / mean(fan_in, fan_out)``; zero biases.
+    """Sample weights of variance ``scale / mean(fan_in, fan_out)``; zero biases.
 
     Glorot and Bengio 2010, equation 16.
 
@@ -42,7 +42,7 @@ def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
 
 
 def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
-    """Draw weights of variance ``scale / fan_out``; zero biases.
+    """Sample weights of variance ``scale / fan_out``; zero biases.
 
     This is what the published discriminators and style layers start from, though their authors call
     it an average.

@@ -55,7 +55,7 @@ class GroupedBlock(nn.Module):
 class GroupedUNet(DetailGenerator):
     """Maps noise and a coarse band to details, in one evaluation, by blocks of R3GAN.
 
-    R3GAN draws whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
+    R3GAN samples whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
     Details follow a band of their own resolution, so here
 
     * an encoder, a mirror image of the decoder, reads the band, and leaves at each resolution what
@@ -108,9 +108,9 @@ class GroupedUNet(DetailGenerator):
         skips = []
         for down, stage in zip(self.downs, self.encoder[1:], strict=True):
             skips.append(h)
-            h = stage(down(smoothly_halved(h)))
+            h = stage(down(downsample(h)))
         for up, stage in zip(reversed(self.ups), reversed(self.decoder), strict=True):
-            h = stage(up(torch.cat([smoothly_doubled(h), skips.pop()], dim=1)))
+            h = stage(up(torch.cat([upsample(h), skips.pop()], dim=1)))
         return self.head(h).contiguous()
 
 
@@ -169,11 +169,11 @@ class GroupedDiscriminator(DetailDiscriminator):
             )
         h = self.stages[0](self.stem(self.told(x, condition)))
         for down, stage in zip(self.downs, self.stages[1:], strict=True):
-            h = stage(down(smoothly_halved(h)))
+            h = stage(down(downsample(h)))
         return self.score(self.basis(h).flatten(1))
 
 
-def smoothly_halved(x: Tensor) -> Tensor:
+def downsample(x: Tensor) -> Tensor:
     """Halve the resolution: filter by [1, 2, 1] / 4, with zeros outside, and keep every even sample.
 
     Args:
@@ -187,10 +187,10 @@ def smoothly_halved(x: Tensor) -> Tensor:
     return functional.avg_pool2d(pairs, 2)
 
 
-def smoothly_doubled(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
     """Double the resolution: keep samples at even places, and take means between, with zeros outside.
 
-    It is four times the transpose of :func:`smoothly_halved`, so the two together move nothing.
+    It is four times the transpose of :func:`downsample`, so the two together move nothing.
 
     Args:
         x: ``(N, C, H, W)``.
@@ -220,7 +220,7 @@ def _widths(width: int, multipliers: Sequence[int]) -> list[int]:
 
 
 def _activated(layer: nn.Conv2d, scale: float) -> nn.Conv2d:
-    """Draw weights that keep a signal's variance through layer and rectifier; then scale them."""
+    """Sample weights that keep a signal's variance through layer and rectifier; then scale them."""
     nn.init.kaiming_uniform_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
     with torch.no_grad():
         layer.weight.mul_(scale)
@@ -230,7 +230,7 @@ def _activated(layer: nn.Conv2d, scale: float) -> nn.Conv2d:
 
 
 def _linear(layer: Layer) -> Layer:
-    """Draw weights that keep a signal's variance."""
+    """Sample weights that keep a signal's variance."""
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

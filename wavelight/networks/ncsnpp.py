@@ -10,10 +10,10 @@ from wavelight.networks.unet import Resampling, UNet
 
 
 class NCSNpp(UNet):
-    """Draws clean images given noisy ones, a diffusion step and a latent; resamples by a filter.
+    """Samples clean images given noisy ones, a diffusion step and a latent; resamples by a filter.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is drawn).
+        resolution: Side of the images (of the sub-bands, where these are what is generated).
         channels: Channels of the images: 3 for colours, 12 for the four sub-bands of colours.
         width: Channels of the features at full resolution.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
@@ -24,7 +24,7 @@ class NCSNpp(UNet):
         blocks: Residual blocks at each resolution of the encoder; the decoder has one more.
         latent: Length of the latent.
         style: Length of what the latent is mapped to.
-        bounded: Whether what is drawn ends in tanh, as published; without it, targets need not lie in
+        bounded: Whether what is generated ends in tanh, as published; without it, targets need not lie in
             [-1, 1].
 
     Raises:

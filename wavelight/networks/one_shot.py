@@ -1,4 +1,4 @@
-"""What networks that draw or judge details in one evaluation share: how they are told the condition."""
+"""What networks that sample or judge details in one evaluation share: how they are told the condition."""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +16,7 @@ class DetailGenerator(nn.Module, ABC):
     Args:
         channels: Channels of the details: 9 for colours.
         condition_channels: Channels of the coarse band: 3 for colours.
-        noise_channels: Channels of the noise; 0 for a generator that draws the same every time.
+        noise_channels: Channels of the noise; 0 for a generator that samples the same every time.
         halvings: How often the network halves the resolution.
     """
 
@@ -32,7 +32,7 @@ class DetailGenerator(nn.Module, ABC):
     @abstractmethod
     @override
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Draw details.
+        """Sample details.
 
         Args:
             noise: Standard normal noise ``(N, noise_channels, H, W)``; without channels, and
@@ -97,10 +97,10 @@ class DetailDiscriminator(nn.Module, ABC):
     @abstractmethod
     @override
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Judge details or images.
+        """Critic details or images.
 
         Args:
-            x: ``(N, channels, H, W)``, real or drawn.
+            x: ``(N, channels, H, W)``, real or generated.
             condition: The coarse bands that they belong to, ``(N, condition_channels, h, w)``, where
                 ``H / h = W / w`` is an integer: 1 for details, 2 for images one level finer, for which
                 every pixel of the bands is repeated; left out where ``condition_channels`` is 0.

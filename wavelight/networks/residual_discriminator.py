@@ -41,7 +41,7 @@ class ResidualDiscriminator(DetailDiscriminator):
     As published it judges images one level finer than the coarse band, and is not told the band
     itself. It takes images of every size, so one serves all levels. Batch normalization lets the
     images of a batch meet in training: a penalty of gradients sees the whole batch, and real and
-    drawn images that are judged apart are normalized apart. Initial weights, of which the
+    generated images that are judged apart are normalized apart. Initial weights, of which the
     description says nothing, are PyTorch's.
 
     Args:

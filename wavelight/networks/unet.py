@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from wavelight.networks.attention import PixelAttention
 from wavelight.networks.conditioning import Condition, all_at_once
-from wavelight.networks.embeddings import LatentMapping, StepMapping
+from wavelight.networks.embeddings import MappingNetwork, TimestepEmbedding
 from wavelight.networks.initialization import NEARLY_ZERO, fan_average
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.resampling import check_halvings
@@ -149,7 +149,7 @@ class DecoderLevel(nn.Module):
 
 
 class UNet(nn.Module):
-    """Draws clean images given noisy ones, a diffusion step and a latent.
+    """Samples clean images given noisy ones, a diffusion step and a latent.
 
     The noisy image is carried down beside the features, and a latent chooses the scale and shift of
     every normalization.
@@ -165,7 +165,7 @@ class UNet(nn.Module):
         blocks: Residual blocks at each resolution of the encoder; the decoder has one more.
         latent: Length of the latent.
         style: Length of what the latent is mapped to.
-        bounded: Whether what is drawn ends in tanh.
+        bounded: Whether what is generated ends in tanh.
 
     Raises:
         ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for
@@ -212,8 +212,8 @@ class UNet(nn.Module):
             up = resampling.up(outputs, widths[level - 1], sizes) if level > 0 else None
             return DecoderLevel(inputs, outputs, skips, sizes, attends[level], up)
 
-        self.step_mapping = StepMapping(width, sizes.step)
-        self.latent_mapping = LatentMapping(latent, sizes.style, mapping_layers)
+        self.step_mapping = TimestepEmbedding(width, sizes.step)
+        self.latent_mapping = MappingNetwork(latent, sizes.style, mapping_layers)
         self.stem = fan_average(nn.Conv2d(channels, width, 3, padding=1))
         self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
         self.middle = nn.ModuleList(
@@ -225,7 +225,7 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
-        """Draw clean images.
+        """Sample clean images.
 
         Args:
             x: Noisy images ``(N, channels, resolution, resolution)``.
@@ -247,8 +247,8 @@ class UNet(nn.Module):
         h = self._bottleneck(skips[-1], conditions)
         for level in self.decoder:
             h = level(h, skips, details, conditions)
-        drawn = self.head(functional.silu(self.head_norm(h)))
-        return (torch.tanh(drawn) if self.bounded else drawn).contiguous()
+        generated = self.head(functional.silu(self.head_norm(h)))
+        return (torch.tanh(generated) if self.bounded else generated).contiguous()
 
     def _bottleneck(self, h: Tensor, conditions: Iterator[Condition]) -> Tensor:
         """Map the features of the smallest resolution."""

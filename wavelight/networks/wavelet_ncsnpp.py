@@ -21,12 +21,12 @@ from wavelight.networks.unet import Resampling, Stage, UNet
 
 
 class WaveletNCSNpp(UNet):
-    """Draws clean images given noisy ones, a diffusion step and a latent; resamples by Haar wavelets.
+    """Samples clean images given noisy ones, a diffusion step and a latent; resamples by Haar wavelets.
 
     Each of its three wavelet parts can be switched off alone, for the paper's ablations.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is drawn), before they are
+        resolution: Side of the images (of the sub-bands, where these are what is generated), before they are
             cut into patches.
         channels: Channels of the images: 3 for colours, 12 for the four sub-bands of colours.
         width: Channels of the features at full resolution.
@@ -44,7 +44,7 @@ class WaveletNCSNpp(UNet):
             are.
         wavelet_pyramid: Whether the carried image is halved by wavelets, not by a filter.
         patch: Side of the patches that become channels before the network and pixels behind it.
-        bounded: Whether what is drawn ends in tanh, as published; without it, targets need not lie in
+        bounded: Whether what is generated ends in tanh, as published; without it, targets need not lie in
             [-1, 1].
 
     Raises:
@@ -96,8 +96,8 @@ class WaveletNCSNpp(UNet):
 
     @override
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:
-        drawn = super().forward(_patches(x, self.patch), t, z)
-        return functional.pixel_shuffle(drawn, self.patch)
+        generated = super().forward(_patches(x, self.patch), t, z)
+        return functional.pixel_shuffle(generated, self.patch)
 
     @override
     def _bottleneck(self, h: Tensor, conditions: Iterator[Condition]) -> Tensor:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_RECORD = "drawn.json"
+_RECORD = "generated.json"
 
 
 _PACKED = "images.npz"
@@ -38,7 +38,7 @@ _GRID_SIDE = 64
 
 
 class ImageFolder(ABC):
-    """A folder of drawn images, all of one seed and one set of weights.
+    """A folder of generated images, all of one seed and one set of weights.
 
     Args:
         path: The folder; it need not exist.
@@ -51,16 +51,16 @@ class ImageFolder(ABC):
 
     def __init__(self, path: Path, images: int, seed: int) -> None:
         if images < 1:
-            raise ValueError(f"the number of images to draw is at least 1, not {images}")
+            raise ValueError(f"the number of images to sample is at least 1, not {images}")
         self.path = Path(path)
         self.images = images
         self.seed = seed
 
     def missing(self) -> list[int]:
-        """Return the numbers of the images that are still to be drawn."""
+        """Return the numbers of the images that are still to be generated."""
         if (self.path / _PACKED).exists():
             raise ValueError(
-                f"{self.path / _PACKED} exists; draw into another folder, or remove it"
+                f"{self.path / _PACKED} exists; sample into another folder, or remove it"
             )
         return [number for number in range(self.images) if not self._file(number).exists()]
 
@@ -79,13 +79,13 @@ class ImageFolder(ABC):
         if path.exists():
             if json.loads(path.read_text()) != record:
                 raise ValueError(
-                    f"{self.path} holds images of another checkpoint or seed; draw into another folder"
+                    f"{self.path} holds images of another checkpoint or seed; sample into another folder"
                 )
             return
         if first:
             if self._file(0).exists():
                 raise ValueError(
-                    f"{self.path} holds images of unknown origin; draw into another folder"
+                    f"{self.path} holds images of unknown origin; sample into another folder"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record))
@@ -184,10 +184,10 @@ class FieldFolder(ImageFolder):
 
 
 def image_folder(system: ImageGenerator, path: Path, images: int, seed: int) -> ImageFolder:
-    """Return a folder for what a system draws, pictures or fields.
+    """Return a folder for what a system samples, pictures or fields.
 
     Args:
-        system: What draws.
+        system: What samples.
         path: The folder; it need not exist.
         images: How many images it is to hold.
         seed: The seed of the set of images.

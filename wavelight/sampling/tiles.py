@@ -13,7 +13,7 @@ from wavelight.models import GenerativeModel
 class Tiles(NamedTuple):
     """Cuts what networks see, so that memory is bounded: a network runs on a tile at a time.
 
-    Noise is drawn for the whole image and cut with it, and the outputs of neighbours are blended at
+    Noise is generated for the whole image and cut with it, and the outputs of neighbours are blended at
     every evaluation. Where tiles overlap, each one's outer quarter of the overlap counts nothing, and
     its weight rises linearly over the middle half. A network that reads no further than a quarter of the
     overlap therefore returns what it returns for the whole image, to rounding; what a network gathers
@@ -73,7 +73,7 @@ class Tiles(NamedTuple):
 
 @contextmanager
 def tiled(model: GenerativeModel, tiles: Tiles | None) -> Iterator[None]:
-    """Run the networks that draw in tiles for a while."""
+    """Run the networks that sample in tiles for a while."""
     with ExitStack() as stack:
         for player in model.players().values():
             if player.samples and tiles is not None:

@@ -25,26 +25,26 @@ _TRIAL_STEPS = 2
 
 
 class Upscaler:
-    """Doubles images by the details that a trained pyramid draws given them.
+    """Doubles images by the details that a trained pyramid samples given them.
 
     An image becomes the coarse band of level ``doublings``: 2 ** doublings times its pixels, which is
     what the orthonormal Haar transform makes of means over blocks, so that with Haar means over blocks
     of the result are the image again (before it is clamped). Other wavelets have the same gain for
     what varies slowly, and their coarse bands differ from means of blocks elsewhere. A Laplacian
-    pyramid's coarse band is that of Haar, but what its models draw may change the means.
+    pyramid's coarse band is that of Haar, but what its models sample may change the means.
 
     An image may have any sides. Those that a network cannot halve often enough are continued, by
     repeating the last row and column, and the result is cut.
 
     Args:
-        system: A system of a pyramid, which draws pictures; it is put into evaluation mode.
+        system: A system of a pyramid, which samples pictures; it is put into evaluation mode.
         seed: The seed of all noise.
         doublings: How often the side is doubled; none takes as often as the pyramid has levels. With
             fewer than these, the details of the finest levels are used.
         tiles: How networks are run on parts of an image; none runs them on the whole.
 
     Raises:
-        ValueError: If the system has no pyramid, or not as many levels, draws no pictures, or if its
+        ValueError: If the system has no pyramid, or not as many levels, samples no pictures, or if its
             networks cannot be run on such tiles.
     """
 
@@ -57,11 +57,11 @@ class Upscaler:
     ) -> None:
         if not isinstance(system.factorization, LevelByLevel):
             raise ValueError(
-                f"only a pyramid (WSGM, Hybrid) can upscale images; {type(system).__name__} draws no details given "
+                f"only a pyramid (WSGM, Hybrid) can upscale images; {type(system).__name__} samples no details given "
                 "a coarse band"
             )
         if not system.bounded:
-            raise ValueError("the system draws fields without bounds; upscaling is for pictures")
+            raise ValueError("the system samples fields without bounds; upscaling is for pictures")
         pyramid = system.factorization
         self.doublings = pyramid.levels if doublings is None else doublings
         if not 1 <= self.doublings <= pyramid.levels:
@@ -105,8 +105,8 @@ class Upscaler:
         given = self.pyramid.given(band)
         noise = sampling_noise(self.seed, index, factor)
         with tiled(model, self.tiles):
-            drawn = model.sample((details.channels, *given.shape[2:]), coarse(given), noise)
-        return self.pyramid.merge(given, details.inverse(drawn.float()))
+            generated = model.sample((details.channels, *given.shape[2:]), coarse(given), noise)
+        return self.pyramid.merge(given, details.inverse(generated.float()))
 
     def _factor(self, level: int) -> int:
         return self.pyramid.levels - level + 1
@@ -158,7 +158,7 @@ class Upscaler:
         channels, height, width = images.shape[1:]
         if channels != self.system.channels:
             raise ValueError(
-                f"the images have {channels} channels, but the system draws {self.system.channels}"
+                f"the images have {channels} channels, but the system samples {self.system.channels}"
             )
         for level, divisor in self._multiples.items():
             side = self.system.image_size >> self.doublings
@@ -188,16 +188,16 @@ class Upscaler:
 
 
 def multiple(model: GenerativeModel, target: Shape, condition_channels: int) -> int | None:
-    """Find what must divide the sides of targets that a model can draw, by trial without values.
+    """Find what must divide the sides of targets that a model can sample, by trial without values.
 
     Args:
-        model: A model of details, which are drawn given a condition of the same sides.
+        model: A model of details, which are generated given a condition of the same sides.
         target: Channels, height and width of the details that it is made for, of equal sides.
         condition_channels: Channels of the condition.
 
     Returns:
         The smallest power of 2, up to the side, of which odd multiples are taken; none where the model
-        draws targets of its own side only.
+        samples targets of its own side only.
     """
     without_values: dict[int, Any] = {
         id(parameter): nn.Parameter(parameter.detach().to(_META))

@@ -1,4 +1,4 @@
-"""How a process that draws on a CPU gets the memory of its tensors: kept, and in huge pages."""
+"""How a process that samples on a CPU gets the memory of its tensors: kept, and in huge pages."""
 
 import ctypes
 import os

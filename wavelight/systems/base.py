@@ -28,7 +28,7 @@ _FIRST_TRAINING_STREAM = 1
 
 
 def sampling_noise(seed: int, index: Tensor, factor: int) -> Noise:
-    """Return the noise from which a factor of images is drawn, by :meth:`ImageGenerator.draw` and whoever joins it.
+    """Return the noise from which a factor of images is generated, by the system and whoever joins it.
 
     Args:
         seed: The seed of the set of images.
@@ -54,10 +54,10 @@ class ImageGenerator(L.LightningModule):
         scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps the
             rates.
         train: Indices of the factors that learn; none means all.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory;
+        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory;
             gradients are summed.
-        clip_gradients: Largest norm of a player's gradient; none does not clip.
-        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there; false for
+        gradient_clip_val: Largest norm of a player's gradient; none does not clip.
+        bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there; false for
             fields.
         start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
             published generator.
@@ -75,8 +75,8 @@ class ImageGenerator(L.LightningModule):
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
         train: list[int] | None = None,
-        accumulate: int = 1,
-        clip_gradients: float | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
         bounded: bool = True,
         start_from: Path | None = None,
     ) -> None:
@@ -92,8 +92,8 @@ class ImageGenerator(L.LightningModule):
         self.channels = channels
         self.scheduler = scheduler
         self.train_factors = list(range(len(models))) if train is None else train
-        self.accumulate = accumulate
-        self.clip_norm = clip_gradients
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.clip_norm = gradient_clip_val
         self.bounded = bounded
         self.start_from = start_from
         self.images_seen = 0
@@ -114,9 +114,9 @@ class ImageGenerator(L.LightningModule):
             raise ValueError(
                 f"train names the factors {self.train_factors}, but there are only 0 to {len(shapes) - 1}"
             )
-        if self.accumulate < 1:
+        if self.accumulate_grad_batches < 1:
             raise ValueError(
-                f"accumulate is a number of parts and at least 1, not {self.accumulate}"
+                f"accumulate_grad_batches is a number of parts and at least 1, not {self.accumulate_grad_batches}"
             )
         conditions = self.factorization.condition_channels(image)
         bounded = self.bounded and self.factorization.bounded()
@@ -125,7 +125,7 @@ class ImageGenerator(L.LightningModule):
         return shapes
 
     def check_data(self, data: L.LightningDataModule | None) -> None:
-        """Check that data are of the kind that the system draws, before they are fetched or measured.
+        """Check that data are of the kind that the system samples, before they are fetched or measured.
 
         Args:
             data: A data module; one of another make than :class:`data_modules.WaveletDataModule` may
@@ -144,13 +144,13 @@ class ImageGenerator(L.LightningModule):
             return
         if data.value_range is None and self.bounded:
             raise ValueError(
-                f"the images of the data have no bounds, but {type(self).__name__} clamps what it draws to [-1, 1]: "
+                f"the images of the data have no bounds, but {type(self).__name__} clamps what it samples to [-1, 1]: "
                 "give --model.init_args.bounded false, which SGM and WSGM take"
             )
         if data.value_range is not None and not self.bounded:
             low, high = data.value_range
             raise ValueError(
-                f"the images of the data lie in [{low:g}, {high:g}], but {type(self).__name__} draws without bounds: "
+                f"the images of the data lie in [{low:g}, {high:g}], but {type(self).__name__} samples without bounds: "
                 "give --model.init_args.bounded true"
             )
 
@@ -194,7 +194,7 @@ class ImageGenerator(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             factors = self.factorization.encode(batch["image"])
         optimizers = dict(zip(self._learners(), _as_list(self.optimizers()), strict=True))
-        # Dropout draws from PyTorch's own generators, which a resumed run would find elsewhere.
+        # Dropout samples from PyTorch's own generators, which a resumed run would find elsewhere.
         torch.manual_seed(hash((self.seed, self.batches_seen, self.global_rank)))
         for i, (index, name) in enumerate(self._turns()):
             noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
@@ -234,11 +234,12 @@ class ImageGenerator(L.LightningModule):
         return total
 
     def _parts(self, size: int) -> list[tuple[int, int]]:
-        if size % self.accumulate:
+        if size % self.accumulate_grad_batches:
             raise ValueError(
-                f"a device's {size} images of a batch do not divide into accumulate = {self.accumulate} parts"
+                f"a device's {size} images of a batch do not divide into "
+                f"accumulate_grad_batches = {self.accumulate_grad_batches} parts"
             )
-        part = size // self.accumulate
+        part = size // self.accumulate_grad_batches
         return [(start, start + part) for start in range(0, size, part)]
 
     def _unsynchronised(self) -> Any:
@@ -262,10 +263,10 @@ class ImageGenerator(L.LightningModule):
                     "checkpoint is of the epoch before"
                 )
 
-    # --- drawing ---
+    # --- sampling ---
 
-    def draw(self, index: Tensor, seed: int) -> Tensor:
-        """Draw the images of these numbers.
+    def generate(self, index: Tensor, seed: int) -> Tensor:
+        """Sample the images of these numbers.
 
         Image ``i`` of a seed is one image, on any number of processes and at any batch size, up to
         the rounding of the networks' arithmetic.
@@ -279,17 +280,17 @@ class ImageGenerator(L.LightningModule):
         """
         index = index.to(self.device)
 
-        def draw_target(factor: int, condition: Tensor | None) -> Tensor:
-            return self.draw_factor(factor, condition, index, seed)
+        def sample_target(factor: int, condition: Tensor | None) -> Tensor:
+            return self.sample_factor(factor, condition, index, seed)
 
         with torch.no_grad():
-            image = self.factorization.decode(draw_target)
+            image = self.factorization.decode(sample_target)
         return image.clamp(-1, 1) if self.bounded else image
 
-    def draw_factor(
+    def sample_factor(
         self, factor: int, condition: Tensor | None, index: Tensor, seed: int
     ) -> Tensor:
-        """Draw one factor of the images of these numbers.
+        """Sample one factor of the images of these numbers.
 
         Args:
             factor: Its number, from 0 for the coarsest.
@@ -304,7 +305,7 @@ class ImageGenerator(L.LightningModule):
         return self._model(factor).sample(self.target_shapes[factor], condition, noise).float()
 
     def sample(self, n: int, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
-        """Draw images in batches, outside any Trainer.
+        """Sample images in batches, outside any Trainer.
 
         Args:
             n: How many.
@@ -320,12 +321,12 @@ class ImageGenerator(L.LightningModule):
         was_training = self.training
         self.eval()
         batches = torch.arange(start, start + n).split(batch_size)
-        images = torch.cat([self.draw(batch, seed).cpu() for batch in batches])
+        images = torch.cat([self.generate(batch, seed).cpu() for batch in batches])
         self.train(was_training)
         return images
 
-    def compile_for_drawing(self) -> None:
-        """Compile the networks that draw, for a system that no longer learns; each batch size compiles anew.
+    def compile_for_sampling(self) -> None:
+        """Compile the networks that sample, for a system that no longer learns; each batch size compiles anew.
 
         On a CPU weights are laid out for their kernels, see
         :class:`wavelight.networks.compiled.Compiled`: later changes of them are not seen, and their
@@ -341,7 +342,7 @@ class ImageGenerator(L.LightningModule):
     @override
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         self.has_begun = True
-        return {"image": self.draw(batch["index"], self.seed), "index": batch["index"]}
+        return {"image": self.generate(batch["index"], self.seed), "index": batch["index"]}
 
     test_step = validation_step
     predict_step = validation_step
@@ -354,7 +355,7 @@ class ImageGenerator(L.LightningModule):
     # --- networks and checkpoints ---
 
     def sampling_networks(self) -> dict[str, nn.Module]:
-        """Return the networks that drawing needs, by the names their parameters have in a state dict."""
+        """Return the networks that sampling needs, by the names their parameters have in a state dict."""
         return {
             f"models.{index}.{name}": player.network
             for index, model in enumerate(self._distinct_models())
@@ -400,7 +401,7 @@ class ImageGenerator(L.LightningModule):
         }
 
     def factor_models(self) -> list[GenerativeModel]:
-        """Return the models, one a factor, in the order in which factors are drawn; shared ones come again."""
+        """Return the models, one a factor, in the order in which factors are generated; shared ones come again."""
         models = self._distinct_models()
         return [models[number] for number in self._model_of_factor]
 

@@ -30,8 +30,8 @@ class DDGAN(ImageGenerator):
         channels: Channels of the images.
         scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
             rates.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory.
-        clip_gradients: Largest norm of a player's gradient; none does not clip, as published.
+        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
+        gradient_clip_val: Largest norm of a player's gradient; none does not clip, as published.
         start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
             published generator.
     """
@@ -49,8 +49,8 @@ class DDGAN(ImageGenerator):
         r1_every: int,
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
-        accumulate: int = 1,
-        clip_gradients: float | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
         start_from: Path | None = None,
     ) -> None:
         model = DenoisingGAN(
@@ -70,7 +70,7 @@ class DDGAN(ImageGenerator):
             seed=seed,
             channels=channels,
             scheduler=scheduler,
-            accumulate=accumulate,
-            clip_gradients=clip_gradients,
+            accumulate_grad_batches=accumulate_grad_batches,
+            gradient_clip_val=gradient_clip_val,
             start_from=start_from,
         )

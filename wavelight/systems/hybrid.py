@@ -1,4 +1,4 @@
-"""The hybrid: a score model of the coarsest band, and details that one evaluation a level draws."""
+"""The hybrid: a score model of the coarsest band, and details that one evaluation a level samples."""
 
 from pathlib import Path
 from typing import Protocol
@@ -43,9 +43,9 @@ class Hybrid(ImageGenerator):
         scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps them.
         train: Indices of the factors that learn, 0 for the coarsest band, 1 for the details of the
             coarsest level, and so on; none means all.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory.
-        clip_gradients: Largest norm of a player's gradient; none does not clip.
-        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
+        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
+        gradient_clip_val: Largest norm of a player's gradient; none does not clip.
+        bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there.
         start_from: Weights that a new run starts from (fine-tuning).
 
     Raises:
@@ -65,8 +65,8 @@ class Hybrid(ImageGenerator):
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
         train: list[int] | None = None,
-        accumulate: int = 1,
-        clip_gradients: float | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
         bounded: bool = True,
         start_from: Path | None = None,
     ) -> None:
@@ -93,8 +93,8 @@ class Hybrid(ImageGenerator):
             channels=channels,
             scheduler=scheduler,
             train=train,
-            accumulate=accumulate,
-            clip_gradients=clip_gradients,
+            accumulate_grad_batches=accumulate_grad_batches,
+            gradient_clip_val=gradient_clip_val,
             bounded=bounded,
             start_from=start_from,
         )

@@ -18,9 +18,9 @@ class SGM(ImageGenerator):
         seed: Seed of all noise; on the command line it follows ``seed_everything``.
         channels: Channels of the images.
         scheduler: Makes the schedule of the learning rate, stepped once an epoch; none keeps it.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory.
-        clip_gradients: Largest norm of the gradient; none does not clip.
-        bounded: Whether pixels lie in [-1, 1], so that drawn images are clamped there.
+        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
+        gradient_clip_val: Largest norm of the gradient; none does not clip.
+        bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there.
         start_from: Weights that a new run starts from (fine-tuning).
     """
 
@@ -31,8 +31,8 @@ class SGM(ImageGenerator):
         seed: int,
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
-        accumulate: int = 1,
-        clip_gradients: float | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
         bounded: bool = True,
         start_from: Path | None = None,
     ) -> None:
@@ -43,8 +43,8 @@ class SGM(ImageGenerator):
             seed=seed,
             channels=channels,
             scheduler=scheduler,
-            accumulate=accumulate,
-            clip_gradients=clip_gradients,
+            accumulate_grad_batches=accumulate_grad_batches,
+            gradient_clip_val=gradient_clip_val,
             bounded=bounded,
             start_from=start_from,
         )

@@ -39,8 +39,8 @@ class WaveDiff(ImageGenerator):
         channels: Channels of the images.
         scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
             rates.
-        accumulate: Into how many parts each device's share of a batch is cut to save memory.
-        clip_gradients: Largest norm of a player's gradient; none does not clip, as published.
+        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
+        gradient_clip_val: Largest norm of a player's gradient; none does not clip, as published.
         start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
             published generator.
     """
@@ -63,8 +63,8 @@ class WaveDiff(ImageGenerator):
         scaling: BandScaling | None = None,
         channels: int = 3,
         scheduler: LRSchedulerCallable | None = None,
-        accumulate: int = 1,
-        clip_gradients: float | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
         start_from: Path | None = None,
     ) -> None:
         model = DenoisingGAN(
@@ -84,7 +84,7 @@ class WaveDiff(ImageGenerator):
             seed=seed,
             channels=channels,
             scheduler=scheduler,
-            accumulate=accumulate,
-            clip_gradients=clip_gradients,
+            accumulate_grad_batches=accumulate_grad_batches,
+            gradient_clip_val=gradient_clip_val,
             start_from=start_from,
         )

@@ -14,19 +14,19 @@ from wavelight.theory.recursion import euler_maruyama
 
 
 def pixel_error(spectrum: NDArray[np.float64], times: NDArray[np.float64]) -> float:
-    """Return the largest error of the spectrum that SGM draws, relative to its peak.
+    """Return the largest error of the spectrum that SGM samples, relative to its peak.
 
     Args:
         spectrum: ``(L, L)``, of any scale: SGM samples the field at unit variance.
         times: Of the sampler, falling to 0.
     """
     variances = pixel_factor(spectrum).variances
-    drawn = euler_maruyama(variances, times).variances
-    return float(np.abs(drawn - variances).max() / variances.max())
+    generated = euler_maruyama(variances, times).variances
+    return float(np.abs(generated - variances).max() / variances.max())
 
 
 def level_error(spectrum: NDArray[np.float64], wavelet: str, times: NDArray[np.float64]) -> float:
-    """Return the largest error of the covariance of a true coarse band with details that WSGM draws.
+    """Return the largest error of the covariance of a true coarse band with details that WSGM samples.
 
     Args:
         spectrum: ``(L, L)``, even ``L``, of any scale: details are sampled at unit mean square.
@@ -38,10 +38,12 @@ def level_error(spectrum: NDArray[np.float64], wavelet: str, times: NDArray[np.f
     """
     level = split(spectrum, wavelet)
     variances, vectors = np.linalg.eigh(level.covariance / level.variance)
-    drawn = euler_maruyama(variances, times)
+    generated = euler_maruyama(variances, times)
     adjoint = vectors.conj().swapaxes(-1, -2)
-    noise_error = level.variance * (vectors * (drawn.variances - variances)[..., None, :]) @ adjoint
-    bias = (vectors * drawn.gains[..., None, :]) @ adjoint @ level.regression[..., None]
+    noise_error = (
+        level.variance * (vectors * (generated.variances - variances)[..., None, :]) @ adjoint
+    )
+    bias = (vectors * generated.gains[..., None, :]) @ adjoint @ level.regression[..., None]
     mean = level.regression[..., None]
     coarse = level.coarse[..., None, None]
     # The details are bias x + noise with x the true coarse coefficient, so that LL is exact, the

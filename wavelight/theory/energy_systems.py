@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from data_modules.statistics import measure
-from wavelight.diffusion.parameterizations import Epsilon
+from wavelight.diffusion.noise_level_sampling import UniformTimesteps
+from wavelight.diffusion.parameterizations import EpsPrediction
 from wavelight.diffusion.processes import OrnsteinUhlenbeck, Process, over_pixels
 from wavelight.diffusion.samplers import Sampler, euler_maruyama
 from wavelight.diffusion.schedules import Schedule, Uniform
-from wavelight.diffusion.training_times import UniformTimes
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Scalar
@@ -25,7 +25,7 @@ from wavelight.models import ScoreModel
 from wavelight.networks.field_energy import EnergyParameters, FieldEnergy, ScoreMatching
 from wavelight.systems import SGM, WSGM
 from wavelight.theory.steps import default_levels
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 _HORIZON = 5.0
 _TIMES = 33
@@ -41,7 +41,7 @@ _UNIFORM = Uniform()
 
 
 class EnergyNetwork(nn.Module):
-    """Predicts the noise as a perfect network with the parameterization ``Epsilon`` would, if its energy were the true.
+    """Predicts the noise as a perfect network with ``EpsPrediction`` would, if its energy were the true.
 
     That is sigma grad E(x_t), with parameters of E that are linear in the time between the times at
     which they are known. Of details, x_t, and a condition c, the energy sees the field whose details
@@ -167,7 +167,7 @@ def _transform(size: int, wavelet: str) -> Tensor:
     """Return the matrix of one level of a wavelet transform in one dimension, low rows first, ``(size, size)``."""
     # A row of ones has no details, and sqrt 2 for each coarse value.
     lines = torch.eye(size)[:, None, :, None].expand(-1, 1, -1, size)
-    coarse, details = analysis(lines, wavelet)
+    coarse, details = dwt2(lines, wavelet)
     return torch.cat([coarse[:, 0, :, 0], details[:, 0, :, 0]], dim=1).mT / 2**0.5
 
 
@@ -259,7 +259,7 @@ def energy_wsgm(
     size = fields.shape[-1]
     levels = default_levels(size) if levels is None else levels
     pyramid = Pyramid(levels, wavelet, Scalar(), channels=1)
-    statistics = measure([fields], 1, partial(analysis, wavelet=wavelet), levels)
+    statistics = measure([fields], 1, partial(dwt2, wavelet=wavelet), levels)
     pyramid.fit(statistics)
     networks = [_network(size >> levels, reach, None, 1.0)]
     for level in range(levels, 0, -1):
@@ -293,7 +293,7 @@ def _network(
     # More times near the image, where the energy is the farthest from a Gaussian's.
     times = _HORIZON * torch.linspace(0, 1, _TIMES, dtype=torch.float64) ** 2
     energy = FieldEnergy(size, reach, _SIGMOIDS, wavelet)
-    return EnergyNetwork(energy, process, Epsilon().time_scale, times, condition_scale)
+    return EnergyNetwork(energy, process, EpsPrediction().time_scale, times, condition_scale)
 
 
 def _score_model(
@@ -303,8 +303,8 @@ def _score_model(
         network,
         _no_optimizer,
         network.process,
-        Epsilon(network.time_scale),
-        UniformTimes(),
+        EpsPrediction(network.time_scale),
+        UniformTimesteps(),
         sampler,
         schedule,
         steps,

@@ -72,14 +72,14 @@ def table(
                     assert isinstance(model, ScoreModel)
                     model.take_steps(number)
                 batch = max(1, _SITES_AT_ONCE // size**2)
-                drawn = system.sample(fields, seed, batch_size=batch)
-                row = _row(size, name, number, drawn, held_out)
+                generated = system.sample(fields, seed, batch_size=batch)
+                row = _row(size, name, number, generated, held_out)
                 tell(str(row))
                 yield row
 
 
 def draw(rows: Sequence[Row], figure: "Figure") -> None:
-    """Draw both distances against the steps, with a curve for each size and system and lines for the floors.
+    """Sample both distances against the steps, with a curve for each size and system and lines for the floors.
 
     Args:
         rows: Of :func:`table`.
@@ -121,9 +121,9 @@ def _configurations(path: Path, size: int, fields: int, seed: int) -> tuple[Tens
     return images[:fields], images[fields:]
 
 
-def _row(size: int, system: str, steps: int | None, drawn: Tensor, real: Tensor) -> Row:
+def _row(size: int, system: str, steps: int | None, generated: Tensor, real: Tensor) -> Row:
     distance = FieldDistance()
-    distance.update(drawn, real=False)
+    distance.update(generated, real=False)
     distance.update(real, real=True)
     found = distance.compute()
     return Row(size, system, steps, found["spectrum"].item(), found["marginal"].item())

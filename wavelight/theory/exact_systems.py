@@ -1,7 +1,7 @@
 """SGM and WSGM of stationary Gaussian fields, with their exact scores where others have learnt networks.
 
 So the framework's own factorizations, samplers and schedules run on a case with a known answer:
-:mod:`wavelight.theory` says what they should draw.
+:mod:`wavelight.theory` says what they should sample.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
-from wavelight.diffusion.parameterizations import Epsilon
+from wavelight.diffusion.noise_level_sampling import UniformTimesteps
+from wavelight.diffusion.parameterizations import EpsPrediction
 from wavelight.diffusion.processes import OrnsteinUhlenbeck, Process
 from wavelight.diffusion.samplers import Sampler, euler_maruyama
 from wavelight.diffusion.schedules import Schedule, Uniform
-from wavelight.diffusion.training_times import UniformTimes
 from wavelight.factorizations.scaling import Scalar
 from wavelight.models import ScoreModel
 from wavelight.systems import SGM, WSGM
@@ -30,7 +30,7 @@ _UNIFORM = Uniform()
 
 
 class GaussianNetwork(nn.Module):
-    """Predicts the noise in a Gaussian, as a perfect network with the parameterization ``Epsilon`` would.
+    """Predicts the noise in a Gaussian, as a perfect network with the parameterization ``EpsPrediction`` would.
 
     At each frequency, the Fourier coefficients of the C channels of x_0 are N(A c, U diag(l) U^H)
     given that of the condition, c. With x_t = alpha x_0 + sigma noise, the expected noise there is
@@ -113,7 +113,7 @@ def exact_sgm(
     Raises:
         ValueError: If a value makes no sense.
     """
-    process, parameterization = OrnsteinUhlenbeck(_HORIZON), Epsilon()
+    process, parameterization = OrnsteinUhlenbeck(_HORIZON), EpsPrediction()
     network = _field_network(process, parameterization, power_law(size, eta))
     model = _score_model(network, process, parameterization, schedule, sampler, steps)
     return SGM(model, size, seed=0, channels=1, bounded=False).eval()
@@ -145,7 +145,7 @@ def exact_wsgm(
     Raises:
         ValueError: If a value makes no sense, or the field cannot be split so.
     """
-    process, parameterization = OrnsteinUhlenbeck(_HORIZON), Epsilon()
+    process, parameterization = OrnsteinUhlenbeck(_HORIZON), EpsPrediction()
     spectrum = power_law(size, eta)
     pyramid = list(_levels(spectrum, default_levels(size) if levels is None else levels, wavelet))
     coarsest = pyramid[-1].coarse if pyramid else spectrum
@@ -180,14 +180,16 @@ def _levels(spectrum: NDArray[np.float64], levels: int, wavelet: str) -> Iterabl
 
 
 def _field_network(
-    process: Process, parameterization: Epsilon, spectrum: NDArray[np.float64]
+    process: Process, parameterization: EpsPrediction, spectrum: NDArray[np.float64]
 ) -> GaussianNetwork:
     variances = spectrum[..., None]
     vectors = np.ones((*variances.shape, 1), dtype=complex)
     return GaussianNetwork(process, parameterization.time_scale, variances, vectors)
 
 
-def _detail_network(process: Process, parameterization: Epsilon, level: Level) -> GaussianNetwork:
+def _detail_network(
+    process: Process, parameterization: EpsPrediction, level: Level
+) -> GaussianNetwork:
     """Return the network of scaled details given the scaled coarse band."""
     variances, vectors = np.linalg.eigh(level.covariance / level.variance)
     regression = level.regression * np.sqrt(level.coarse.mean() / level.variance)
@@ -197,13 +199,20 @@ def _detail_network(process: Process, parameterization: Epsilon, level: Level) -
 def _score_model(
     network: GaussianNetwork,
     process: Process,
-    parameterization: Epsilon,
+    parameterization: EpsPrediction,
     schedule: Schedule,
     sampler: Sampler,
     steps: int,
 ) -> ScoreModel:
     return ScoreModel(
-        network, _no_optimizer, process, parameterization, UniformTimes(), sampler, schedule, steps
+        network,
+        _no_optimizer,
+        process,
+        parameterization,
+        UniformTimesteps(),
+        sampler,
+        schedule,
+        steps,
     )
 
 

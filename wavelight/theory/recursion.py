@@ -14,7 +14,7 @@ From x ~ N(0, 1) at the horizon, x stays N(b m, v), with v = 1 and b = 0 at firs
 
     v' = a^2 v + 2 delta,   b' = a b + 2 delta e^-t / l_t.
 
-At t = 0 the sampler has drawn N(b m, v) in place of N(m, l): a covariance error, which is that of
+At t = 0 the sampler has generated N(b m, v) in place of N(m, l): a covariance error, which is that of
 WSGM's recursion S' = M S M + 2 delta I, and an error (b - 1) m of the conditional mean.
 """
 
@@ -28,7 +28,7 @@ from wavelight.theory.factors import GaussianFactor
 
 
 class Chain(NamedTuple):
-    """What a sampler draws in place of N(m, l), along each eigenvector: N(gain m, variance)."""
+    """What a sampler samples in place of N(m, l), along each eigenvector: N(gain m, variance)."""
 
     variances: NDArray[np.float64]
     gains: NDArray[np.float64]
@@ -59,15 +59,15 @@ def euler_maruyama(variances: NDArray[np.float64], times: NDArray[np.float64]) -
     """
     # A spectrum has each value 4 or 8 times, by symmetry.
     distinct, places = np.unique(variances, return_inverse=True)
-    drawn, gains = np.ones_like(distinct), np.zeros_like(distinct)
+    generated, gains = np.ones_like(distinct), np.zeros_like(distinct)
     for start, end in pairwise(times):
         step = start - end
         pull = 2 * step / (1 + np.exp(-2 * start) * (distinct - 1))
         factor = 1 + step - pull
-        drawn = factor**2 * drawn + 2 * step
+        generated = factor**2 * generated + 2 * step
         gains = factor * gains + np.exp(-start) * pull
     places = places.reshape(variances.shape)
-    return Chain(drawn[places], gains[places])
+    return Chain(generated[places], gains[places])
 
 
 def kl_divergence(factor: GaussianFactor, chain: Chain) -> float:

@@ -74,7 +74,7 @@ def table(
 
 
 def draw(rows: Sequence[Row], figure: "Figure", kl_per_dim: float, wavelet: str) -> None:
-    """Draw the steps of both systems against the image size, a pair of curves for each spectrum.
+    """Sample the steps of both systems against the image size, a pair of curves for each spectrum.
 
     Args:
         rows: Of :func:`table`.

@@ -72,10 +72,10 @@ class Trainer(L.Trainer):
     def _refuse_what_players_cannot_use(self) -> None:
         """Name the right option where one of Lightning's means nothing to players that take turns."""
         instead = {
-            "gradient_clip_val": (self.gradient_clip_val, "model.init_args.clip_gradients"),
+            "gradient_clip_val": (self.gradient_clip_val, "model.init_args.gradient_clip_val"),
             "accumulate_grad_batches": (
                 self.accumulate_grad_batches != 1,
-                "model.init_args.accumulate",
+                "model.init_args.accumulate_grad_batches",
             ),
             "max_steps": (
                 self.max_steps != -1 and not self.fast_dev_run,  # type: ignore[attr-defined]
@@ -139,25 +139,25 @@ class Trainer(L.Trainer):
         datamodule: L.LightningDataModule | None = None,
         ckpt_path: str | None = None,
         images: int = 64,
-        out: Path = Path("drawn"),
+        out: Path = Path("generated"),
         seed: int = 0,
         batch_size: int = 64,
         npz: bool = False,
     ) -> None:
-        """Draw images from a checkpoint into a folder, on all devices.
+        """Sample images from a checkpoint into a folder, on all devices.
 
         A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
 
         Args:
             model: The system.
             dataloaders: Numbers of images, where others than the first are wanted.
-            datamodule: Not needed: drawing reads no data.
+            datamodule: Not needed: sampling reads no data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
             images: How many images.
-            out: The folder. Images that an interrupted run has finished are not drawn again.
+            out: The folder. Images that an interrupted run has finished are not generated again.
             seed: The seed of the set of images; image i of a seed is the same however many are
-                drawn.
-            batch_size: How many images each device draws at once.
+                generated.
+            batch_size: How many images each device samples at once.
             npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
                 ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         """
@@ -196,7 +196,7 @@ def _refuse_bare_network(ckpt_path: str | None) -> None:
         return
     if path.suffix == ".safetensors" or "state_dict" not in read_checkpoint(path, mapped=True):
         raise ValueError(
-            f"{path} holds a network alone: `wavelight sample` draws from an exported one, and `wavelight convert` "
+            f"{path} holds a network alone: `wavelight sample` samples from an exported one, and `wavelight convert` "
             "makes a checkpoint from a published one"
         )
 

@@ -13,7 +13,7 @@ from wavelight.systems import ImageGenerator
 
 
 class ImageWriter(BasePredictionWriter):
-    """Writes drawn images as they come."""
+    """Writes generated images as they come."""
 
     def __init__(self, folder: ImageFolder) -> None:
         super().__init__("batch")

@@ -91,7 +91,7 @@ def test_a_compiled_run_is_the_eager_one_and_compiles_no_more_after_its_first_ba
         for name in one:
             torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
     assert eager.graphs == [0] * 12
-    # Each network with and without gradients of its weights; then drawing, which comes with the
+    # Each network with and without gradients of its weights; then sampling, which comes with the
     # first validation.
     assert fast.graphs == [4] * 4 + [5] * 8
     assert fast_checkpoint["state_dict"].keys() == eager_checkpoint["state_dict"].keys()

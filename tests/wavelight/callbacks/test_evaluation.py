@@ -58,7 +58,7 @@ class ToyData(L.LightningDataModule):
 
     def reference_dataloader(self, images=None):
         self.passes += 1
-        # Draws from the global generator, as a DataLoader does: the run must not notice.
+        # Samples from the global generator, as a DataLoader does: the run must not notice.
         torch.rand(3)
         return rows(blotches(TRAIN, seed=1)[:images], **self.share())
 
@@ -67,7 +67,7 @@ class ToyData(L.LightningDataModule):
 
 
 class Painter(L.LightningModule):
-    """Draws blotches, noisier the less it has been trained; image number i is always the same."""
+    """Samples blotches, noisier the less it has been trained; image number i is always the same."""
 
     def __init__(self):
         super().__init__()
@@ -138,12 +138,12 @@ def logged(folder):
     return {name: [float(row[name]) for row in table if row[name]] for name in table[0]}
 
 
-def by_hand(drawn, real=None):
+def by_hand(generated, real=None):
     values = {}
     for metric in toy_metrics():
         metric.prepare()
         metric.update(blotches(TRAIN, seed=1) if real is None else real, real=True)
-        metric.update(drawn, real=False)
+        metric.update(generated, real=False)
         values |= {name: float(value) for name, value in metric.values().items()}
     return values
 
@@ -256,7 +256,7 @@ def test_sanity_checks_and_dry_runs_count_for_nothing(tmp_path):
     )
     assert [seen for seen, _ in evaluation.history] == [32, 64]
     evaluation = Evaluation([FrechetWaveletDistance(4)])
-    with pytest.warns(UserWarning, match="7 drawn and 64 real images"):
+    with pytest.warns(UserWarning, match="7 generated and 64 real images"):
         trainer(tmp_path, evaluation, fast_dev_run=True).fit(
             Painter(), datamodule=ToyData(tmp_path)
         )
@@ -301,7 +301,7 @@ class FieldData(ToyData):
 
 
 class FieldPainter(Painter):
-    """Draws fields, too strong ones the less it has been trained."""
+    """Samples fields, too strong ones the less it has been trained."""
 
     def validation_step(self, batch, batch_idx):
         images = [torch.empty(0, 1, 8, 8)]
@@ -319,10 +319,10 @@ def field_distance():
     return FieldDistance(-9.0, 9.0, 20)
 
 
-def distance_by_hand(real, drawn):
+def distance_by_hand(real, generated):
     metric = field_distance()
     metric.update(real, real=True)
-    metric.update(drawn, real=False)
+    metric.update(generated, real=False)
     return {name: float(value) for name, value in metric.values().items()}
 
 
@@ -385,7 +385,7 @@ def test_two_processes_log_what_one_does(tmp_path):
     found = []
     for devices in (1, 2):
         folder = tmp_path / str(devices)
-        # 61 images: one process draws one more than the other.
+        # 61 images: one process samples one more than the other.
         run = trainer(
             folder, Evaluation(toy_metrics()), devices=devices, strategy="ddp_spawn", max_epochs=1
         )
@@ -419,7 +419,7 @@ def test_a_process_that_draws_nothing_neither_hangs_nor_raises(tmp_path):
 
 
 class LopsidedData(ToyData):
-    """Process 0 draws everything, process 1 gets a batch of nothing."""
+    """Process 0 samples everything, process 1 gets a batch of nothing."""
 
     def numbers(self, count):
         if self.trainer.is_global_zero:

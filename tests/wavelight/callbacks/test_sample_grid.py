@@ -10,7 +10,7 @@ from tests.wavelight.systems.test_score_systems import field_data, tiny_fields, 
 from wavelight.callbacks import SampleGrid
 from wavelight.callbacks.sample_grid import band_mosaic, coarse_images
 from wavelight.support.pictures import field_limit, picture_of_field, to_uint8
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 
 def test_pictures_are_named_by_images_seen_and_show_fixed_noise(tmp_path):
@@ -30,7 +30,7 @@ def test_pictures_are_named_by_images_seen_and_show_fixed_noise(tmp_path):
 
 def test_bands_are_where_they_are_said_to_be():
     image = torch.rand(1, 3, 8, 8) * 2 - 1
-    coarse, details = analysis(image)
+    coarse, details = dwt2(image)
     mosaic = band_mosaic(image)
     torch.testing.assert_close(mosaic[..., :4, :4], coarse / 2)
     torch.testing.assert_close(mosaic[..., 4:, :4], (2 * details[:, :3]).clamp(-1, 1))
@@ -85,14 +85,14 @@ def test_coarse_bands_are_those_that_an_image_was_made_of(wavelet):
 
     system.factorization.decode = noting
     images = system.sample(2)
-    # Drawn coarsest first, and shown finest first.
+    # Generated coarsest first, and shown finest first.
     _, coarsest, finer = conditions
-    for shown, drawn, factor in zip(
+    for shown, generated, factor in zip(
         coarse_images(images, wavelet, 2), (finer, coarsest), (2, 4), strict=True
     ):
         assert shown.shape == images.shape
         torch.testing.assert_close(
-            shown[..., ::factor, ::factor] * factor, drawn, atol=1e-4, rtol=1e-4
+            shown[..., ::factor, ::factor] * factor, generated, atol=1e-4, rtol=1e-4
         )
 
 

@@ -353,7 +353,7 @@ def test_two_starts_are_refused(system, tmp_path):
 def test_networks_alone_are_no_checkpoints(system, tmp_path, method):
     export(Path(converted(system)), Path("g.safetensors"))
     for path in ("g.safetensors", "netG_1.pth"):
-        with pytest.raises(ValueError, match="holds a network alone: `wavelight sample` draws"):
+        with pytest.raises(ValueError, match="holds a network alone: `wavelight sample` samples"):
             getattr(tiny_trainer(tmp_path), method)(tiny_system(), ckpt_path=path)
 
 

@@ -65,10 +65,10 @@ def test_large_networks_are_measured_less_often():
 
 def test_drawing_is_measured_in_both_precisions_and_training_beside_it(tiny):
     first, second, training = compare("cifar10", turns=1, compiled=False)
-    drawing = ["matrix product"]
+    sampling = ["matrix product"]
     for precision in ("float32", "bfloat16"):
-        drawing += [f"convolution, {precision}", f"generator, {precision}, eager"]
-    assert names(first) == names(second) == drawing
+        sampling += [f"convolution, {precision}", f"generator, {precision}, eager"]
+    assert names(first) == names(second) == sampling
     assert "first call" in first
     assert "in cache" in second
     assert names(training) == [
@@ -121,7 +121,7 @@ def test_all_that_is_measured_ships():
 def test_what_the_published_networks_cost_ours_cost_almost(name):
     with torch.device("meta"):
         (network,) = cost(system_from_config(experiment_config(name)))
-    ours = 2 * network.multiply_adds / network.evaluations * DRAWN_IMAGES / 1e9
+    ours = 2 * network.macs / network.evaluations * DRAWN_IMAGES / 1e9
     # Published are the convolutions alone; ours has attention too, and convolves before it enlarges.
     assert 0.75 < ours / DRAWN_GFLOP[name] < 1.05
 

@@ -208,7 +208,7 @@ def test_systems_are_measured_at_each_number_of_steps(folder, capsys):
         model.take_steps(steps)
     counted = [network._asdict() for network in cost(system)]
     assert rows()[2]["networks"] == counted
-    total = sum(network["multiply_adds"] for network in counted)
+    total = sum(network["macs"] for network in counted)
     assert float(shown[2]["GMAC"]) == pytest.approx(total / 1e9, rel=1e-3)
     assert all(row["milliseconds"] > 0 for row in rows())
 
@@ -250,22 +250,22 @@ def test_what_was_measured_is_not_measured_again(folder, capsys, monkeypatch):
     compare([path], "--steps", "[1]")
     before = rows()
     capsys.readouterr()
-    drawn = []
+    generated = []
     draw = ImageGenerator.draw
 
     def watched(self, index, seed):
         if index.numel() > 1:  # and not where the cost is counted
-            drawn.append([model.steps for model in self.models])
+            generated.append([model.steps for model in self.models])
         return draw(self, index, seed)
 
-    monkeypatch.setattr(ImageGenerator, "draw", watched)
+    monkeypatch.setattr(ImageGenerator, "sample", watched)
     compare([path], "--steps", "[1,2]")
-    assert {tuple(steps) for steps in drawn} == {(2,)}
+    assert {tuple(steps) for steps in generated} == {(2,)}
     assert rows()[:1] == before
     assert re.findall(r"sgm, steps (\d): .*\(measured before\)", capsys.readouterr().err) == ["1"]
-    drawn.clear()
+    generated.clear()
     compare([path], "--steps", "[1]", "--seed", "4")
-    assert drawn
+    assert generated
     assert len(rows()) == 3
 
 
@@ -277,8 +277,8 @@ def test_a_stopped_call_leaves_its_rows(folder, monkeypatch):
             raise KeyboardInterrupt
         return draw(self, index, seed)
 
-    monkeypatch.setattr(ImageGenerator, "draw", stopping)
-    # Systems are counted, one after the other, before they draw.
+    monkeypatch.setattr(ImageGenerator, "sample", stopping)
+    # Systems are counted, one after the other, before they sample.
     monkeypatch.setattr(
         "wavelight.evaluation.comparison.bench.cost", lambda system: [NetworkCost("", 1, 1, 1)]
     )

@@ -43,9 +43,11 @@ def score_model(resolution, channels, condition_channels=0):
                 "class_path": "wavelight.diffusion.processes.OrnsteinUhlenbeck",
                 "init_args": {"end": 5.0},
             },
-            "parameterization": {"class_path": "wavelight.diffusion.parameterizations.Epsilon"},
-            "training_times": {
-                "class_path": "wavelight.diffusion.training_times.QuadraticTimes",
+            "parameterization": {
+                "class_path": "wavelight.diffusion.parameterizations.EpsPrediction"
+            },
+            "noise_level_sampling": {
+                "class_path": "wavelight.diffusion.noise_level_sampling.QuadraticTimes",
             },
             "sampler": "wavelight.diffusion.samplers.ancestral",
             "schedule": {"class_path": "wavelight.diffusion.schedules.Uniform"},
@@ -112,7 +114,7 @@ def runs():
     def otherwise(model):
         options = model["init_args"]
         options["details"][0]["init_args"]["optimizer"]["init_args"]["lr"] = 0.5
-        options["accumulate"] = 4
+        options["accumulate_grad_batches"] = 4
         options["start_from"] = "elsewhere.ckpt"
 
     torch.manual_seed(0)

@@ -36,7 +36,7 @@ def small_draws(monkeypatch):
 
 
 def counted(system):
-    return sum(network.multiply_adds for network in cost(system))
+    return sum(network.macs for network in cost(system))
 
 
 def rows_of(text):
@@ -65,8 +65,8 @@ def test_one_size_has_no_exponent():
 @pytest.mark.parametrize("system", System)
 def test_multiply_adds_grow_as_pixels(system):
     sizes = SIZES[::2]
-    multiply_adds = [counted(build(system, size, 8, 32, steps=1)) for size in sizes]
-    assert exponent([size**2 for size in sizes], multiply_adds) == pytest.approx(1, abs=0.1)
+    macs = [counted(build(system, size, 8, 32, steps=1)) for size in sizes]
+    assert exponent([size**2 for size in sizes], macs) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("system", System)
@@ -117,14 +117,14 @@ def test_the_median_counts_and_the_steps_needed_are_in_proportion():
     row = measurement(System.SGM, 100)
     assert row.seconds == pytest.approx(0.02)
     assert row.seconds_needed == pytest.approx(0.02 * 68 / 4)
-    assert row.multiply_adds_needed == 10_000_000 * 68 / 4
+    assert row.macs_needed == 10_000_000 * 68 / 4
 
 
 def test_times_are_fitted_from_128_pixels():
     rows = [measurement(system, size) for system in (System.WSGM, System.SGM) for size in SIZES]
     rows[0].draws[:] = [100.0] * 3  # of 32 pixels
     text = scaling_report.report(CONDITIONS, rows)
-    fits = "WSGM 1.000 and SGM 1.000 (32 ... 512) of multiply-adds; WSGM 1.000 and SGM 1.000 (128 ... 512)"
+    fits = "WSGM 1.000 and SGM 1.000 (32 ... 512) of MACs; WSGM 1.000 and SGM 1.000 (128 ... 512)"
     assert text.count(fits) == 2
 
 

@@ -9,7 +9,7 @@ import yaml
 import wavelight
 from wavelight.__main__ import main
 from wavelight.config.experiments import shipped_experiment
-from wavelight.diffusion.samplers import HeunWithChurn, dpm_solver_2m
+from wavelight.diffusion.samplers import HeunWithChurn, dpmpp_2m
 from wavelight.evaluation.cost import cost
 
 
@@ -68,7 +68,7 @@ def test_a_checkpoint_alone_draws(loaded):
     images = loaded.sample(3, seed=5)
     assert images.shape == (3, 3, 32, 32)
     assert images.abs().max() <= 1
-    assert [model.sampler for model in loaded.models] == [dpm_solver_2m] * 3
+    assert [model.sampler for model in loaded.models] == [dpmpp_2m] * 3
     assert torch.equal(loaded.sample(3, seed=5), images)
 
 

@@ -11,7 +11,7 @@ from wavelight.diffusion import (
 
 def test_published_noise_levels():
     end = torch.tensor(5.0, dtype=torch.float64)
-    assert OrnsteinUhlenbeck(5.0).ratio(end).item() == pytest.approx(148.4, abs=0.02)
+    assert OrnsteinUhlenbeck(5.0).sigma_over_alpha(end).item() == pytest.approx(148.4, abs=0.02)
     t = torch.tensor(0.5, dtype=torch.float64)
     linear = LinearVariancePreserving()
     assert linear.alpha(t).log().item() == pytest.approx(-(0.25 * 19.9 / 4) - 0.1 * 0.5 / 2)
@@ -24,7 +24,7 @@ def test_published_noise_levels():
 def test_ornstein_uhlenbeck_is_variance_preserving_at_a_constant_rate_of_2():
     t = torch.linspace(0, 1, 11, dtype=torch.float64)
     constant, process = LinearVariancePreserving(2, 2), OrnsteinUhlenbeck(1.0)
-    for name in ["alpha", "sigma", "drift", "diffusion", "ratio"]:
+    for name in ["alpha", "sigma", "drift", "diffusion", "sigma_over_alpha"]:
         torch.testing.assert_close(getattr(constant, name)(t), getattr(process, name)(t))
 
 

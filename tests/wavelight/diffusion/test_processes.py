@@ -51,15 +51,15 @@ def test_drift_and_diffusion_are_the_derivatives_of_the_marginals(process):
 @precisions
 def test_time_of_inverts_ratio(process, dtype):
     t = times(process, dtype)
-    torch.testing.assert_close(process.time_of(process.ratio(t)), t)
+    torch.testing.assert_close(process.time_of(process.sigma_over_alpha(t)), t)
 
 
 def test_float32_keeps_its_digits_at_small_noise(process):
     t = torch.logspace(-7, -3, 9, dtype=torch.float64)
     torch.testing.assert_close(
-        process.ratio(t.float()).double(), process.ratio(t), atol=0, rtol=1e-6
+        process.sigma_over_alpha(t.float()).double(), process.sigma_over_alpha(t), atol=0, rtol=1e-6
     )
-    ratio = process.ratio(t)
+    ratio = process.sigma_over_alpha(t)
     torch.testing.assert_close(
         process.time_of(ratio.float()).double(), process.time_of(ratio), atol=0, rtol=1e-6
     )
@@ -95,5 +95,5 @@ def test_clean_image_is_kept_at_time_0(process):
 def test_shapes_of_times_are_kept(process):
     for shape in [(), (3,)]:
         t = torch.full(shape, 0.5)
-        for name in ["alpha", "sigma", "drift", "diffusion", "ratio", "time_of"]:
+        for name in ["alpha", "sigma", "drift", "diffusion", "sigma_over_alpha", "time_of"]:
             assert getattr(process, name)(t).shape == shape

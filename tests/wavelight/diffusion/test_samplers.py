@@ -18,7 +18,7 @@ from wavelight.diffusion import (
     ancestral,
     clipped,
     ddim,
-    dpm_solver_2m,
+    dpmpp_2m,
     euler_maruyama,
     heun,
 )
@@ -29,7 +29,7 @@ OU = OrnsteinUhlenbeck(3.0)
 FLOW = RectifiedFlow()
 
 churned = HeunWithChurn(4.0, smallest=0.2, largest=5.0)
-DETERMINISTIC = [ddim, heun, dpm_solver_2m]
+DETERMINISTIC = [ddim, heun, dpmpp_2m]
 STOCHASTIC = [euler_maruyama, ancestral, churned]
 SAMPLERS = [*DETERMINISTIC, *STOCHASTIC]
 
@@ -54,14 +54,14 @@ def gaussian(process, mean=MEAN, std=STD):
 
 
 def no_noise():
-    raise AssertionError("a deterministic sampler draws no noise")
+    raise AssertionError("a deterministic sampler samples no noise")
 
 
 def affine(sampler, process, times):
     """Read off what a sampler does to x: x -> offset + gain x + noise of a variance.
 
     Image 0 starts at 0 and image 1 at 1, and they get no noise; image 2 + k starts at 0 and its only noise is a 1 in
-    draw k.
+    sample k.
     """
     rows = len(times) + 2
     draw = iter(range(2, rows))
@@ -229,7 +229,7 @@ def test_dpm_solver_2m_is_the_paper_s_algorithm_2():
             used = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * before
         x = sigma_of(after) / sigma_of(t) * x - alpha_of(after) * (math.exp(-h) - 1) * used
         before = x0
-    found = affine(dpm_solver_2m, OU, times)
+    found = affine(dpmpp_2m, OU, times)
     torch.testing.assert_close(found, torch.stack([x[0], x[1] - x[0], 0 * x[0]]))
 
 
@@ -244,7 +244,7 @@ def test_exact_denoiser_of_a_gaussian_gives_that_gaussian(sampler, process):
     for steps in (200, 800):
         times = Karras(smallest=4 / steps)(process, steps)
         offset, gain, variance = affine(sampler, process, times)
-        # The start is a draw of the process, at its first time.
+        # The start is a sample of the process, at its first time.
         alpha, sigma = process.alpha(times[0]), process.sigma(times[0])
         mean = offset + gain * alpha * MEAN
         std = (gain**2 * (alpha**2 * STD**2 + sigma**2) + variance).sqrt()
@@ -255,13 +255,13 @@ def test_exact_denoiser_of_a_gaussian_gives_that_gaussian(sampler, process):
 
 
 def errors_of_a_flow(sampler, counts):
-    """Errors of the standard deviation, drawn from noise alone in equal steps of time."""
+    """Errors of the standard deviation, generated from noise alone in equal steps of time."""
     return [abs(affine(sampler, FLOW, Uniform()(FLOW, n))[1].item() - STD) for n in counts]
 
 
 @pytest.mark.parametrize(
     ("sampler", "expected"),
-    [(ddim, 1), (dpm_solver_2m, 2), (heun, 2), (HeunWithChurn(0), 2)],
+    [(ddim, 1), (dpmpp_2m, 2), (heun, 2), (HeunWithChurn(0), 2)],
     ids=name,
 )
 def test_a_flow_is_followed_from_noise_alone(sampler, expected):
@@ -320,7 +320,7 @@ def test_euler_maruyama_cannot_start_from_noise_alone():
         euler_maruyama(gaussian(FLOW), FLOW, Uniform()(FLOW, 4), x, lambda: x)
 
 
-@pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (heun, 2), (dpm_solver_2m, 2)], ids=name)
+@pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (heun, 2), (dpmpp_2m, 2)], ids=name)
 def test_order_of_convergence(sampler, order):
     """The error against the exact flow falls as steps^-order."""
     top, bottom = 5.0, 0.0 if sampler is heun else 0.3
@@ -365,17 +365,17 @@ def test_evaluations(sampler, steps):
 @pytest.mark.parametrize("steps", [1, 5])
 def test_draws_of_noise(steps):
     x = torch.randn(2, 1, 4, 4)
-    drawn = []
+    generated = []
 
     def noise():
-        drawn.append(1)
+        generated.append(1)
         return torch.zeros_like(x)
 
     expected = {euler_maruyama: steps, ancestral: steps - 1, churned: steps}
     for sampler, count in expected.items():
-        drawn.clear()
+        generated.clear()
         sampler(gaussian(OU), OU, Uniform()(OU, steps), x, noise)
-        assert len(drawn) == count
+        assert len(generated) == count
     for sampler in DETERMINISTIC:
         sampler(gaussian(OU), OU, Uniform()(OU, steps), x, no_noise)
 
@@ -437,7 +437,7 @@ def test_heun_needs_a_clean_end(sampler):
         sampler(gaussian(process), process, Uniform()(process, 4), x, no_noise)
 
 
-@pytest.mark.parametrize("sampler", [euler_maruyama, ancestral, ddim, dpm_solver_2m], ids=name)
+@pytest.mark.parametrize("sampler", [euler_maruyama, ancestral, ddim, dpmpp_2m], ids=name)
 def test_others_may_stop_at_some_noise(sampler):
     process = VarianceExploding(0.3, 50)
     times = Karras(smallest=0.31, largest=50)(process, 2000)

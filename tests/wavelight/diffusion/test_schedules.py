@@ -34,7 +34,7 @@ def test_times_fall_from_the_process_s_end_to_its_start(schedule, process, steps
     assert (times.diff() < 0).all()
     assert times[-1] == process.start
     if isinstance(schedule, Karras):
-        assert process.ratio(times[0]).item() == pytest.approx(schedule.largest)
+        assert process.sigma_over_alpha(times[0]).item() == pytest.approx(schedule.largest)
     else:
         assert times[0] == process.end
 
@@ -53,7 +53,7 @@ def test_smallest_noise_levels_of_wsgm(steps, uniform, quadratic):
     """specs/wsgm.md, A2: the reason why uniform steps are bad for images."""
     process = OrnsteinUhlenbeck(5.0)
     for schedule, expected in [(Uniform(), uniform), (Quadratic(), quadratic)]:
-        found = process.ratio(schedule(process, steps)[-2]).item()
+        found = process.sigma_over_alpha(schedule(process, steps)[-2]).item()
         assert found == pytest.approx(expected, rel=0.03)
 
 
@@ -70,13 +70,13 @@ def test_karras_levels_are_edm_s():
     torch.testing.assert_close(times, torch.tensor([*expected, 0]).double(), atol=0, rtol=1e-6)
     assert times[1].item() == pytest.approx(57.586, abs=1e-3)
     for process in PROCESSES[:2]:
-        torch.testing.assert_close(process.ratio(Karras()(process, 18)), times)
+        torch.testing.assert_close(process.sigma_over_alpha(Karras()(process, 18)), times)
 
 
 def test_cosine_levels_are_those_of_improved_ddpm():
     """Of a process that goes to pure noise, they are the paper's alpha_bar (equation 17)."""
     process = VarianceExploding(0, 1e9)
-    ratio = process.ratio(Cosine()(process, 16)).flip(0)
+    ratio = process.sigma_over_alpha(Cosine()(process, 16)).flip(0)
 
     def f(u):
         return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -87,7 +87,7 @@ def test_cosine_levels_are_those_of_improved_ddpm():
 
 def test_cosine_steps_without_offset_are_equal_angles():
     process = OrnsteinUhlenbeck(2.0)
-    angles = process.ratio(Cosine(0)(process, 12)).arctan()
+    angles = process.sigma_over_alpha(Cosine(0)(process, 12)).arctan()
     torch.testing.assert_close(angles.diff(), angles.diff()[:1].expand(12))
 
 

@@ -1,4 +1,4 @@
-"""Evaluations, multiply-adds and parameters are those that drawing takes, on any device and for any system."""
+"""Evaluations, MACs and parameters are those that sampling takes, on any device and for any system."""
 
 import pytest
 import torch
@@ -37,13 +37,13 @@ class OneOfEach(nn.Module):
         return read.transpose(1, 2).view_as(x)
 
     @staticmethod
-    def multiply_adds(channels, side):
+    def macs(channels, side):
         pixels = side**2
         return 9 * pixels * channels**2 + LATENT * channels + 2 * pixels**2 * channels
 
 
 class DeafGAN(DenoisingGAN):
-    """Draws details without a look at what they refine, which costs the same."""
+    """Samples details without a look at what they refine, which costs the same."""
 
     def check(self, shape, condition_channels, bounded):
         pass
@@ -66,17 +66,17 @@ def test_cost_is_what_a_hand_counts(steps):
     (network,) = cost(system)
     assert network.name == "models.0.generator"
     assert network.evaluations == steps
-    assert network.multiply_adds == steps * OneOfEach.multiply_adds(CHANNELS, SIDE)
+    assert network.macs == steps * OneOfEach.macs(CHANNELS, SIDE)
     assert network.parameters == 9 * CHANNELS**2 + CHANNELS + LATENT * CHANNELS + CHANNELS
 
 
 def test_networks_that_draw_several_factors_are_counted_once():
     coarse, detail = cost(pyramid_of_details_that_share_a_network([4, 1, 2]))
     assert coarse.evaluations == 4
-    assert coarse.multiply_adds == 4 * OneOfEach.multiply_adds(3, 4)
+    assert coarse.macs == 4 * OneOfEach.macs(3, 4)
     assert detail.name == "models.1.generator"
     assert detail.evaluations == 1 + 2
-    assert detail.multiply_adds == OneOfEach.multiply_adds(9, 4) + 2 * OneOfEach.multiply_adds(9, 8)
+    assert detail.macs == OneOfEach.macs(9, 4) + 2 * OneOfEach.macs(9, 8)
 
 
 def test_evaluations_have_the_shapes_of_the_batch():
@@ -85,14 +85,14 @@ def test_evaluations_have_the_shapes_of_the_batch():
     assert [tuple(value.shape) for value in call.inputs] == [(5, 12, 8, 8), (5,), (5, 100)]
     assert call.times == 3
     (single,) = cost(tiny_system(steps=3))
-    assert 3 * call.multiply_adds == 5 * single.multiply_adds
+    assert 3 * call.macs == 5 * single.macs
 
 
 def test_the_count_is_that_of_drawing_on_this_device():
     system = tiny_system().eval()
     with FlopCounterMode(display=False) as counter:
-        system.draw(torch.arange(1), seed=0)
-    assert counter.get_total_flops() == 2 * sum(network.multiply_adds for network in cost(system))
+        system.generate(torch.arange(1), seed=0)
+    assert counter.get_total_flops() == 2 * sum(network.macs for network in cost(system))
 
 
 def test_every_wavelet_is_counted_alike():
@@ -132,5 +132,5 @@ def test_published_networks_cost_what_is_known_of_them(experiment, parameters, g
         system = system_from_config(experiment_config(experiment))
     (network,) = cost(system)
     assert network.parameters == parameters
-    counted = 2 * network.multiply_adds / network.evaluations * images / 1e9
+    counted = 2 * network.macs / network.evaluations * images / 1e9
     assert counted == pytest.approx(gflop, rel=0.1)

@@ -1,4 +1,4 @@
-"""Training and drawing are measured as they happen, in every precision and way."""
+"""Training and sampling are measured as they happen, in every precision and way."""
 
 from functools import partial
 
@@ -93,8 +93,8 @@ def test_a_system_is_measured_in_each_precision_and_left_as_it_is(monkeypatch):
         ["tiny", "bfloat16", "eager"],
     ]
     for line in lines:
-        trained, of_products, drawn, of_products_drawing = line[3:]
-        assert min(float(trained), float(drawn)) > 0
+        trained, of_products, generated, of_products_drawing = line[3:]
+        assert min(float(trained), float(generated)) > 0
         assert of_products.endswith("%")
         assert of_products_drawing.endswith("%")
     for name, weights in weights_of(system).items():
@@ -105,7 +105,7 @@ def test_fractions_are_of_the_operations_an_image_takes(monkeypatch):
     monkeypatch.setattr(module, "_images_a_second", lambda *_: 50.0)
     monkeypatch.setattr(module, "counted_gflop", lambda run: 8.0)
     (line,) = rows("tiny", tiny_system(), 4, {Precision.tf32: 200.0}, 1, EAGER)
-    # 50 images of 8 / 4 GFLOP are half of 200 GFLOP; those drawn are 0.0049 * 2 GFLOP.
+    # 50 images of 8 / 4 GFLOP are half of 200 GFLOP; those generated are 0.0049 * 2 GFLOP.
     assert cells(line) == ["tiny", "tf32", "eager", "50", "50%", "50", "0%"]
 
 

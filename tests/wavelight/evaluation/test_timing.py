@@ -1,4 +1,4 @@
-"""Drawing is timed as papers do, by one command for checkpoints and experiments alike."""
+"""Sampling is timed as papers do, by one command for checkpoints and experiments alike."""
 
 import json
 import shutil
@@ -85,7 +85,7 @@ def test_the_command_prints_both_tables_and_writes_all_numbers(checkpoint, tmp_p
     [
         (["nowhere"], "there is no checkpoint 'nowhere', and no experiment; there are celeba1024,"),
         (["[demo,gone.ckpt]"], "there is no checkpoint 'gone.ckpt'"),
-        (["[]"], "nothing is named whose drawing is to be timed"),
+        (["[]"], "nothing is named whose sampling is to be timed"),
         (["demo", "--repetitions", "0"], "repetitions is at least 1, not 0"),
         (["demo", "--warm_ups", "-1"], "warm_ups is at least 0, not -1"),
         (["demo", "--batch_sizes", "[4,0]"], "a batch size is at least 1, not 0"),
@@ -104,20 +104,20 @@ def test_bad_input_is_one_sentence(arguments, message, capsys):
 
 def test_each_batch_is_drawn_whole_after_the_warm_ups(monkeypatch):
     system = tiny_system()
-    drawn = []
+    generated = []
     draw = WaveDiff.draw
 
     def watched(self, index, seed):
         if self is system:  # and not the copy whose cost is counted
-            drawn.append((len(index), seed))
+            generated.append((len(index), seed))
         return draw(self, index, seed)
 
-    monkeypatch.setattr(WaveDiff, "draw", watched)
+    monkeypatch.setattr(WaveDiff, "sample", watched)
     first, second = measure("tiny", system, [1, 2], warm_ups=3, repetitions=4, compiled=False)
     assert len(first.draws) == len(second.draws) == 4
     assert min(first.draws + first.replays + first.deliveries) > 0
     deliveries = len(first.deliveries)
-    assert drawn == [(1, 0)] * (3 + 4 + deliveries) + [(2, 0)] * (3 + 4 + deliveries)
+    assert generated == [(1, 0)] * (3 + 4 + deliveries) + [(2, 0)] * (3 + 4 + deliveries)
     assert not system.training
 
 
@@ -143,7 +143,7 @@ def test_bfloat16_reaches_the_networks_alone():
         lambda _, __, output: seen.append(output.dtype)
     )
     with calculating(Precision.bfloat16, torch.device("cpu")):
-        images = system.draw(torch.arange(1), seed=0)
+        images = system.generate(torch.arange(1), seed=0)
     assert set(seen) == {torch.bfloat16}
     assert images.dtype == torch.float32
 

@@ -5,7 +5,7 @@ from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.pyramids import LaplacianPyramid, LevelByLevel, Pyramid
 from wavelight.factorizations.scaling import Half, Peak, PerChannel, Scalar, Unscaled
 from wavelight.factorizations.subbands import Subbands
-from wavelight.wavelets import BandOrder, BandStatistics, LevelStatistics, analysis
+from wavelight.wavelets import BandOrder, BandStatistics, LevelStatistics, dwt2
 
 LAPLACIANS = [
     LaplacianPyramid(1),
@@ -74,7 +74,7 @@ def test_decoding_the_encoded_targets_gives_the_images(factorization):
         if factor.condition is None:
             assert conditions[index] is None
         else:
-            # While drawing, a model sees just what it saw while learning.
+            # While sampling, a model sees just what it saw while learning.
             torch.testing.assert_close(conditions[index], factor.condition, atol=1e-5, rtol=0)
 
 
@@ -83,7 +83,7 @@ def test_true_details_complete_the_images_one_level_finer(pyramid):
     pyramid.fit(statistics(pyramid.levels, pyramid.split))
     finer = [images()]
     while len(finer) < pyramid.levels:
-        finer.append(analysis(finer[-1], pyramid.wavelet)[0])
+        finer.append(dwt2(finer[-1], pyramid.wavelet)[0])
     coarsest, *details = pyramid.encode(images())
     assert coarsest.finer is None
     for factor, expected in zip(reversed(details), finer, strict=True):
@@ -129,7 +129,7 @@ def test_half_keeps_images_in_range():
 
 
 def test_subbands_are_half_the_orthonormal_bands_ll_first():
-    coarse, details = analysis(images())
+    coarse, details = dwt2(images())
     target = Subbands().encode(images())[0].target
     assert torch.equal(target[:, :3], coarse / 2)
     assert torch.equal(target[:, 3:], details / 2)
@@ -255,7 +255,7 @@ def test_a_laplacian_pyramid_has_the_coarse_bands_of_haar_and_a_third_more_numbe
     # The averages of a residual are those of the condition's error, and so nothing new.
     fine = laplacian[-1]
     condition = torch.nn.functional.avg_pool2d(fine.condition, 2)
-    coarse = analysis(images())[0] / 2
+    coarse = dwt2(images())[0] / 2
     torch.testing.assert_close(
         2 * torch.nn.functional.avg_pool2d(fine.target, 2), coarse - condition, atol=1e-6, rtol=0
     )

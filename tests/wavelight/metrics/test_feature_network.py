@@ -49,18 +49,18 @@ def exported(path, network, *images, **options):
     return path
 
 
-def by_network(metric, real, drawn):
+def by_network(metric, real, generated):
     metric.prepare()
     metric.update(real, real=True)
-    for part in drawn.split(7):
+    for part in generated.split(7):
         metric.update(part, real=False)
     return metric.values()
 
 
 def test_values_are_those_of_the_network_in_memory(network_file):
-    real, drawn = blotches(40, seed=1), blotches(30, seed=2, noise=60)
-    found = by_network(FeatureNetworkMetrics(network_file), real, drawn)
-    expected = by_network(FeatureMetrics(ToyFeatures(), "frechet"), real, drawn)
+    real, generated = blotches(40, seed=1), blotches(30, seed=2, noise=60)
+    found = by_network(FeatureNetworkMetrics(network_file), real, generated)
+    expected = by_network(FeatureMetrics(ToyFeatures(), "frechet"), real, generated)
     assert list(found) == ["frechet", "precision", "recall"]
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}, rel=1e-5

@@ -12,10 +12,10 @@ def sets():
     return blotches(50, seed=1), blotches(60, seed=2, noise=60)
 
 
-def toy_metrics(real=None, drawn=None, **options):
+def toy_metrics(real=None, generated=None, **options):
     metric = FeatureMetrics(ToyFeatures(), "toy_distance", **options)
     metric.prepare()
-    for images, is_real in ((real, True), (drawn, False)):
+    for images, is_real in ((real, True), (generated, False)):
         for part in () if images is None else images.split(16):
             metric.update(part, real=is_real)
     return metric
@@ -33,11 +33,11 @@ def test_distance_equals_the_square_root_of_a_matrix(sets):
 
 
 def test_precision_and_recall_are_those_of_the_features(sets):
-    real, drawn = sets
-    values = toy_metrics(real, drawn).values()
-    expected = measure(features(drawn), features(real))
+    real, generated = sets
+    values = toy_metrics(real, generated).values()
+    expected = measure(features(generated), features(real))
     assert (float(values["precision"]), float(values["recall"])) == pytest.approx(expected)
-    assert list(toy_metrics(real, drawn, precision_recall=False).values()) == ["toy_distance"]
+    assert list(toy_metrics(real, generated, precision_recall=False).values()) == ["toy_distance"]
 
 
 def test_the_network_runs_once_a_batch(sets):
@@ -57,17 +57,19 @@ def test_autocast_changes_nothing(sets):
 
 
 def test_real_statistics_come_back_and_drawn_images_are_forgotten(sets):
-    real, drawn = sets
-    metric = toy_metrics(blotches(20, seed=9), drawn)
+    real, generated = sets
+    metric = toy_metrics(blotches(20, seed=9), generated)
     metric.values()
     metric.reset()
     metric.load_real_statistics(toy_metrics(real).real_statistics())
-    for images in (blotches(60, seed=3), drawn):
-        metric.forget_drawn()
+    for images in (blotches(60, seed=3), generated):
+        metric.forget_generated()
         metric.update(images, real=False)
-    assert metric.values() == toy_metrics(real, drawn).values()
+    assert metric.values() == toy_metrics(real, generated).values()
 
 
 def test_too_few_images_are_an_error(sets):
-    with pytest.raises(ValueError, match="toy_distance needs at least 2 real and 2 drawn images"):
+    with pytest.raises(
+        ValueError, match="toy_distance needs at least 2 real and 2 generated images"
+    ):
         toy_metrics(sets[0]).values()

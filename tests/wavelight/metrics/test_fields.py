@@ -98,7 +98,7 @@ def test_the_binder_cumulant_of_ordered_and_of_normal_fields():
     assert binder_cumulant(noise(50_000, 4)).abs() < 0.03
 
 
-def measure(real, drawn):
+def measure(real, generated):
     """All values; real fields go through their statistics, which one process loads."""
     metric = FieldDistance(-4.0, 4.0, 20)
     for part in real.split(9):
@@ -109,19 +109,19 @@ def measure(real, drawn):
         metric.load_real_statistics(statistics)
     # Twice: statistics must not grow with each look.
     for _ in range(2):
-        metric.forget_drawn()
-        for part in drawn.split(8):
+        metric.forget_generated()
+        for part in generated.split(8):
             metric.update(part, real=False)
         values = metric.values()
     return {name: float(value) for name, value in values.items()}
 
 
 def test_the_metric_is_the_two_functions():
-    real, drawn = noise(40), 1.5 * noise(30, seed=1)
-    spectra = power_spectrum(real), power_spectrum(drawn)
-    histograms = [marginal_histogram(fields, -4.0, 4.0, 20) for fields in (real, drawn)]
+    real, generated = noise(40), 1.5 * noise(30, seed=1)
+    spectra = power_spectrum(real), power_spectrum(generated)
+    histograms = [marginal_histogram(fields, -4.0, 4.0, 20) for fields in (real, generated)]
 
-    found = measure(real, drawn)
+    found = measure(real, generated)
 
     share = spectrum_distance(*spectra) / spectrum_distance(spectra[0], torch.zeros(1, 8, 8))
     assert found == pytest.approx(
@@ -170,14 +170,14 @@ def measure_share(rank, folder):
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
     torch.set_num_threads(1)
-    real, drawn = noise(40), 1.5 * noise(30, seed=1)
+    real, generated = noise(40), 1.5 * noise(30, seed=1)
     # Rank 1 gets less than half, then nothing at all.
     found = []
     for reals, drawns in [(25, 20), (40, 30)]:
         found.append(
-            measure(real[:reals], drawn[:drawns])
+            measure(real[:reals], generated[:drawns])
             if rank == 0
-            else measure(real[reals:], drawn[drawns:])
+            else measure(real[reals:], generated[drawns:])
         )
     torch.save(found, f"{folder}/rank{rank}.pt")
     distributed.destroy_process_group()

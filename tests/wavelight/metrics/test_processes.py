@@ -17,7 +17,7 @@ def metrics() -> list[ImageMetric]:
     return both
 
 
-def measure(real, drawn) -> dict[str, float]:
+def measure(real, generated) -> dict[str, float]:
     """Return all values; real images go through their statistics, which one process loads."""
     values = {}
     for metric in metrics():
@@ -29,8 +29,8 @@ def measure(real, drawn) -> dict[str, float]:
             metric.load_real_statistics(statistics)
         # Twice: statistics must not grow with each look.
         for _ in range(2):
-            metric.forget_drawn()
-            for part in drawn.split(8):
+            metric.forget_generated()
+            for part in generated.split(8):
                 metric.update(part, real=False)
             values |= {name: float(value) for name, value in metric.values().items()}
     return values
@@ -41,12 +41,14 @@ def measure_share(rank, folder):
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
     torch.set_num_threads(1)
-    real, drawn = blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50)
-    # Rank 1 gets less than half, then nothing of the drawn, then nothing at all.
+    real, generated = blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50)
+    # Rank 1 gets less than half, then nothing of the generated, then nothing at all.
     cases = {"uneven": (30, 50), "undrawn": (30, DRAWN), "empty": (REAL, DRAWN)}
     found = {}
     for name, (reals, drawns) in cases.items():
-        share = [real[:reals], drawn[:drawns]] if rank == 0 else [real[reals:], drawn[drawns:]]
+        share = (
+            [real[:reals], generated[:drawns]] if rank == 0 else [real[reals:], generated[drawns:]]
+        )
         found[name] = measure(*share)
     torch.save(found, f"{folder}/rank{rank}.pt")
     distributed.destroy_process_group()

@@ -14,10 +14,10 @@ needs_pytorchfwd = pytest.mark.skipif(
 )
 
 
-def ours(real, drawn, packet_side=4):
+def ours(real, generated, packet_side=4):
     metric = FrechetWaveletDistance(packet_side)
     metric.update(real, real=True)
-    metric.update(drawn, real=False)
+    metric.update(generated, real=False)
     return float(metric.compute())
 
 
@@ -33,10 +33,10 @@ def reference(monkeypatch):
     torch.set_default_dtype(before)
 
 
-def theirs(reference, real, drawn, level):
+def theirs(reference, real, generated, level):
     statistics = [
         reference.compute_packet_statistics([x.double() / 255], "Haar", level, False)
-        for x in (real, drawn)
+        for x in (real, generated)
     ]
     (mean1, covariance1), (mean2, covariance2) = statistics
     return reference._compute_avg_frechet_distance(mean1, mean2, covariance1, covariance2)
@@ -47,16 +47,18 @@ def theirs(reference, real, drawn, level):
 def test_equals_pytorchfwd_on_noise_and_on_structure(reference, side, level):
     noise = torch.randint(0, 256, (90, 3, side, side), generator=seeded(0)).byte()
     smooth, rough = blotches(80, side, seed=1), blotches(90, side, seed=2, noise=40)
-    for real, drawn in ((smooth, rough), (smooth, noise)):
-        assert ours(real, drawn) == pytest.approx(theirs(reference, real, drawn, level), rel=1e-9)
+    for real, generated in ((smooth, rough), (smooth, noise)):
+        assert ours(real, generated) == pytest.approx(
+            theirs(reference, real, generated, level), rel=1e-9
+        )
 
 
 @needs_pytorchfwd
 def test_equals_pytorchfwd_where_covariances_are_singular(reference):
-    real, drawn = blotches(30, 8, seed=1), blotches(20, 8, seed=2, noise=40)
+    real, generated = blotches(30, 8, seed=1), blotches(20, 8, seed=2, noise=40)
     with pytest.warns(UserWarning, match="singular"):
-        distance = ours(real, drawn)
-    assert distance == pytest.approx(theirs(reference, real, drawn, 1), rel=1e-6)
+        distance = ours(real, generated)
+    assert distance == pytest.approx(theirs(reference, real, generated, 1), rel=1e-6)
 
 
 @needs_pytorchfwd
@@ -64,7 +66,7 @@ def test_equals_pytorchfwd_where_covariances_are_singular(reference):
 def test_equals_pytorchfwd_from_files_to_number(reference, tmp_path, channels):
     sets = {
         "real": blotches(60, 8, channels, seed=1),
-        "drawn": blotches(60, 8, channels, seed=2, noise=60),
+        "generated": blotches(60, 8, channels, seed=2, noise=60),
     }
     for name, images in sets.items():
         (tmp_path / name).mkdir()
@@ -74,7 +76,7 @@ def test_equals_pytorchfwd_from_files_to_number(reference, tmp_path, channels):
     folders = [str(tmp_path / name) for name in sets]
     expected = reference.compute_fwd(folders, "Haar", 1, False, 32, None)
     # Three equal colours make their covariances singular, which costs pytorchfwd some digits.
-    assert ours(sets["real"], sets["drawn"]) == pytest.approx(
+    assert ours(sets["real"], sets["generated"]) == pytest.approx(
         expected, rel=1e-9 if channels == 3 else 1e-6
     )
 
@@ -82,8 +84,10 @@ def test_equals_pytorchfwd_from_files_to_number(reference, tmp_path, channels):
 @needs_pytorchfwd
 @pytest.mark.slow
 def test_equals_pytorchfwd_at_the_published_packet_side(reference):
-    real, drawn = blotches(900, 32, seed=1), blotches(1000, 32, seed=2, noise=30)
-    assert ours(real, drawn, 16) == pytest.approx(theirs(reference, real, drawn, 1), rel=1e-9)
+    real, generated = blotches(900, 32, seed=1), blotches(1000, 32, seed=2, noise=30)
+    assert ours(real, generated, 16) == pytest.approx(
+        theirs(reference, real, generated, 1), rel=1e-9
+    )
 
 
 def test_a_number_of_pytorchfwd():
@@ -96,10 +100,10 @@ def test_a_number_of_pytorchfwd():
 
 
 def test_without_a_split_it_is_the_distance_of_pixels():
-    real, drawn = blotches(60, 4, seed=1), blotches(60, 4, seed=2, noise=40)
-    pixels = [images.flatten(1).double() / 255 for images in (real, drawn)]
+    real, generated = blotches(60, 4, seed=1), blotches(60, 4, seed=2, noise=40)
+    pixels = [images.flatten(1).double() / 255 for images in (real, generated)]
     expected = frechet_distance(*(Gaussian(x.mean(0), x.T.cov()) for x in pixels))
-    assert ours(real, drawn) == pytest.approx(float(expected), rel=1e-9)
+    assert ours(real, generated) == pytest.approx(float(expected), rel=1e-9)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -141,7 +145,7 @@ def test_floats_and_mixed_sizes_are_errors():
 
 def test_too_few_images_are_an_error():
     metric = FrechetWaveletDistance(4)
-    with pytest.raises(ValueError, match="at least 2 real and 2 drawn images, not 0 and 0"):
+    with pytest.raises(ValueError, match="at least 2 real and 2 generated images, not 0 and 0"):
         metric.compute()
     metric.update(blotches(4), real=True)
     metric.update(blotches(1), real=False)
@@ -154,7 +158,7 @@ def test_warns_once_below_a_packets_dimension_and_not_above():
     for metric, count in ((few, 48), (many, 49)):
         metric.update(blotches(49, seed=1), real=True)
         metric.update(blotches(count, seed=2), real=False)
-    with pytest.warns(UserWarning, match="48 drawn and 49 real images"):
+    with pytest.warns(UserWarning, match="48 generated and 49 real images"):
         few.compute()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -163,35 +167,39 @@ def test_warns_once_below_a_packets_dimension_and_not_above():
 
 
 def test_batches_in_any_order_give_the_same_bits():
-    real, drawn = blotches(60, seed=1), blotches(60, seed=2)
+    real, generated = blotches(60, seed=1), blotches(60, seed=2)
     metric = FrechetWaveletDistance(4)
-    for part in reversed(drawn.split(7)):
+    for part in reversed(generated.split(7)):
         metric.update(part, real=False)
     for part in real.split(11):
         metric.update(part, real=True)
-    assert float(metric.compute()) == ours(real, drawn)
+    assert float(metric.compute()) == ours(real, generated)
 
 
 def test_real_statistics_come_back_and_drawn_images_are_forgotten():
-    real, drawn, others = blotches(60, seed=1), blotches(60, seed=2), blotches(60, seed=3, noise=50)
+    real, generated, others = (
+        blotches(60, seed=1),
+        blotches(60, seed=2),
+        blotches(60, seed=3, noise=50),
+    )
     first = FrechetWaveletDistance(4)
     first.update(real, real=True)
     second = FrechetWaveletDistance(4)
     second.load_real_statistics(first.real_statistics())
-    for images in (drawn, others):
+    for images in (generated, others):
         second.update(images, real=False)
         assert second.values() == {"fwd": torch.tensor(ours(real, images), dtype=torch.float64)}
-        second.forget_drawn()
+        second.forget_generated()
     second.reset()
     with pytest.raises(ValueError, match="not 0 and 0"):
         second.compute()
 
 
 def test_autocast_changes_nothing():
-    real, drawn = blotches(60, seed=1), blotches(60, seed=2)
+    real, generated = blotches(60, seed=1), blotches(60, seed=2)
     with torch.autocast("cpu", torch.bfloat16):
-        inside = ours(real, drawn)
-    assert inside == ours(real, drawn)
+        inside = ours(real, generated)
+    assert inside == ours(real, generated)
 
 
 def test_nothing_is_kept_in_a_state_dict():

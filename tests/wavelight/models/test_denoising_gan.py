@@ -8,7 +8,7 @@ from tests.golden import NARROW, filled, normal
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.subbands import Subbands
-from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
+from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 from wavelight.models import DenoisingGAN
 from wavelight.networks import NCSNpp, SmallDiscriminator
 from wavelight.networks.published import published_name
@@ -16,7 +16,7 @@ from wavelight.noise import Noise
 
 
 class Recorded:
-    """Noise that was written down: times, and tensors in the order in which they are drawn."""
+    """Noise that was written down: times, and tensors in the order in which they are generated."""
 
     def __init__(self, times, *tensors):
         self.times = times
@@ -27,9 +27,9 @@ class Recorded:
         return self.times
 
     def normal(self, *shape):
-        drawn = self.tensors.pop(0)
-        assert drawn.shape[1:] == shape
-        return drawn
+        generated = self.tensors.pop(0)
+        assert generated.shape[1:] == shape
+        return generated
 
 
 # wavediff_golden_train.json: facts of one iteration of the published code, recipe in
@@ -189,17 +189,19 @@ def test_penalty_is_computed_in_float32_under_autocast():
 def test_losses_are_made_of_the_named_functions():
     model = small()
     losses = model.losses("discriminator", FACTOR, 0, noise())
-    drawn = noise()
-    t = drawn.integers(2)
-    step, start = drawn.normal(12, 8, 8), drawn.normal(12, 8, 8)
+    generated = noise()
+    t = generated.integers(2)
+    step, start = generated.normal(12, 8, 8), generated.normal(12, 8, 8)
     xt = model.diffusion.perturb(FACTOR.target, t, start).requires_grad_()
     x_next = model.diffusion.step(xt, t, step)
     logits = model.discriminator(xt, t, x_next.detach())
-    torch.testing.assert_close(losses["real"], says_real(logits))
+    torch.testing.assert_close(losses["real"], real_logistic_loss(logits))
     torch.testing.assert_close(losses["r1"], r1_penalty(logits, xt, 0.1))
-    x0 = model.generator(x_next, t, drawn.normal(100))
-    fake = model.diffusion.posterior(x0, x_next, t, drawn.normal(12, 8, 8))
-    torch.testing.assert_close(losses["fake"], says_fake(model.discriminator(fake, t, x_next)))
+    x0 = model.generator(x_next, t, generated.normal(100))
+    fake = model.diffusion.posterior(x0, x_next, t, generated.normal(12, 8, 8))
+    torch.testing.assert_close(
+        losses["fake"], fake_logistic_loss(model.discriminator(fake, t, x_next))
+    )
 
 
 def test_samples_do_not_depend_on_the_batch():

@@ -5,7 +5,7 @@ import torch
 
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Half, Unscaled
-from wavelight.losses import BoundedCritic, NonSaturating, RelativisticPairing
+from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 from wavelight.losses.reconstruction import dissimilarity
 from wavelight.models import DetailGAN, DetailRegression
 from wavelight.networks import (
@@ -17,7 +17,7 @@ from wavelight.networks import (
 from wavelight.noise import Noise
 
 ADAM = partial(torch.optim.Adam, lr=1e-3)
-GAMES = [BoundedCritic(), NonSaturating(0.1, 1), RelativisticPairing(0.1)]
+GAMES = [BoundedCriticLoss(), NonSaturatingLoss(0.1, 1), RpGANLoss(0.1)]
 
 
 def generator(noise_channels=3, **changes):
@@ -36,7 +36,7 @@ def gan(**changes):
         "discriminator": discriminator(),
         "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM,
-        "game": BoundedCritic(),
+        "adversarial_loss": BoundedCriticLoss(),
         "adversarial_weight": 0.1,
         "mse_weight": 20.0,
         "ssim_weight": 0.5,
@@ -58,7 +58,7 @@ def noise():
 @pytest.mark.parametrize("condition_channels", [0, 3])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 def test_a_players_loss_is_its_own(player, game, condition_channels):
-    model = gan(game=game, discriminator=discriminator(condition_channels))
+    model = gan(adversarial_loss=game, discriminator=discriminator(condition_channels))
     players = model.players()
     assert list(players) == ["discriminator", "generator"]
     for name, other in players.items():
@@ -100,7 +100,7 @@ def test_details_and_pixels_are_apart_in_the_same_way():
 
 
 def test_the_discriminator_rests_between_its_turns():
-    model = gan(game=NonSaturating(0.1, 2))
+    model = gan(adversarial_loss=NonSaturatingLoss(0.1, 2))
     terms = [set(model.losses("discriminator", factor(1), turn, noise())) for turn in range(13)]
     assert [len(names) for names in terms] == [3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2]
     assert all(model.losses("generator", factor(1), turn, noise()) for turn in range(5))
@@ -128,13 +128,13 @@ def test_without_the_game_it_is_regression():
 
 def test_penalties_are_computed_in_float32_under_autocast():
     torch.manual_seed(0)
-    model = gan(game=RelativisticPairing(0.1))
+    model = gan(adversarial_loss=RpGANLoss(0.1))
     model.discriminator.eval()  # dropout
     exact = model.losses("discriminator", factor(1), 0, noise())
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model.losses("discriminator", factor(1), 0, noise())
     assert torch.equal(exact["r1"], mixed["r1"])
-    assert not torch.equal(exact["r2"], mixed["r2"])  # of what a bfloat16 generator draws
+    assert not torch.equal(exact["r2"], mixed["r2"])  # of what a bfloat16 generator samples
     assert all(loss.dtype == torch.float32 for loss in mixed.values())
 
 
@@ -190,7 +190,9 @@ def test_networks_that_do_not_go_with_the_factor_are_refused(changes, shape, sen
 
 
 def test_a_tanh_that_cannot_reach_the_details_is_refused():
-    with pytest.raises(ValueError, match=r"ends in tanh, but the details that it draws leave \[-1"):
+    with pytest.raises(
+        ValueError, match=r"ends in tanh, but the details that it samples leave \[-1"
+    ):
         gan().check((9, 8, 8), 3, bounded=False)
     gan(generator=generator(bounded=False)).check((9, 8, 8), 3, bounded=False)
 

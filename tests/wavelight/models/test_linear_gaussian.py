@@ -1,4 +1,4 @@
-"""A linear-Gaussian model learns mean and covariance, and draws what it has learnt."""
+"""A linear-Gaussian model learns mean and covariance, and samples what it has learnt."""
 
 from functools import partial
 
@@ -87,15 +87,15 @@ def test_the_loss_is_the_negative_log_likelihood():
 def test_draws_have_the_learnt_moments(learnt):
     condition = known_factor().condition
     with torch.no_grad():
-        drawn = learnt.sample((3, 8, 8), condition, noise(64))
-        left = (drawn - learnt.gaussian.mean(condition)).transpose(0, 1).flatten(1)
+        generated = learnt.sample((3, 8, 8), condition, noise(64))
+        left = (generated - learnt.gaussian.mean(condition)).transpose(0, 1).flatten(1)
     assert left.mean(1).abs().max() < 0.06
     torch.testing.assert_close(left.cov(), SIGMA, atol=0.08, rtol=0)
 
 
 def test_it_begins_as_white_noise():
-    drawn = model().sample((3, 8, 8), known_factor(4).condition, noise(4))
-    assert torch.equal(drawn, noise(4).normal(3, 8, 8))
+    generated = model().sample((3, 8, 8), known_factor(4).condition, noise(4))
+    assert torch.equal(generated, noise(4).normal(3, 8, 8))
 
 
 @pytest.mark.parametrize(("pyramid", "channels"), [(Pyramid(2), 9), (LaplacianPyramid(2), 3)])

@@ -1,4 +1,4 @@
-"""A score model learns to denoise, and draws what its denoiser describes."""
+"""A score model learns to denoise, and samples what its denoiser describes."""
 
 from functools import partial
 
@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
+from wavelight.diffusion.noise_level_sampling import LogNormalSigma, QuadraticTimes
 from wavelight.diffusion.parameterizations import (
-    Epsilon,
-    FlowVelocity,
+    EpsPrediction,
+    FlowPrediction,
     Preconditioned,
-    Velocity,
+    VPrediction,
 )
 from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow
-from wavelight.diffusion.samplers import ancestral, ddim, dpm_solver_2m, euler_maruyama, heun
+from wavelight.diffusion.samplers import ancestral, ddim, dpmpp_2m, euler_maruyama, heun
 from wavelight.diffusion.schedules import Karras, Quadratic, Uniform
-from wavelight.diffusion.training_times import LogNormalRatios, QuadraticTimes
 from wavelight.factorizations.base import Factor
 from wavelight.models import ScoreModel
 from wavelight.noise import Noise
@@ -41,7 +41,8 @@ class White(nn.Module):
         else:
             t = label / self.parameterization.time_scale
         skip, out, inner, _ = (
-            value.reshape(-1, 1, 1, 1) for value in self.parameterization.mixture(self.process, t)
+            value.reshape(-1, 1, 1, 1)
+            for value in self.parameterization.preconditioning(self.process, t)
         )
         mean = torch.zeros_like(x) if condition is None else condition
         alpha, sigma = (
@@ -53,13 +54,13 @@ class White(nn.Module):
 
 
 def score_model(parameterization=None, sampler=heun, network=None, **changes):
-    parameterization = parameterization or Epsilon()
+    parameterization = parameterization or EpsPrediction()
     options = {
         "network": network or White(parameterization),
         "optimizer": partial(torch.optim.Adam, lr=1e-3),
         "process": PROCESS,
         "parameterization": parameterization,
-        "training_times": QuadraticTimes(),
+        "noise_level_sampling": QuadraticTimes(),
         "sampler": sampler,
         "schedule": Quadratic(),
         "steps": 32,
@@ -70,13 +71,13 @@ def score_model(parameterization=None, sampler=heun, network=None, **changes):
 def flow(sampler=ddim, **changes):
     """Flow matching."""
     options = {
-        "network": White(FlowVelocity(), RectifiedFlow()),
+        "network": White(FlowPrediction(), RectifiedFlow()),
         "process": RectifiedFlow(),
-        "training_times": LogNormalRatios(0, 1),
+        "noise_level_sampling": LogNormalSigma(0, 1),
         "schedule": Uniform(),
     }
     return score_model(
-        sampler=sampler, **(options | {"parameterization": FlowVelocity()} | changes)
+        sampler=sampler, **(options | {"parameterization": FlowPrediction()} | changes)
     )
 
 
@@ -84,30 +85,30 @@ def noise(n=512):
     return Noise(0, torch.arange(n))
 
 
-@pytest.mark.parametrize("parameterization", [Epsilon(), Velocity(), Preconditioned()])
-@pytest.mark.parametrize("sampler", [ancestral, ddim, dpm_solver_2m, euler_maruyama, heun])
+@pytest.mark.parametrize("parameterization", [EpsPrediction(), VPrediction(), Preconditioned()])
+@pytest.mark.parametrize("sampler", [ancestral, ddim, dpmpp_2m, euler_maruyama, heun])
 def test_the_exact_network_draws_the_distribution(parameterization, sampler):
     condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
     model = score_model(parameterization, sampler, steps=64)
     with torch.no_grad():
-        drawn = model.sample(SHAPE, condition, noise()) - condition
-    assert abs(drawn.mean()) < 0.05
-    assert abs(drawn.std() - 1) < 0.05
+        generated = model.sample(SHAPE, condition, noise()) - condition
+    assert abs(generated.mean()) < 0.05
+    assert abs(generated.std() - 1) < 0.05
 
 
-@pytest.mark.parametrize("sampler", [ancestral, ddim, dpm_solver_2m, euler_maruyama, heun])
+@pytest.mark.parametrize("sampler", [ancestral, ddim, dpmpp_2m, euler_maruyama, heun])
 def test_the_exact_network_of_a_flow_draws_the_distribution(sampler):
     condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
     # The reverse equation has no finite terms at time 1.
     schedule = Karras() if sampler is euler_maruyama else Uniform()
     with torch.no_grad():
-        drawn = flow(sampler, schedule=schedule, steps=64).sample(SHAPE, condition, noise())
-    assert abs((drawn - condition).mean()) < 0.05
-    assert abs((drawn - condition).std() - 1) < 0.05
-    assert (drawn - condition).flatten(1).mean(1).abs().max() < 1
+        generated = flow(sampler, schedule=schedule, steps=64).sample(SHAPE, condition, noise())
+    assert abs((generated - condition).mean()) < 0.05
+    assert abs((generated - condition).std() - 1) < 0.05
+    assert (generated - condition).flatten(1).mean(1).abs().max() < 1
 
 
-@pytest.mark.parametrize("parameterization", [Epsilon(), Preconditioned()])
+@pytest.mark.parametrize("parameterization", [EpsPrediction(), Preconditioned()])
 def test_predictions_that_denoise_nothing_at_the_start_are_refused(parameterization):
     with pytest.raises(ValueError, match="has no finite denoiser at time 1 of RectifiedFlow"):
         flow(parameterization=parameterization)
@@ -115,7 +116,7 @@ def test_predictions_that_denoise_nothing_at_the_start_are_refused(parameterizat
 
 @pytest.mark.parametrize(
     "model",
-    [*map(score_model, [Epsilon(), Velocity(), Preconditioned()]), flow()],
+    [*map(score_model, [EpsPrediction(), VPrediction(), Preconditioned()]), flow()],
     ids=lambda model: type(model.parameterization).__name__,
 )
 def test_the_exact_network_has_the_least_loss(model):
@@ -153,13 +154,13 @@ def test_noise_of_the_condition_is_added_while_learning_and_while_drawing():
 
     condition = torch.zeros(512, *SHAPE)
     for level in (0.0, 0.5):
-        network = Watching(Epsilon())
+        network = Watching(EpsPrediction())
         model = score_model(network=network, condition_noise=level, steps=2)
         model.losses("score", Factor(torch.zeros(512, *SHAPE), condition), 0, noise())
         model.sample(SHAPE, condition, noise())
         for given in seen:
             assert given.std().item() == pytest.approx(level, abs=0.02)
-        # While an image is drawn its condition is one and the same.
+        # While an image is generated its condition is one and the same.
         assert all(torch.equal(given, seen[1]) for given in seen[1:])
         seen.clear()
 

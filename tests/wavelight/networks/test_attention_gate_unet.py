@@ -31,8 +31,8 @@ def test_size_is_the_published_one(width: int, parameters: int) -> None:
 def test_multiply_adds_are_the_published_ones(width: int, side: int, billions: float) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         network = AttentionGateUNet(9, width, 3, 3)
-        drawn = network(torch.empty(1, 3, side, side), torch.empty(1, 3, side, side))
-    assert drawn.shape == (1, 9, side, side)
+        generated = network(torch.empty(1, 3, side, side), torch.empty(1, 3, side, side))
+    assert generated.shape == (1, 9, side, side)
     assert round(counter.get_total_flops() / 2e9, 2) == billions
 
 

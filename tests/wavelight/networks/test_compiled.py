@@ -1,4 +1,4 @@
-"""A compiled network draws what the network draws."""
+"""A compiled network samples what the network samples."""
 
 import shutil
 

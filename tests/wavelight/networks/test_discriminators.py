@@ -11,7 +11,7 @@ from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,
     SmallDiscriminator,
-    batch_spread,
+    minibatch_standard_deviation,
 )
 from wavelight.networks.published import published_state
 
@@ -145,13 +145,15 @@ def test_last_layer_starts_wide() -> None:
 def test_spread_compares_every_second_image_of_eight() -> None:
     flat = torch.arange(8.0)[:, None, None, None].expand(8, 2, 3, 3)
     # Images 0, 2, 4, 6 are one group, and 1, 3, 5, 7 the other.
-    assert batch_spread(flat).shape == (8, 1, 3, 3)
-    torch.testing.assert_close(batch_spread(flat), torch.full((8, 1, 3, 3), 5**0.5))
+    assert minibatch_standard_deviation(flat).shape == (8, 1, 3, 3)
+    torch.testing.assert_close(minibatch_standard_deviation(flat), torch.full((8, 1, 3, 3), 5**0.5))
     only_odd = flat * (flat % 2)
-    assert batch_spread(only_odd)[0::2].max() < 1e-3
-    torch.testing.assert_close(batch_spread(only_odd)[1::2], torch.full((4, 1, 3, 3), 5**0.5))
+    assert minibatch_standard_deviation(only_odd)[0::2].max() < 1e-3
+    torch.testing.assert_close(
+        minibatch_standard_deviation(only_odd)[1::2], torch.full((4, 1, 3, 3), 5**0.5)
+    )
 
 
 def test_batch_that_fills_no_group_is_refused() -> None:
     with pytest.raises(ValueError, match="groups of 4, which 6 images do not fill"):
-        batch_spread(torch.zeros(6, 1, 2, 2))
+        minibatch_standard_deviation(torch.zeros(6, 1, 2, 2))

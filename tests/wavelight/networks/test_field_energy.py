@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wavelight.networks.field_energy import FieldEnergy, shift_classes
-from wavelight.wavelets import analysis, synthesis
+from wavelight.wavelets import dwt2, idwt2
 
 SIZE = 8
 FIELDS = 2
@@ -22,12 +22,12 @@ class Case:
         self.spreads = SPREADS[: self.energy.sigmoids[0]]
         self.free, self.basis, given = fields.double(), torch.eye(SIZE**2).double(), []
         if wavelet is not None:
-            coarse, details = analysis(fields, wavelet)
+            coarse, details = dwt2(fields, wavelet)
             half = SIZE // 2
             unit = torch.eye(3 * half**2).reshape(-1, 3, half, half)
-            self.basis = synthesis(torch.zeros(len(unit), 1, half, half), unit, wavelet)
+            self.basis = idwt2(torch.zeros(len(unit), 1, half, half), unit, wavelet)
             self.basis = self.basis.double().flatten(1)
-            given = [synthesis(coarse, torch.zeros_like(details), wavelet).double()]
+            given = [idwt2(coarse, torch.zeros_like(details), wavelet).double()]
             self.free = details.double()
         own = (self.free.flatten(1) @ self.basis).reshape(fields.shape)
         self.parts = [own, *given]

@@ -14,7 +14,7 @@ from wavelight.networks.frequency import (
     refine_coarse,
 )
 from wavelight.networks.residual import ResidualBlock, Sizes
-from wavelight.wavelets import analysis, synthesis
+from wavelight.wavelets import dwt2, idwt2
 
 CHANNELS = 8
 SIZES = Sizes(step=4, style=4)
@@ -51,8 +51,8 @@ def published_order(details):
 def test_down_takes_half_of_ll_and_hands_on_the_rest() -> None:
     block, x = shaken(FrequencyDownBlock(CHANNELS, SIZES)), normal(5, 2, CHANNELS, 8, 8)
     halved = block(x, condition())
-    h, details = analysis(block.conv_in(opened(block, x)))
-    passed, _ = analysis(block.shortcut(x))
+    h, details = dwt2(block.conv_in(opened(block, x)))
+    passed, _ = dwt2(block.shortcut(x))
     torch.testing.assert_close(halved.features, closed(block, h / 2, passed / 2))
     torch.testing.assert_close(halved.details, published_order(details))
 
@@ -61,15 +61,15 @@ def test_up_puts_the_same_details_into_both_branches() -> None:
     block = shaken(FrequencyUpBlock(CHANNELS, 4, SIZES))
     x, details = normal(5, 2, CHANNELS, 4, 4), normal(6, 2, 12, 4, 4)
     bands = published_order(2 * block.details(details / 2))
-    h = synthesis(2 * block.conv_in(opened(block, x)), bands)
-    passed = synthesis(2 * block.shortcut(x), bands)
+    h = idwt2(2 * block.conv_in(opened(block, x)), bands)
+    passed = idwt2(2 * block.shortcut(x), bands)
     expected = closed(block, h, passed)
     torch.testing.assert_close(block(x, details, condition()), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_pyramid_convolves_the_halved_bands() -> None:
     layer, x = shaken(WaveletDown(3, 5)), normal(5, 2, 3, 8, 8)
-    coarse, details = analysis(x)
+    coarse, details = dwt2(x)
     bands = torch.cat([coarse, published_order(details)], dim=1) / 2
     expected = functional.conv2d(bands, layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected)
@@ -78,7 +78,7 @@ def test_pyramid_convolves_the_halved_bands() -> None:
 
 def test_bottleneck_changes_ll_alone() -> None:
     block, x = shaken(ResidualBlock(CHANNELS, CHANNELS, SIZES)), normal(5, 2, CHANNELS, 8, 8)
-    coarse, details = analysis(refine_coarse(block, x, condition()))
-    before, details_before = analysis(x)
+    coarse, details = dwt2(refine_coarse(block, x, condition()))
+    before, details_before = dwt2(x)
     torch.testing.assert_close(coarse, 2 * block(before / 2, condition()), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(details, details_before, atol=1e-5, rtol=1e-5)

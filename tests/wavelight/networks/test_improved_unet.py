@@ -147,11 +147,11 @@ def test_images_of_a_batch_do_not_meet() -> None:
 
 def test_every_input_matters() -> None:
     network, inputs = narrow()
-    drawn = network(*inputs)
+    generated = network(*inputs)
     for position in range(3):
         changed = [*inputs]
         changed[position] = inputs[position] + 1
-        assert (network(*changed) - drawn).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+        assert (network(*changed) - generated).abs().amax(dim=(1, 2, 3)).min() > 1e-3
 
 
 @pytest.mark.parametrize("periodic", [False, True])
@@ -163,8 +163,8 @@ def test_shifted_fields_are_mapped_to_shifted_ones_where_they_are_periodic(perio
         return field.roll((4, -8), dims=(2, 3))  # by multiples of the product of the strides
 
     x, condition = x.double(), condition.double()
-    drawn = network(shifted(x), t, shifted(condition))
-    assert torch.allclose(drawn, shifted(network(x, t, condition)), atol=1e-9) == periodic
+    generated = network(shifted(x), t, shifted(condition))
+    assert torch.allclose(generated, shifted(network(x, t, condition)), atol=1e-9) == periodic
 
 
 def test_forgets_in_training_alone() -> None:
@@ -179,33 +179,33 @@ def test_forgets_in_training_alone() -> None:
 def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
     network, (x, t, condition) = narrow()
     expected = network(x, t, condition)
-    drawn = network.to(memory_format=layout)(x.to(memory_format=layout), t, condition)
-    torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=0)
-    assert drawn.is_contiguous()
+    generated = network.to(memory_format=layout)(x.to(memory_format=layout), t, condition)
+    torch.testing.assert_close(generated, expected, atol=1e-5, rtol=0)
+    assert generated.is_contiguous()
 
 
 def test_runs_in_bfloat16_under_autocast() -> None:
     network, inputs = narrow()
     expected = network(*inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = network(*inputs)
-    drawn.float().sum().backward()
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+        generated = network(*inputs)
+    generated.float().sum().backward()
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 def test_a_network_of_bfloat16_draws_nearly_the_same() -> None:
     network, (x, t, condition) = narrow()
     expected = network(x, t, condition)
-    drawn = network.bfloat16()(x.bfloat16(), t, condition.bfloat16())
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+    generated = network.bfloat16()(x.bfloat16(), t, condition.bfloat16())
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 @pytest.mark.slow
 def test_compiled_draws_the_same() -> None:
     network, inputs = narrow()
     with torch.no_grad():
-        drawn = torch.compile(network, fullgraph=True)(*inputs)
-        torch.testing.assert_close(drawn, network(*inputs), atol=1e-5, rtol=0)
+        generated = torch.compile(network, fullgraph=True)(*inputs)
+        torch.testing.assert_close(generated, network(*inputs), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import normal
 from wavelight.networks import GroupedDiscriminator, GroupedUNet
-from wavelight.networks.modern_gan import GroupedBlock, smoothly_doubled, smoothly_halved
+from wavelight.networks.modern_gan import GroupedBlock, downsample, upsample
 
 
 def test_block_has_the_size_of_its_formula() -> None:
@@ -42,15 +42,13 @@ def test_halving_filters_by_one_two_one() -> None:
     taps = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = torch.outer(taps, taps).expand(3, 1, 3, 3)
     expected = functional.conv2d(x, kernel, stride=2, padding=1, groups=3)
-    torch.testing.assert_close(smoothly_halved(x), expected)
+    torch.testing.assert_close(downsample(x), expected)
 
 
 def test_doubling_is_four_times_the_transpose_of_halving() -> None:
     x, small = normal(1, 2, 3, 8, 12), normal(2, 2, 3, 4, 6)
-    assert torch.equal(smoothly_doubled(small)[..., ::2, ::2], small)
-    torch.testing.assert_close(
-        (smoothly_doubled(small) * x).sum(), 4 * (small * smoothly_halved(x)).sum()
-    )
+    assert torch.equal(upsample(small)[..., ::2, ::2], small)
+    torch.testing.assert_close((upsample(small) * x).sum(), 4 * (small * downsample(x)).sum())
 
 
 @pytest.mark.parametrize(

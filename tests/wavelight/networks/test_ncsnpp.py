@@ -76,12 +76,12 @@ def test_output_is_the_published_one(
     network = filled(NCSNpp(**values))
     side = values["resolution"]
     with torch.no_grad():
-        drawn = network(
+        generated = network(
             normal(1, 2, values["channels"], side, side), torch.arange(2), normal(2, 2, 100)
         )
-    torch.testing.assert_close(drawn.flatten()[:5], torch.tensor(first), atol=1e-5, rtol=0)
+    torch.testing.assert_close(generated.flatten()[:5], torch.tensor(first), atol=1e-5, rtol=0)
     expected = np.load(need_golden("wavediff_golden.npz"))[name]
-    torch.testing.assert_close(drawn, torch.from_numpy(expected), atol=5e-6, rtol=0)
+    torch.testing.assert_close(generated, torch.from_numpy(expected), atol=5e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_published_names_are_the_published_ones() -> None:
 def test_starts_almost_silent() -> None:
     torch.manual_seed(0)
     network = NCSNpp(resolution=8, channels=12, **NARROW)
-    drawn = network(normal(1, 2, 12, 8, 8), torch.arange(2), normal(2, 2, 100))
-    assert 0 < drawn.abs().max() < 1e-3
+    generated = network(normal(1, 2, 12, 8, 8), torch.arange(2), normal(2, 2, 100))
+    assert 0 < generated.abs().max() < 1e-3
 
 
 def test_initial_weights_have_the_published_spread() -> None:
@@ -157,41 +157,41 @@ def test_images_of_a_batch_do_not_meet() -> None:
 def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
     network, (x, t, z) = narrow()
     expected = network(x, t, z)
-    drawn = network.to(memory_format=layout)(x.to(memory_format=layout), t, z)
-    torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=0)
+    generated = network.to(memory_format=layout)(x.to(memory_format=layout), t, z)
+    torch.testing.assert_close(generated, expected, atol=1e-5, rtol=0)
 
 
 def test_runs_in_bfloat16_under_autocast() -> None:
     network, inputs = narrow()
     expected = network(*inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = network(*inputs)
-    drawn.float().sum().backward()
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+        generated = network(*inputs)
+    generated.float().sum().backward()
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 @pytest.mark.slow
 def test_compiled_draws_the_same() -> None:
     network, inputs = narrow()
     with torch.no_grad():
-        drawn = torch.compile(network, fullgraph=True)(*inputs)
-        torch.testing.assert_close(drawn, network(*inputs), atol=1e-5, rtol=0)
+        generated = torch.compile(network, fullgraph=True)(*inputs)
+        torch.testing.assert_close(generated, network(*inputs), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
 def test_compiled_for_drawing_draws_the_same() -> None:
     network, inputs = narrow()
     expected = network(*inputs)
-    drawn = Compiled(network)(*inputs)
-    assert not drawn.requires_grad
-    torch.testing.assert_close(drawn, expected.detach(), atol=1e-5, rtol=0)
+    generated = Compiled(network)(*inputs)
+    assert not generated.requires_grad
+    torch.testing.assert_close(generated, expected.detach(), atol=1e-5, rtol=0)
 
 
 def test_a_network_of_bfloat16_draws_nearly_the_same() -> None:
     network, (x, t, z) = narrow()
     expected = network(x, t, z)
-    drawn = network.bfloat16()(x.bfloat16(), t, z.bfloat16())
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+    generated = network.bfloat16()(x.bfloat16(), t, z.bfloat16())
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 @pytest.mark.slow

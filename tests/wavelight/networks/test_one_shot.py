@@ -48,7 +48,7 @@ def grouped_judge(**changes: Any) -> DetailDiscriminator:
 
 Network = TypeVar("Network", bound=nn.Module)
 Generator = Callable[..., DetailGenerator]
-Judge = Callable[..., DetailDiscriminator]
+Critic = Callable[..., DetailDiscriminator]
 
 every_generator = pytest.mark.parametrize("build", [gated, grouped])
 every_judge = pytest.mark.parametrize("build", [residual_judge, grouped_judge])
@@ -236,7 +236,7 @@ def test_noise_and_condition_that_do_not_fit_are_refused(build: Generator) -> No
 
 
 @every_judge
-def test_penalty_of_gradients_has_the_right_gradient(build: Judge) -> None:
+def test_penalty_of_gradients_has_the_right_gradient(build: Critic) -> None:
     network = awake(build()).double()
     for module in network.modules():
         if isinstance(module, nn.Dropout):
@@ -257,7 +257,7 @@ def test_penalty_of_gradients_has_the_right_gradient(build: Judge) -> None:
 
 
 @every_judge
-def test_every_layer_learns_from_the_penalty(build: Judge) -> None:
+def test_every_layer_learns_from_the_penalty(build: Critic) -> None:
     network = awake(build()).eval()
     x, condition = inputs_of(network)
     (slope,) = torch.autograd.grad(
@@ -273,7 +273,7 @@ def test_every_layer_learns_from_the_penalty(build: Judge) -> None:
 
 
 @every_judge
-def test_coarse_band_of_a_finer_image_is_repeated(build: Judge) -> None:
+def test_coarse_band_of_a_finer_image_is_repeated(build: Critic) -> None:
     network = awake(build()).eval()
     x, coarse = normal(1, 3, 3, 16, 16), normal(2, 3, 1, 8, 8)
     repeated = coarse.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
@@ -282,12 +282,12 @@ def test_coarse_band_of_a_finer_image_is_repeated(build: Judge) -> None:
 
 
 @every_judge
-def test_judges_without_a_condition(build: Judge) -> None:
+def test_judges_without_a_condition(build: Critic) -> None:
     assert awake(build(condition_channels=0))(normal(1, 3, 3, 16, 16)).shape == (3, 1)
 
 
 @every_judge
-def test_condition_that_does_not_fit_is_refused(build: Judge) -> None:
+def test_condition_that_does_not_fit_is_refused(build: Critic) -> None:
     network = build()
     x, condition = inputs_of(network)
     with pytest.raises(ValueError, match="a condition of 1 channels, and was given one of 0"):

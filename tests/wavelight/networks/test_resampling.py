@@ -58,5 +58,5 @@ def test_convolution_of_a_doubled_image_is_exact_up_to_its_borders(height: int, 
 def test_layout_stays_channels_last() -> None:
     image = normal(1, 2, 8, 4, 4).to(memory_format=torch.channels_last)
     up = convolve_filtered_up(image, normal(2, 8, 8, 3, 3), normal(3, 8))
-    for drawn in (filtered_up(image), up, FilteredDown()(image)):
-        assert drawn.is_contiguous(memory_format=torch.channels_last)
+    for generated in (filtered_up(image), up, FilteredDown()(image)):
+        assert generated.is_contiguous(memory_format=torch.channels_last)

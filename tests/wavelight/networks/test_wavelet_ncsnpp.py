@@ -54,13 +54,15 @@ def narrow(**changes: Any) -> tuple[WaveletNCSNpp, tuple[Tensor, Tensor, Tensor]
 def test_output_is_the_published_one() -> None:
     network = filled(WaveletNCSNpp(**CELEBA256))
     with torch.no_grad():
-        drawn = network(normal(1, 1, 12, 128, 128), torch.arange(1), normal(2, 1, 100))
+        generated = network(normal(1, 1, 12, 128, 128), torch.arange(1), normal(2, 1, 100))
     first = torch.tensor([-0.0513469, -0.394831, -0.278926, 0.437089])
-    torch.testing.assert_close(drawn.flatten()[:4], first, atol=5e-6, rtol=0)
-    assert drawn.mean().item() == pytest.approx(0.0249561, abs=1e-6)
-    assert drawn.std().item() == pytest.approx(0.469899, abs=1e-5)
+    torch.testing.assert_close(generated.flatten()[:4], first, atol=5e-6, rtol=0)
+    assert generated.mean().item() == pytest.approx(0.0249561, abs=1e-6)
+    assert generated.std().item() == pytest.approx(0.469899, abs=1e-5)
     expected = np.load(need_golden("wavediff_golden.npz"))["G_wavediff_celeba_256"]
-    torch.testing.assert_close(drawn[..., ::8, ::8], torch.from_numpy(expected), atol=5e-6, rtol=0)
+    torch.testing.assert_close(
+        generated[..., ::8, ::8], torch.from_numpy(expected), atol=5e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,11 +125,11 @@ def test_details_go_by_the_bottleneck() -> None:
     )
     assert up.details.weight.shape[1] == down.conv_in.out_channels
     network, inputs = narrow()
-    drawn = network(*inputs)
+    generated = network(*inputs)
     with torch.no_grad():
         up = next(module for module in network.modules() if isinstance(module, FrequencyUpBlock))
         up.details.weight.zero_()
-    assert not torch.allclose(network(*inputs), drawn, atol=1e-3)
+    assert not torch.allclose(network(*inputs), generated, atol=1e-3)
 
 
 def test_patches_are_cut_colour_by_colour_and_joined_pixel_by_pixel() -> None:
@@ -176,32 +178,32 @@ def test_images_of_a_batch_do_not_meet() -> None:
 def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
     network, (x, t, z) = narrow()
     expected = network(x, t, z)
-    drawn = network.to(memory_format=layout)(x.to(memory_format=layout), t, z)
-    torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=0)
+    generated = network.to(memory_format=layout)(x.to(memory_format=layout), t, z)
+    torch.testing.assert_close(generated, expected, atol=1e-5, rtol=0)
 
 
 def test_runs_in_bfloat16_under_autocast() -> None:
     network, inputs = narrow()
     expected = network(*inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = network(*inputs)
-    drawn.float().sum().backward()
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+        generated = network(*inputs)
+    generated.float().sum().backward()
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 def test_a_network_of_bfloat16_draws_nearly_the_same() -> None:
     network, (x, t, z) = narrow()
     expected = network(x, t, z)
-    drawn = network.bfloat16()(x.bfloat16(), t, z.bfloat16())
-    assert (drawn - expected).square().mean().sqrt() < 0.05 * expected.std()
+    generated = network.bfloat16()(x.bfloat16(), t, z.bfloat16())
+    assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 @pytest.mark.slow
 def test_compiled_draws_the_same() -> None:
     network, inputs = narrow()
     with torch.no_grad():
-        drawn = torch.compile(network, fullgraph=True)(*inputs)
-        torch.testing.assert_close(drawn, network(*inputs), atol=1e-5, rtol=0)
+        generated = torch.compile(network, fullgraph=True)(*inputs)
+        torch.testing.assert_close(generated, network(*inputs), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow

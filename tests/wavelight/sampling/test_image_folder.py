@@ -17,7 +17,7 @@ def images(n):
 
 
 def test_finished_images_are_not_drawn_again(tmp_path):
-    folder = PictureFolder(tmp_path / "drawn", 5, seed=0)
+    folder = PictureFolder(tmp_path / "generated", 5, seed=0)
     assert folder.missing() == [0, 1, 2, 3, 4]
     folder.claim("weights")
     folder.write([0, 3], images(2))
@@ -47,8 +47,11 @@ def test_packing_keeps_every_pixel(tmp_path):
     packed = np.load(folder.pack())["arr_0"]
     assert packed.shape == (3, 4, 4, 3)
     assert (packed == np.stack(pixels)).all()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.json", "images.npz"]
-    assert json.loads((tmp_path / "drawn.json").read_text()) == {"seed": 0, "weights": "weights"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generated.json", "images.npz"]
+    assert json.loads((tmp_path / "generated.json").read_text()) == {
+        "seed": 0,
+        "weights": "weights",
+    }
     with pytest.raises(ValueError, match="exists"):
         folder.missing()
 
@@ -84,7 +87,7 @@ def test_a_field_is_kept_as_it_is(tmp_path):
     packed = np.load(folder.pack())["arr_0"]
     assert packed.dtype == np.float32
     assert (packed == fields.numpy()).all()
-    names = ["drawn.json", "grid.png", "images.npz"]
+    names = ["generated.json", "grid.png", "images.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     with pytest.raises(ValueError, match="exists"):
         folder.missing()

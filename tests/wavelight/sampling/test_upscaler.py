@@ -28,7 +28,7 @@ from wavelight.systems.base import ImageGenerator
 
 
 class TrueDetails(GenerativeModel):
-    """Draws the details of known images."""
+    """Samples the details of known images."""
 
     def __init__(self, details):
         super().__init__()
@@ -98,8 +98,8 @@ def test_true_details_give_the_true_image(pyramid, doublings):
     system = ImageGenerator(pyramid, models, 16, seed=0)
     small = smaller(true, pyramid, doublings)
     assert small.shape == (2, 3, 16 >> doublings, 24 >> doublings)
-    drawn = Upscaler(system, doublings=doublings)(small, number(2))
-    assert (drawn - true).abs().max() < 1e-5
+    generated = Upscaler(system, doublings=doublings)(small, number(2))
+    assert (generated - true).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("build", [tiny_wsgm, tiny_hybrid])
@@ -108,19 +108,21 @@ def test_means_of_blocks_are_the_image_again(build):
     for band in system.factorization.details:
         # So that nothing is clamped.
         band.scale.mul_(0.01)
-    drawn = Upscaler(system)(small, number(2))
-    assert drawn.shape == (2, 3, 16, 24)
-    assert drawn.abs().max() < 1
-    assert (smaller(drawn, system.factorization, 2) - small).abs().max() < 1e-5
+    generated = Upscaler(system)(small, number(2))
+    assert generated.shape == (2, 3, 16, 24)
+    assert generated.abs().max() < 1
+    assert (smaller(generated, system.factorization, 2) - small).abs().max() < 1e-5
 
 
 def test_an_image_of_a_system_is_doubled_as_the_system_does():
     """The noise of the details is that of an image of this number."""
-    system, drawn = tiny_hybrid().eval(), []
+    system, generated = tiny_hybrid().eval(), []
     expected = system.factorization.decode(
-        lambda factor, condition: drawn.append(target(system, factor, condition)) or drawn[-1]
+        lambda factor, condition: (
+            generated.append(target(system, factor, condition)) or generated[-1]
+        )
     ).clamp(-1, 1)
-    coarsest = drawn[0] * system.factorization.coarse[1].scale
+    coarsest = generated[0] * system.factorization.coarse[1].scale
     found = Upscaler(system, seed=5)(coarsest / 4, number(2))
     assert (found - expected).abs().max() < 1e-5
 
@@ -266,7 +268,7 @@ def test_what_cannot_be_is_refused(make, message):
 
 @pytest.fixture
 def loads(monkeypatch):
-    """The command draws with a system that needs no checkpoint."""
+    """The command samples with a system that needs no checkpoint."""
     system = tiny_hybrid()
     monkeypatch.setattr("wavelight.checkpoints.loading.load", lambda path, averaged: system)
     return system
@@ -300,9 +302,9 @@ def test_a_picture_becomes_a_larger_one(tmp_path, loads):
     image = picture(tmp_path / "in.jpg")
     run(image, out)
     assert pixels(out).shape == (20, 24, 3)
-    drawn = out.read_bytes()
+    generated = out.read_bytes()
     run(image, out)
-    assert out.read_bytes() == drawn
+    assert out.read_bytes() == generated
     with pytest.raises(ValueError, match=r"not made from .* by these weights, seed and options"):
         run(image, out, seed=1)
     with pytest.raises(ValueError, match="remove it, or name another"):

@@ -1,4 +1,4 @@
-"""Commands that draw keep their memory; training gives it back."""
+"""Commands that sample keep their memory; training gives it back."""
 
 import ctypes
 import os

@@ -102,19 +102,24 @@ def test_workers_change_nothing(whole, tmp_path):
 def test_accumulation_gives_the_same_gradients(tmp_path):
     """The mean over parts is the mean over the batch, but for the spread that D takes over a part."""
     weights = []
-    for accumulate in (1, 2):
-        system = tiny_system(accumulate=accumulate, r1_gamma=0.0)
+    for accumulate_grad_batches in (1, 2):
+        system = tiny_system(accumulate_grad_batches=accumulate_grad_batches, r1_gamma=0.0)
         # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left
         # out.
         system.models[0].discriminator.judge.weight.data[:, -1] = 0
-        fit(tmp_path / str(accumulate), system=system, max_epochs=1, limit_train_batches=1)
+        fit(
+            tmp_path / str(accumulate_grad_batches),
+            system=system,
+            max_epochs=1,
+            limit_train_batches=1,
+        )
         weights.append(system.models[0].discriminator.blocks[0].conv_in.weight.grad.clone())
     torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-7)
 
 
 def test_parts_that_do_not_divide_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="do not divide into accumulate = 3 parts"):
-        fit(tmp_path, system=tiny_system(accumulate=3))
+    with pytest.raises(ValueError, match="do not divide into accumulate_grad_batches = 3 parts"):
+        fit(tmp_path, system=tiny_system(accumulate_grad_batches=3))
 
 
 def test_clipping_bounds_every_players_gradient(tmp_path):
@@ -128,7 +133,7 @@ def test_clipping_bounds_every_players_gradient(tmp_path):
     fit(tmp_path / "free", Watch(), max_epochs=1)
     assert max(norms) > 0.02
     norms.clear()
-    system = tiny_system(clip_gradients=0.01)
+    system = tiny_system(gradient_clip_val=0.01)
     fit(tmp_path / "clipped", system=system, max_epochs=1)
     gradients = [p.grad.norm() for p in system.models[0].generator.parameters()]
     assert torch.linalg.vector_norm(torch.stack(gradients)) <= 0.01 * 1.001

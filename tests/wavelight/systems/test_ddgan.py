@@ -87,15 +87,15 @@ def test_drawn_images_are_pixels_in_range():
     [
         (
             {"generator": NCSNpp(16, 12, 16, [1], [], 1, blocks=1)},
-            "the generator is built for channels 12, but what it draws has channels 3",
+            "the generator is built for channels 12, but what it samples has channels 3",
         ),
         (
             {"generator": NCSNpp(8, 3, 16, [1], [], 1, blocks=1)},
-            "the generator is built for resolution 8, but what it draws has resolution 16",
+            "the generator is built for resolution 8, but what it samples has resolution 16",
         ),
         (
             {"discriminator": SmallDiscriminator(12, 4, 3)},
-            "the discriminator is built for channels 12, but what it draws has channels 3",
+            "the discriminator is built for channels 12, but what it samples has channels 3",
         ),
     ],
 )

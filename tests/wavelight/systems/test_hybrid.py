@@ -1,4 +1,4 @@
-"""The hybrid learns, resumes and draws like every other system, with shared models of the details or one a level."""
+"""The hybrid learns, resumes and samples like every other system, with shared models of the details or one a level."""
 
 import copy
 import csv
@@ -24,7 +24,7 @@ from wavelight.diffusion import FewStepDiffusion
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Half, PerChannel, Unscaled
-from wavelight.losses import BoundedCritic, NonSaturating
+from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss
 from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression
 from wavelight.networks import AttentionGateUNet, NCSNpp, ResidualDiscriminator, SmallDiscriminator
 from wavelight.systems import WSGM, Hybrid
@@ -36,11 +36,11 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 def detail_gan(**changes):
     options = {
         "generator": AttentionGateUNet(9, 4, 3, 3, pools=1),
-        # It drops half of its last features, and so draws from PyTorch's own generator.
+        # It drops half of its last features, and so samples from PyTorch's own generator.
         "discriminator": ResidualDiscriminator(3, 4, 2, condition_channels=3),
         "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM,
-        "game": NonSaturating(0.1, 2),
+        "adversarial_loss": NonSaturatingLoss(0.1, 2),
         "adversarial_weight": 0.1,
         "mse_weight": 20.0,
         "ssim_weight": 0.5,
@@ -138,7 +138,7 @@ def test_the_average_of_a_shared_model_is_put_in_and_taken_out(whole, name):
 
 def test_parts_of_a_batch_change_no_turn(whole, tmp_path):
     turns = Turns()
-    fit(tmp_path, turns, system=tiny_hybrid(accumulate=2), data=data(), max_epochs=1)
+    fit(tmp_path, turns, system=tiny_hybrid(accumulate_grad_batches=2), data=data(), max_epochs=1)
     assert turns.batches == whole[2][:BATCHES_AN_EPOCH]
 
 
@@ -238,7 +238,7 @@ def test_it_takes_a_laplacian_pyramid(tmp_path):
     system = fit(tmp_path, system=tiny_hybrid(**residual_parts()), data=data(), max_epochs=1)
     assert system.target_shapes == [(3, 4, 4), (3, 8, 8), (3, 16, 16)]
     assert system.sample(2, seed=7).shape == (2, 3, 16, 16)
-    assert [each.multiply_adds > 0 for each in cost(system)] == [True, True]
+    assert [each.macs > 0 for each in cost(system)] == [True, True]
 
 
 def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_path):
@@ -278,7 +278,7 @@ def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_pa
         ({"details": [denoising_gan()]}, "a DenoisingGAN cannot be told a condition, which this"),
         ({"details": []}, "details names 0 models for 2 levels: give one that all levels share"),
         ({"details": [detail_gan()] * 3}, "details names 3 models for 2 levels"),
-        ({"scaling": Unscaled()}, "ends in tanh, but the details that it draws leave"),
+        ({"scaling": Unscaled()}, "ends in tanh, but the details that it samples leave"),
         ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
         (
             {"details": [detail_gan(generator=AttentionGateUNet(9, 4, 3, 3, pools=3))]},
@@ -321,7 +321,7 @@ SCORE = {
         "optimizer": OPTIMIZER,
         "process": "wavelight.diffusion.processes.VarianceExploding",
         "parameterization": "wavelight.diffusion.parameterizations.Preconditioned",
-        "training_times": "wavelight.diffusion.training_times.LogNormalRatios",
+        "noise_level_sampling": "wavelight.diffusion.noise_level_sampling.LogNormalSigma",
         "sampler": "wavelight.diffusion.samplers.heun",
         "schedule": "wavelight.diffusion.schedules.Karras",
         "steps": 2,
@@ -352,7 +352,7 @@ GAN = {
         },
         "generator_optimizer": OPTIMIZER,
         "discriminator_optimizer": OPTIMIZER,
-        "game": "wavelight.losses.BoundedCritic",
+        "adversarial_loss": "wavelight.losses.BoundedCriticLoss",
         "adversarial_weight": 0.1,
         "mse_weight": 20.0,
         "ssim_weight": 0.5,
@@ -386,9 +386,9 @@ def flow_matching(resolution, channels):
     model = copy.deepcopy(SCORE)
     model["init_args"] |= {
         "process": "wavelight.diffusion.processes.RectifiedFlow",
-        "parameterization": "wavelight.diffusion.parameterizations.FlowVelocity",
-        "training_times": {
-            "class_path": "wavelight.diffusion.training_times.LogNormalRatios",
+        "parameterization": "wavelight.diffusion.parameterizations.FlowPrediction",
+        "noise_level_sampling": {
+            "class_path": "wavelight.diffusion.noise_level_sampling.LogNormalSigma",
             "init_args": {"mean": 0.0, "deviation": 1.0},
         },
         "sampler": "wavelight.diffusion.samplers.ddim",
@@ -446,7 +446,7 @@ def test_the_command_line_builds_trains_and_draws_it(folder, details):
     path = command(folder, "run", details, "--trainer.log_every_n_steps", "2")
     system = load(path)
     assert len(system.models) == 1 + len(details)
-    assert isinstance(system.models[1].game, BoundedCritic)
+    assert isinstance(system.models[1].game, BoundedCriticLoss)
     # A resting player's last losses are in the log of a batch in which it rests.
     rows = list(csv.DictReader((folder / "run" / "metrics.csv").open()))
     names = ["1/discriminator/real", "1/discriminator/fake", "2/generator/mse", "0/score/denoising"]
@@ -510,7 +510,7 @@ class AtEnd(L.Callback):
 def test_processes_learn_the_same_weights(tmp_path, train):
     """Also where players rest, where one learns from several factors, and where others do not learn at all."""
     config = experiment([GAN], train)
-    config["model"]["init_args"]["accumulate"] = 2
+    config["model"]["init_args"]["accumulate_grad_batches"] = 2
     config["trainer"] = {
         "callbacks+": [{"class_path": "tests.wavelight.systems.test_hybrid.AtEnd"}],
         "max_epochs": 1,

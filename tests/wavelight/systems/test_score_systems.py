@@ -1,4 +1,4 @@
-"""SGM and WSGM learn, resume and draw like every other system."""
+"""SGM and WSGM learn, resume and sample like every other system."""
 
 from functools import partial
 
@@ -10,11 +10,11 @@ from torch.utils.data import DataLoader
 from data_modules import GaussianFields, Scenes, WaveletDataModule
 from tests.tiny import tiny_trainer
 from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
+from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.parameterizations import Preconditioned
 from wavelight.diffusion.processes import VarianceExploding
 from wavelight.diffusion.samplers import heun
 from wavelight.diffusion.schedules import Karras
-from wavelight.diffusion.training_times import LogNormalRatios
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.scaling import PerChannel, Scalar
 from wavelight.models import ScoreModel
@@ -31,7 +31,7 @@ def score_model(resolution, channels, condition_channels=0, steps=3, **changes):
         "optimizer": partial(torch.optim.Adam, lr=1e-3),
         "process": VarianceExploding(),
         "parameterization": Preconditioned(),
-        "training_times": LogNormalRatios(),
+        "noise_level_sampling": LogNormalSigma(),
         "sampler": heun,
         "schedule": Karras(),
         "steps": steps,
@@ -165,7 +165,7 @@ def test_parts_that_do_not_go_together_are_refused(changes, sentence):
         (
             lambda: tiny_sgm(bounded=False),
             data,
-            r"lie in \[-1, 1\], but SGM draws without bounds: give --model.init_args.bounded true",
+            r"lie in \[-1, 1\], but SGM samples without bounds: give --model.init_args.bounded true",
         ),
         (
             lambda: tiny_fields(model=score_model(8, 3), channels=3),

@@ -1,4 +1,4 @@
-"""SGM and WSGM with exact scores draw what the exact theory says that they draw."""
+"""SGM and WSGM with exact scores sample what the exact theory says that they sample."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from wavelight.diffusion.schedules import Karras
 from wavelight.theory import euler_maruyama, power_law, split, uniform_times
 from wavelight.theory.aliasing import _alias_transform
 from wavelight.theory.exact_systems import exact_sgm, exact_wsgm
-from wavelight.wavelets import analysis
+from wavelight.wavelets import dwt2
 
 SIZE = 16
 LEVELS = 2
@@ -34,7 +34,7 @@ def pyramid(eta, wavelet):
 
 
 def drawn_details(level, steps):
-    """Regression and covariance of details that Euler-Maruyama draws, in units of the field."""
+    """Regression and covariance of details that Euler-Maruyama samples, in units of the field."""
     variances, vectors = np.linalg.eigh(level.covariance / level.variance)
     chain = euler_maruyama(variances, uniform_times(steps))
     adjoint = vectors.conj().swapaxes(-1, -2)
@@ -44,7 +44,7 @@ def drawn_details(level, steps):
 
 
 def drawn_by_wsgm(eta, steps, wavelet):
-    """The spectrum of what is drawn, from the coarsest band up, by the covariance of all coefficients.
+    """The spectrum of what is generated, from the coarsest band up, by the covariance of all coefficients.
 
     An inexact band on top of another is stationary on the coarser grid alone, so that the
     covariance of the coefficients of a field is not diagonal, only made of blocks.
@@ -85,8 +85,8 @@ def surprise(measured, expected, images):
     return ((once * square).sum() - once.sum()) / np.sqrt(2 * once.sum())
 
 
-def kl_per_dimension(true, drawn):
-    ratio = true / drawn
+def kl_per_dimension(true, generated):
+    ratio = true / generated
     return (ratio - 1 - np.log(ratio)).mean() / 2
 
 
@@ -103,10 +103,10 @@ def kl_of_factors(system, images, eta, wavelet):
         along = vectors.conj().swapaxes(-1, -2)
         target = np.fft.fft2(factor.target.double().numpy(), norm="ortho").transpose(0, 2, 3, 1)
         condition = np.fft.fft2(factor.condition.double().numpy(), norm="ortho")[:, 0]
-        drawn = (along @ target[..., None])[..., 0]
+        generated = (along @ target[..., None])[..., 0]
         mean = (along @ regression[..., None])[..., 0] * condition[..., None]
-        gain = (drawn * mean.conj()).real.sum(0) / (np.abs(mean) ** 2).sum(0)
-        noise = (np.abs(drawn - gain * mean) ** 2).mean(0)
+        gain = (generated * mean.conj()).real.sum(0) / (np.abs(mean) ** 2).sum(0)
+        noise = (np.abs(generated - gain * mean) ** 2).mean(0)
         true_square = np.abs((along @ regression[..., None])[..., 0]) ** 2
         true_square *= (level.coarse / level.coarse.mean())[..., None]
         ratio = variances / noise
@@ -119,7 +119,7 @@ def kl_of_factors(system, images, eta, wavelet):
 def test_bands_of_the_theory_are_those_of_the_transform(wavelet):
     """Up to a shift of the field, which no stationary law sees, and without a change of sign or order."""
     field = torch.randn(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    coarse, details = analysis(field, wavelet)
+    coarse, details = dwt2(field, wavelet)
     bands = torch.cat([coarse, details], 1)[0].numpy()
     shift = {"haar": -1, "db3": -3, "db4": -4}[wavelet]
     coefficients = np.fft.fft2(np.roll(field[0, 0].numpy(), (shift, shift), (0, 1)), norm="ortho")

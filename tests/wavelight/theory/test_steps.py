@@ -103,7 +103,7 @@ def dense_kl(true, model):
 def dense_sampler(covariance, steps, horizon=10.0):
     """Covariance and operator on the conditional mean that Euler-Maruyama ends with, as matrices."""
     identity = np.eye(len(covariance))
-    drawn, gain = identity, np.zeros_like(covariance)
+    generated, gain = identity, np.zeros_like(covariance)
     step = horizon / steps
     for k in range(steps, 0, -1):
         time = k * step
@@ -111,9 +111,9 @@ def dense_sampler(covariance, steps, horizon=10.0):
             np.exp(-2 * time) * covariance + (1 - np.exp(-2 * time)) * identity
         )
         matrix = (1 + step) * identity - 2 * step * precision
-        drawn = matrix @ drawn @ matrix.T + 2 * step * identity
+        generated = matrix @ generated @ matrix.T + 2 * step * identity
         gain = matrix @ gain + 2 * step * np.exp(-time) * precision
-    return drawn, gain
+    return generated, gain
 
 
 def dense_pixels(covariance, steps):
@@ -132,13 +132,13 @@ def dense_pyramid(covariance, size, wavelet, levels, steps):
     coarse, cross, details = bands[:low, :low], bands[low:, :low], bands[low:, low:]
     regression = cross @ np.linalg.inv(coarse)
     variance = np.diag(details).mean()
-    drawn, gain = dense_sampler((details - regression @ cross.T) / variance, steps)
+    generated, gain = dense_sampler((details - regression @ cross.T) / variance, steps)
     biased = gain @ regression
     low_drawn = dense_pyramid(coarse, size // 2, wavelet, levels - 1, steps)
     joint = np.block(
         [
             [low_drawn, low_drawn @ biased.T],
-            [biased @ low_drawn, biased @ low_drawn @ biased.T + variance * drawn],
+            [biased @ low_drawn, biased @ low_drawn @ biased.T + variance * generated],
         ]
     )
     return transform.T @ joint @ transform

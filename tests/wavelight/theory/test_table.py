@@ -1,4 +1,4 @@
-"""The command that prints and draws the steps needed."""
+"""The command that prints and samples the steps needed."""
 
 import builtins
 

@@ -108,11 +108,11 @@ def test_later_configurations_win(capsys):
         (["--config", TINY, "--ckpt_path", "nosuch.ckpt"], "nosuch.ckpt"),
         (
             ["--config", TINY, "--trainer.gradient_clip_val", "1"],
-            "use model.init_args.clip_gradients",
+            "use model.init_args.gradient_clip_val",
         ),
         (
             ["--config", TINY, "--trainer.accumulate_grad_batches", "2"],
-            "use model.init_args.accumulate",
+            "use model.init_args.accumulate_grad_batches",
         ),
         (["--config", TINY, "--trainer.limit_train_batches", "1.0"], "the data has no end"),
         ([], "--config"),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wavelight.wavelets import analysis, filter_length
+from wavelight.wavelets import dwt2, filter_length
 
 _SIDE = 3
 _FLOOR = 1e-4
@@ -47,7 +47,7 @@ def detail_shifts(wavelet: str) -> list[tuple[int, int]]:
     a few places for long ones; Haar's do not. Measured by where the energy of impulses goes.
 
     Args:
-        wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
+        wavelet: A name that :func:`wavelight.wavelets.dwt2` knows.
 
     Returns:
         For LH, HL and HH.
@@ -58,7 +58,7 @@ def detail_shifts(wavelet: str) -> list[tuple[int, int]]:
     for row in range(2):
         for column in range(2):
             impulses[2 * row + column, 0, middle + row, middle + column] = 1
-    coarse, details = analysis(impulses, wavelet)
+    coarse, details = dwt2(impulses, wavelet)
     energy = torch.cat([coarse, details], dim=1).square().mean(0)  # (4, H, W)
     places = torch.arange(side // 2, dtype=energy.dtype)
     rows = (energy.sum(2) @ places / energy.sum((1, 2))).tolist()

@@ -28,7 +28,7 @@ _SPREAD = 0.06
 
 
 def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
-    """Draw whiteness of LL, Gaussianity and sparsity of the details against the level, and their histograms.
+    """Sample whiteness of LL, Gaussianity and sparsity of the details against the level, and their histograms.
 
     Args:
         rows: Of :func:`wavelight.evaluation.bands.analyze_pyramid`, of level 0 and at least one more.

@@ -33,8 +33,8 @@ def resample(images: int, replicates: int, generator: torch.Generator) -> Tensor
 
     Args:
         images: How many there are.
-        replicates: How many samples to draw.
-        generator: For the draws.
+        replicates: How many samples to sample.
+        generator: For the samples.
 
     Returns:
         ``(1 + replicates, images)`` float64; the first row is all ones.

@@ -17,7 +17,7 @@ from wavelight.evaluation.bands.gaussianity import excess_kurtosis, negentropy, 
 from wavelight.evaluation.bands.histogram import BIN_VALUES, bin_counts, resample
 from wavelight.evaluation.bands.sparsity import gini, hoyer, small_share
 from wavelight.evaluation.bands.whitening import Whitening, whiten_by_covariance, whiten_by_spectrum
-from wavelight.wavelets import DETAIL_BANDS, analysis
+from wavelight.wavelets import DETAIL_BANDS, dwt2
 
 KINDS = ("marginal", "linear", "scaled")
 """Details as they are; less their linear prediction from LL; and divided by the scale expected from LL."""
@@ -170,7 +170,7 @@ def analyze_pyramid(
 
     Args:
         images: ``(N, C, H, W)``, normalised.
-        wavelet: A name that :func:`wavelight.wavelets.analysis` knows.
+        wavelet: A name that :func:`wavelight.wavelets.dwt2` knows.
         levels: How often LL is split.
         replicates: Bootstrap samples of the images, for the intervals.
         generator: Chooses halves, places, patches, directions and bootstrap samples.
@@ -236,7 +236,7 @@ def _check(images: Tensor, levels: int) -> None:
 
 def _split(coarse: Tensor, wavelet: str) -> tuple[Tensor, Tensor]:
     """Return LL and the details, each detail at the place in LL that it belongs to."""
-    pairs = [analysis(batch, wavelet) for batch in coarse.split(_IMAGES_AT_ONCE)]
+    pairs = [dwt2(batch, wavelet) for batch in coarse.split(_IMAGES_AT_ONCE)]
     bands = torch.cat([pair[1] for pair in pairs]).chunk(DETAIL_BANDS, dim=1)
     moved = [
         band.roll(shift, dims=(2, 3))

@@ -26,11 +26,11 @@ class Bench:
     """Where every system is measured in the same way.
 
     Args:
-        data: Real images, and the numbers of those to draw.
+        data: Real images, and the numbers of those to sample.
         metrics: What to measure.
         reference_images: How many real images to measure; none takes all.
         seed: The seed of the set of images.
-        accelerator: Where to draw, in Lightning's words.
+        accelerator: Where to sample, in Lightning's words.
         devices: How many of them.
 
     Raises:
@@ -71,7 +71,7 @@ class Bench:
         """Measure a system at each setting of its steps, unless that is known, and tell it."""
         conditions = self.conditions | {
             "weights": digest(system),
-            # The same weights may draw with another sampler.
+            # The same weights may sample with another sampler.
             "model": _digest(run.config["model"]),
         }
         # A system is counted before a Trainer has it.
@@ -119,7 +119,7 @@ class Bench:
 
 
 class _Stopwatch(L.Callback):
-    """Takes the time of each batch that is drawn, until the device has done it."""
+    """Takes the time of each batch that is generated, until the device has done it."""
 
     def __init__(self) -> None:
         self._batches: list[tuple[int, float]] = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEGEND = (
-    "NFE: evaluations, network by network. GMAC: 10^9 multiply-adds of an image, of convolutions, linear layers and "
+    "NFE: evaluations, network by network. GMAC: 10^9 MACs of an image, of convolutions, linear layers and "
     "attention.",
     "ms: an image's share of the time in which one device drew these very images, waited for, without the first batch "
     "where there are more ({where}).",
@@ -42,7 +42,7 @@ class Seeds(NamedTuple):
 
     @property
     def milliseconds(self) -> float:
-        """Of drawing an image, the mean."""
+        """Of sampling an image, the mean."""
         return fmean(row.milliseconds for row in self.rows)
 
     def value(self, metric: str) -> float | Mean:
@@ -116,7 +116,7 @@ def _floor(row: Row) -> str:
     if not row.held_out:
         return ""
     values = "  ".join(f"{name} {value:.4g}" for name, value in row.held_out.items())
-    fewer = ", fewer than are drawn" if row.held_out_images < row.conditions["images"] else ""
+    fewer = ", fewer than are generated" if row.held_out_images < row.conditions["images"] else ""
     return f" Held-out real images ({row.held_out_images:,}{fewer}): {values}."
 
 
@@ -140,7 +140,7 @@ def _shown(value: float | Mean) -> str:
 
 @rank_zero_only
 def draw(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
-    """Draw each metric against steps and against multiply-adds, a curve a system.
+    """Sample each metric against steps and against multiply-adds, a curve a system.
 
     Several seeds are their mean and its interval, over faint points of their own.
     """
@@ -170,7 +170,7 @@ def draw(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
 def _draw_curves(
     axes: "Axes", systems: Sequence[Seeds], metric: str, places: Sequence[float]
 ) -> None:
-    """Draw a curve a system, and points apart from it where steps differ between its scales."""
+    """Sample a curve a system, and points apart from it where steps differ between its scales."""
     row = systems[0].first
     floor = row.held_out.get(metric)
     shown = [row.values[metric] for system in systems for row in system.rows]

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     networks: list[NetworkCost]
     milliseconds: float
-    """Of drawing an image, on one device."""
+    """Of sampling an image, on one device."""
 
     batch_size: int
     device: str
@@ -53,8 +53,8 @@ class Row(NamedTuple):
 
     @property
     def gigamacs(self) -> float:
-        """10^9 multiply-adds of an image, over all networks."""
-        return sum(network.multiply_adds for network in self.networks) / 1e9
+        """10^9 MACs of an image, over all networks."""
+        return sum(network.macs for network in self.networks) / 1e9
 
     @property
     def key(self) -> str:

@@ -105,7 +105,7 @@ def systems(runs: list[Run]) -> dict[str, str]:
 
     They are runs with different seeds whose configurations are alike otherwise, and which have seen
     as many images. Which images are held out and what metrics compare with does not depend on the
-    seed of a run (``data_modules.source``), and all draw from the same noise, so that values differ
+    seed of a run (``data_modules.source``), and all sample from the same noise, so that values differ
     by what training made of its seed.
     """
     groups = list(_groups(runs))

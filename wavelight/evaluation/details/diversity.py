@@ -1,4 +1,4 @@
-"""Whether details use their noise as they should: several draws at each true coarse band."""
+"""Whether details use their noise as they should: several samples at each true coarse band."""
 
 import torch
 from torch import Tensor
@@ -16,14 +16,14 @@ _BAND_NAMES = ("LH", "HL", "HH")
 def diversity(
     system: PyramidSystem, true: Tensor, draws: int, seed: int, batch_size: int
 ) -> list[Diversity]:
-    """Draw the details of every level several times at each true coarse band, and score them.
+    """Sample the details of every level several times at each true coarse band, and score them.
 
     Args:
-        system: The system, on the device where it is to draw.
+        system: The system, on the device where it is to sample.
         true: ``(N, C, H, W)`` real images, bytes or floats.
         draws: How many at each coarse band.
-        seed: The seed of the draws.
-        batch_size: How many are drawn at once.
+        seed: The seed of the samples.
+        batch_size: How many are generated at once.
     """
     generator, levels = system.generator, system.pyramid.levels
     scores = [EnsembleScores() for _ in range(levels)]
@@ -34,7 +34,7 @@ def diversity(
             target, condition, finer = factors[factor]
             assert finer is not None
             ensemble = [
-                generator.draw_factor(factor, condition, numbers_of_draw(numbers, draw), seed)
+                generator.sample_factor(factor, condition, numbers_of_draw(numbers, draw), seed)
                 for draw in range(draws)
             ]
             # As the transform gives them, so that systems of other scalings compare.

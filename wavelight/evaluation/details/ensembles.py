@@ -1,4 +1,4 @@
-"""How the spread of several draws at one coarse band compares with their error."""
+"""How the spread of several samples at one coarse band compares with their error."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Diversity(NamedTuple):
-    """What draws of the details of one level at fixed true coarse bands come to."""
+    """What samples of the details of one level at fixed true coarse bands come to."""
 
     system: str
     level: int
@@ -19,10 +19,10 @@ class Diversity(NamedTuple):
     """The standard deviation of the true details, as the transform gives them; what follows is divided by it."""
 
     spread: float
-    """The standard deviation of draws at one coarse band, root mean square over bands and coefficients."""
+    """The standard deviation of samples at one coarse band, root mean square over bands and coefficients."""
 
     error: float
-    """The root mean square error of the expectation of the draws."""
+    """The root mean square error of the expectation of the samples."""
 
     crps: float
     """The continuous ranked probability score, its mean over coefficients."""
@@ -32,7 +32,7 @@ class Diversity(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The spread over the error: 1 where the truth cannot be told from a draw by its variance."""
+        """The spread over the error: 1 where the truth cannot be told from a sample by its variance."""
         return self.spread / self.error if self.error else math.nan
 
     @property
@@ -46,7 +46,7 @@ class EnsembleScores:
 
     All means are estimated without bias for any number K of members. With s^2 the variance of the members (divisor
     K - 1) and e^2 the squared error of their mean, the squared error of their expectation is e^2 - s^2 / K. Where
-    the truth is drawn as members are, its mean is that of s^2, which is the condition of Fortin et al. (2014, "Why
+    the truth is generated as members are, its mean is that of s^2, which is the condition of Fortin et al. (2014, "Why
     should ensemble spread match the RMSE of the ensemble mean?"), there (K + 1) / K * s^2 = e^2; and twice the spread
     gives a ratio of 2 whatever K is, which is not so of theirs.
 

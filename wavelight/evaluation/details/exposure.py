@@ -1,4 +1,4 @@
-"""Whether details suffer from the errors of drawn coarse bands: images with true bands beside drawn ones."""
+"""Whether details suffer from the errors of generated coarse bands: images with true bands beside generated ones."""
 
 import sys
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from wavelight.systems import ImageGenerator
 
 
 class Exposure(NamedTuple):
-    """How far drawn images are from real ones when some of their bands are true."""
+    """How far generated images are from real ones when some of their bands are true."""
 
     system: str
     true: str
@@ -49,7 +49,7 @@ def exposure(system: PyramidSystem, true: Tensor, meter: Meter, seed: int) -> li
 
     Args:
         system: The system.
-        true: ``(N, C, H, W)``, as many real images as the meter's data have to draw, bytes or floats.
+        true: ``(N, C, H, W)``, as many real images as the meter's data have to sample, bytes or floats.
         meter: Measures.
         seed: The seed of the set of images.
     """

@@ -16,7 +16,7 @@ def held_out_counts(
 
     Args:
         data: What holds them out.
-        images: How many to draw images from; none takes all.
+        images: How many to sample images from; none takes all.
         bands: How many to take coarse bands from; none takes 256, or all.
 
     Raises:

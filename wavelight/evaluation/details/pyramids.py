@@ -1,4 +1,4 @@
-"""The systems whose details are measured, which draw them given a coarse band."""
+"""The systems whose details are measured, which sample them given a coarse band."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ def pyramid_system(run: Run) -> PyramidSystem:
     generator = load(run.path)
     if not isinstance(generator.factorization, LevelByLevel):
         raise ValueError(
-            f"only a pyramid (WSGM, Hybrid) draws details given a coarse band; {run.path} holds a "
+            f"only a pyramid (WSGM, Hybrid) samples details given a coarse band; {run.path} holds a "
             f"{type(generator).__name__}"
         )
     return PyramidSystem(run.name, run.path, generator, generator.factorization)

@@ -1,4 +1,4 @@
-"""What is shown of details: two tables, a file of all numbers, and pictures of draws at one coarse band."""
+"""What is shown of details: two tables, a file of all numbers, and pictures of samples at one coarse band."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ _SHOWN_IMAGES = 4
 _SHOWN_DRAWS = 4
 
 _EXPOSURE_LEGEND = (
-    "true: what is taken from real held-out images; all finer details are drawn given it. fwd_coarse: the "
+    "true: what is taken from real held-out images; all finer details are generated given it. fwd_coarse: the "
     "Fréchet wavelet distance of means over the blocks of the coarsest band; fwd_details: the rest, of packets that "
     "are no larger than that band.",
     "Exposure bias: how much larger fwd_details is in a system's first row than in its second. All Fréchet distances "
@@ -33,7 +33,7 @@ _EXPOSURE_LEGEND = (
 )
 _DIVERSITY_LEGEND = (
     "Details of a level given its true coarse band, in standard deviations of the true details of the row. spread: "
-    "standard deviation of draws at one coarse band (0: the noise is not used); error: of the draws' expectation.",
+    "standard deviation of samples at one coarse band (0: the noise is not used); error: of the samples' expectation.",
     "spread/error, ± its standard error over images: 1 is calibrated, less is too little diversity. crps: the fair "
     "one, small is good, which also counts how much of the coarse band is used. explained: 1 - error^2.",
 )
@@ -69,7 +69,9 @@ def report(conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Di
         f"{conditions['images']:,} images of seed {conditions['seed']} a row, against "
         f"{'all' if real is None else f'{real:,}'} real images of the training part."
     )
-    second = f"{conditions['draws']} draws at each of {conditions['bands']:,} true coarse bands."
+    second = (
+        f"{conditions['samples']} samples at each of {conditions['bands']:,} true coarse bands."
+    )
     return "\n".join(
         [
             first,
@@ -107,14 +109,14 @@ def _diversity_cells(row: Diversity) -> dict[str, str]:
 def draw(
     figure: "Figure", systems: list[PyramidSystem], true: Tensor, draws: int, seed: int, path: Path
 ) -> None:
-    """Draw a block a system and a row an image: coarse band, image, draws given the band, their deviation.
+    """Sample a block a system and a row an image: coarse band, image, samples given the band, their deviation.
 
     Args:
         figure: What to draw into.
         systems: The systems.
         true: ``(N, C, H, W)`` real images, bytes or floats, of which the first are shown.
         draws: How many the deviation is of.
-        seed: The seed of the draws.
+        seed: The seed of the samples.
         path: The PNG.
     """
     true = true[:_SHOWN_IMAGES]
@@ -137,7 +139,7 @@ def draw(
                 axis.imshow(picture.permute(1, 2, 0), interpolation="nearest")
         for axis, field in zip(grid[:, -1], deviation, strict=True):
             heat = axis.imshow(field, cmap="magma", vmin=0, vmax=brightest, interpolation="nearest")
-        grid[0, -1].set_title(f"deviation, {draws} draws", fontsize="small")
+        grid[0, -1].set_title(f"deviation, {draws} samples", fontsize="small")
         block.colorbar(heat, ax=grid[:, -1], label=label)
         for axis in grid.flat:
             axis.set_xticks([])
@@ -147,7 +149,7 @@ def draw(
 
 
 def _at_fixed_band(system: PyramidSystem, true: Tensor, draws: int, seed: int) -> Tensor:
-    """Return images drawn given the coarsest band of true ones, ``(draws, N, C, H, W)`` on the CPU."""
+    """Return images generated given the coarsest band of true ones, ``(samples, N, C, H, W)`` on the CPU."""
     generator, index = system.generator, torch.arange(len(true), device=system.generator.device)
     images = floats(true, generator.device)
     return torch.stack(
@@ -164,7 +166,7 @@ def _pictures(system: PyramidSystem, true: Tensor, draws: Tensor) -> dict[str, T
     coarse = smaller(images, system.pyramid, system.pyramid.levels)
     side = coarse.shape[-1]
     columns = {f"coarse band, {side}x{side}": coarse, "held-out image": images}
-    columns |= {f"draw {number}": drawn for number, drawn in enumerate(draws, start=1)}
+    columns |= {f"sample {number}": generated for number, generated in enumerate(draws, start=1)}
     if not system.generator.bounded:
         limit = field_limit(images)
         return {title: picture_of_field(fields / limit) for title, fields in columns.items()}

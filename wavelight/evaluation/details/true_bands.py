@@ -1,4 +1,4 @@
-"""Drawing images some of whose bands are those of real images."""
+"""Sampling images some of whose bands are those of real images."""
 
 from torch import Tensor
 
@@ -8,12 +8,12 @@ from wavelight.systems import ImageGenerator
 def given_true_bands(
     system: ImageGenerator, images: Tensor, known: int, index: Tensor, seed: int
 ) -> Tensor:
-    """Draw images whose first factors are true.
+    """Sample images whose first factors are true.
 
     Args:
         system: The system.
         images: ``(N, C, H, W)`` floats, whose factors are taken.
-        known: How many, from the coarsest; with 0 these are the images of :meth:`ImageGenerator.draw`,
+        known: How many, from the coarsest; with 0 these are the images of :meth:`ImageGenerator.sample`,
             with all of them the true ones.
         index: ``(N,)`` int64: the numbers of the images, to which their noise belongs.
         seed: The seed of the set of images.
@@ -26,12 +26,12 @@ def given_true_bands(
     def target(factor: int, condition: Tensor | None) -> Tensor:
         if factor < known:
             return factors[factor].target
-        return system.draw_factor(factor, condition, index, seed)
+        return system.sample_factor(factor, condition, index, seed)
 
-    drawn = system.factorization.decode(target)
-    return drawn.clamp(-1, 1) if system.bounded else drawn
+    generated = system.factorization.decode(target)
+    return generated.clamp(-1, 1) if system.bounded else generated
 
 
 def numbers_of_draw(index: Tensor, draw: int) -> Tensor:
-    """Return the numbers of one of several draws: the first is the image's own, and none depends on how many."""
+    """Return the numbers of one of several samples: the first is the image's own, and none depends on how many."""
     return index + (draw << 32)

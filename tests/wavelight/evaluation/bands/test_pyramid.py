@@ -15,7 +15,7 @@ from wavelight.evaluation.bands import (
     interior,
     neighbourhoods,
 )
-from wavelight.wavelets import analysis, synthesis
+from wavelight.wavelets import dwt2, idwt2
 
 
 def generator(seed=0):
@@ -29,7 +29,7 @@ def noise(*shape, seed=0):
 def details_of(images, coarse, mix):
     """Return images of one level whose details are ``mix`` of LL and of noise, both of the size of details."""
     detail_noise = noise(images, 3 * coarse.shape[1], *coarse.shape[2:], seed=9)
-    return synthesis(coarse, mix(torch.cat([coarse] * 3, dim=1), detail_noise))
+    return idwt2(coarse, mix(torch.cat([coarse] * 3, dim=1), detail_noise))
 
 
 def smooth(coarse):
@@ -54,7 +54,7 @@ def test_neighbourhoods_go_with_the_interior():
 def test_details_are_moved_to_where_ll_has_the_same_spot(wavelet):
     spots = torch.zeros(200, 1, 64, 64)
     spots[:, :, 30:36, 22:28] = noise(200, 1, 6, 6)
-    coarse, details = analysis(spots, wavelet)
+    coarse, details = dwt2(spots, wavelet)
     spot = coarse.square().mean((0, 1))
     for band, shift in zip(details.chunk(3, dim=1), detail_shifts(wavelet), strict=True):
         energy = band.roll(shift, dims=(2, 3)).square().mean((0, 1))

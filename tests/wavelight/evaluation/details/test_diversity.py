@@ -15,7 +15,7 @@ from wavelight.systems.base import ImageGenerator
 
 
 class White(GenerativeModel):
-    """Draws white noise."""
+    """Samples white noise."""
 
     def players(self):
         return {}

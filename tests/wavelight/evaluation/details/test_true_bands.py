@@ -1,4 +1,4 @@
-"""Images with all true bands are the real ones, and with none those of drawing."""
+"""Images with all true bands are the real ones, and with none those of sampling."""
 
 import torch
 
@@ -10,12 +10,12 @@ from wavelight.evaluation.details.true_bands import given_true_bands
 def test_with_true_bands_the_rest_is_drawn():
     system, index = tiny_hybrid().eval(), torch.arange(4)
     true = images(4).float() / 127.5 - 1
-    drawn = [given_true_bands(system, true, known, index, seed=5) for known in range(4)]
-    assert torch.equal(drawn[0], system.draw(index, seed=5))
-    assert (drawn[3] - true).abs().max() < 1e-5
+    generated = [given_true_bands(system, true, known, index, seed=5) for known in range(4)]
+    assert torch.equal(generated[0], system.generate(index, seed=5))
+    assert (generated[3] - true).abs().max() < 1e-5
     for known in (1, 2):
-        assert (drawn[known] - true).abs().max() > 0.1
-    # Of the finest level details alone are drawn, and clamping is all that moves the coarse band.
+        assert (generated[known] - true).abs().max() > 0.1
+    # Of the finest level details alone are generated, and clamping is all that moves the coarse band.
     system.bounded = False
     finest = given_true_bands(system, true, 2, index, seed=5)
     (coarse, _), (expected, _) = map(system.factorization.split, (finest, true))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wavelight.losses import BoundedCritic, NonSaturating, RelativisticPairing
+from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 
 REAL = torch.tensor([[2.0], [-1.0]])[:, :, None, None]
 FAKE = torch.tensor([[0.0], [1.0]])[:, :, None, None]
@@ -12,23 +12,23 @@ def judge(images):
     return images.flatten(1).sum(1, keepdim=True)
 
 
-# Logits of the real are 2 and -1, of the drawn 0 and 1. Sigmoids: 0.880797, 0.268941; 0.5, 0.731059.
+# Logits of the real are 2 and -1, of the generated 0 and 1. Sigmoids: 0.880797, 0.268941; 0.5, 0.731059.
 # Softplus: of -2, 1 (real says real) 0.126928, 1.313262; of 0, 1 (fake says fake) 0.693147, 1.313262;
 # of 0, -1 (fake says real) 0.693147, 0.313262. Pairs: fake - real is -2, 2.
 HALF_PENALTY = 0.5
 GAMES = [
     (
-        BoundedCritic(),
+        BoundedCriticLoss(),
         -0.615529,
         {"real": -0.574869 / 2, "fake": 0.615529 / 2},
     ),
     (
-        NonSaturating(r1_gamma=1.0, r1_every=2),
+        NonSaturatingLoss(r1_gamma=1.0, r1_every=2),
         0.503204,
         {"real": 0.720095, "fake": 1.003204, "r1": HALF_PENALTY},
     ),
     (
-        RelativisticPairing(gamma=1.0),
+        RpGANLoss(gamma=1.0),
         1.126928,
         {"pairing": 1.126928, "r1": HALF_PENALTY, "r2": HALF_PENALTY},
     ),
@@ -63,10 +63,10 @@ def test_each_player_pulls_the_logits_its_way(game):
 def test_penalties_come_when_they_are_told():
     turns = [
         [game.penalised(turn) for turn in range(4)]
-        for game in (BoundedCritic(), NonSaturating(0.1, 3), RelativisticPairing(0.1))
+        for game in (BoundedCriticLoss(), NonSaturatingLoss(0.1, 3), RpGANLoss(0.1))
     ]
     assert turns == [[False] * 4, [True, False, False, True], [True] * 4]
-    for game in (NonSaturating(0.0, 1), RelativisticPairing(0.0)):
+    for game in (NonSaturatingLoss(0.0, 1), RpGANLoss(0.0)):
         assert not game.penalised(0)
         assert not {"r1", "r2"} & set(game.discriminator_losses(judge, FAKE, REAL, 0))
 
@@ -74,9 +74,9 @@ def test_penalties_come_when_they_are_told():
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (lambda: NonSaturating(-1.0, 1), "r1_gamma is a weight and cannot be negative"),
-        (lambda: NonSaturating(1.0, 0), "r1_every counts turns and is at least 1"),
-        (lambda: RelativisticPairing(-1.0), "gamma is a weight and cannot be negative"),
+        (lambda: NonSaturatingLoss(-1.0, 1), "r1_gamma is a weight and cannot be negative"),
+        (lambda: NonSaturatingLoss(1.0, 0), "r1_every counts turns and is at least 1"),
+        (lambda: RpGANLoss(-1.0), "gamma is a weight and cannot be negative"),
     ],
 )
 def test_bad_values_are_refused(build, sentence):

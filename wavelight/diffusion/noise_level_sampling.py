@@ -9,15 +9,15 @@ from typing_extensions import override
 from wavelight.diffusion.processes import Process
 
 
-class TrainingTimes(ABC):
+class NoiseLevelSampling(ABC):
     """A distribution of times between a process's start and its end."""
 
     @abstractmethod
     def __call__(self, process: Process, u: Tensor) -> Tensor:
-        """Return times ``(N,)``, given numbers ``u`` ``(N,)`` drawn uniformly from [0, 1)."""
+        """Return times ``(N,)``, given numbers ``u`` ``(N,)`` generated uniformly from [0, 1)."""
 
 
-class UniformTimes(TrainingTimes):
+class UniformTimesteps(NoiseLevelSampling):
     """Equally likely times.
 
     Args:
@@ -32,7 +32,7 @@ class UniformTimes(TrainingTimes):
         return self.smallest + (process.end - self.smallest) * u
 
 
-class QuadraticTimes(TrainingTimes):
+class QuadraticTimes(NoiseLevelSampling):
     """Times T u^2, more of them near the image (Guth et al., 2022, appendix on experiments).
 
     Args:
@@ -47,7 +47,7 @@ class QuadraticTimes(TrainingTimes):
         return self.smallest + (process.end - self.smallest) * u**2
 
 
-class LogNormalRatios(TrainingTimes):
+class LogNormalSigma(NoiseLevelSampling):
     """Times whose noise level sigma / alpha has a normal logarithm (EDM: Karras et al., 2022, table 1).
 
     With ``RectifiedFlow``, whose noise level is t / (1 - t), times are logit-normal (Esser et al.,
@@ -67,5 +67,5 @@ class LogNormalRatios(TrainingTimes):
     def __call__(self, process: Process, u: Tensor) -> Tensor:
         # Away from 0, whose quantile is minus infinity; u has 24 bits.
         normal = torch.special.ndtri(u.clamp(2**-25, 1 - 2**-24))
-        ratio = (self.mean + self.deviation * normal).exp()
-        return process.time_of(ratio).clamp(max=process.end)
+        sigma = (self.mean + self.deviation * normal).exp()
+        return process.time_of(sigma).clamp(max=process.end)

@@ -1,13 +1,13 @@
 import torch
 
-from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
+from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 
 
 def test_losses_are_cross_entropies():
     logits = torch.tensor([[-2.0], [0.5], [3.0]])
     probability = torch.sigmoid(logits)
-    torch.testing.assert_close(says_real(logits), -probability.log().mean())
-    torch.testing.assert_close(says_fake(logits), -(1 - probability).log().mean())
+    torch.testing.assert_close(real_logistic_loss(logits), -probability.log().mean())
+    torch.testing.assert_close(fake_logistic_loss(logits), -(1 - probability).log().mean())
 
 
 def test_r1_of_a_linear_score_is_its_squared_norm():

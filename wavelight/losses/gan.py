@@ -7,35 +7,35 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.losses.adversarial import r1_penalty, says_fake, says_real
+from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 
-Judge = Callable[[Tensor], Tensor]
+Critic = Callable[[Tensor], Tensor]
 """A discriminator that knows the condition: maps images ``(N, C, H, W)`` to logits ``(N, 1)``, large for real ones."""
 
 
-class Game(ABC):
+class AdversarialLoss(ABC):
     """The losses of the two players; it holds no network."""
 
     @abstractmethod
-    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
         """Return what the generator minimises.
 
         Args:
             judge: The discriminator.
             fake: What the generator drew, ``(N, C, H, W)``, with its gradients.
-            real: The real ones in whose place it was drawn, ``(N, C, H, W)``.
+            real: The real ones in whose place it was generated, ``(N, C, H, W)``.
         """
 
     @abstractmethod
     def discriminator_losses(
-        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         """Return the terms, by name, whose sum the discriminator minimises.
 
         Args:
             judge: The discriminator; on a turn that is :meth:`penalised`, with second derivatives.
             fake: What the generator drew, ``(N, C, H, W)``, without gradients.
-            real: The real ones in whose place it was drawn, ``(N, C, H, W)``.
+            real: The real ones in whose place it was generated, ``(N, C, H, W)``.
             turn: The number of the discriminator's turns before this one.
         """
 
@@ -48,7 +48,7 @@ class Game(ABC):
         return False
 
 
-class BoundedCritic(Game):
+class BoundedCriticLoss(AdversarialLoss):
     """The game of the published hybrid: the judge's sigmoid is a score, high for real ones (Xiao et al., 2024).
 
     With their words a Wasserstein term, but with nothing that keeps the score smooth; equations 17
@@ -56,17 +56,17 @@ class BoundedCritic(Game):
     """
 
     @override
-    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
+    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return -_score(judge(fake))
 
     @override
     def discriminator_losses(
-        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         return {"real": -_score(judge(real)) / 2, "fake": _score(judge(fake)) / 2}
 
 
-class NonSaturating(Game):
+class NonSaturatingLoss(AdversarialLoss):
     """The non-saturating game with the lazy penalty R1 (Goodfellow et al., 2014; Mescheder et al., 2018).
 
     Args:
@@ -87,17 +87,17 @@ class NonSaturating(Game):
         self.r1_every = r1_every
 
     @override
-    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
-        return says_real(judge(fake))
+    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return real_logistic_loss(judge(fake))
 
     @override
     def discriminator_losses(
-        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         penalised = self.penalised(turn)
         real = real.detach().requires_grad_(penalised)
         logits = judge(real)
-        losses = {"real": says_real(logits), "fake": says_fake(judge(fake))}
+        losses = {"real": real_logistic_loss(logits), "fake": fake_logistic_loss(judge(fake))}
         if penalised:
             losses["r1"] = r1_penalty(logits, real, self.r1_gamma)
         return losses
@@ -107,13 +107,13 @@ class NonSaturating(Game):
         return self.r1_gamma > 0 and turn % self.r1_every == 0
 
 
-class RelativisticPairing(Game):
-    """Each drawn image against the real one in whose place it was drawn, with R1 and R2 (R3GAN, Huang et al., 2024).
+class RpGANLoss(AdversarialLoss):
+    """Each generated image against the real one in its place, with R1 and R2 (R3GAN, Huang et al., 2024).
 
     The penalties come on every turn.
 
     Args:
-        gamma: Weight of the gradient penalties at real images and at drawn ones; it multiplies half
+        gamma: Weight of the gradient penalties at real images and at generated ones; it multiplies half
             the squared norm.
 
     Raises:
@@ -126,17 +126,17 @@ class RelativisticPairing(Game):
         self.gamma = gamma
 
     @override
-    def generator_loss(self, judge: Judge, fake: Tensor, real: Tensor) -> Tensor:
-        return says_real(judge(fake) - judge(real))
+    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return real_logistic_loss(judge(fake) - judge(real))
 
     @override
     def discriminator_losses(
-        self, judge: Judge, fake: Tensor, real: Tensor, turn: int
+        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         penalised = self.penalised(turn)
         fake, real = (images.detach().requires_grad_(penalised) for images in (fake, real))
         of_fake, of_real = judge(fake), judge(real)
-        losses = {"pairing": says_real(of_real - of_fake)}
+        losses = {"pairing": real_logistic_loss(of_real - of_fake)}
         if penalised:
             losses["r1"] = r1_penalty(of_real, real, self.gamma)
             losses["r2"] = r1_penalty(of_fake, fake, self.gamma)
