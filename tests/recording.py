@@ -41,3 +41,11 @@ class AtStart(L.Callback):
     def on_train_start(self, trainer, pl_module):
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.save(pl_module.state_dict(), self.folder / f"start{trainer.global_rank}.pt")
+
+
+class AtEnd(L.Callback):
+    """Writes the parameters that a process has learnt to a file of its own."""
+
+    def on_train_end(self, trainer, pl_module):
+        parameters = {name: value.detach() for name, value in pl_module.named_parameters()}
+        torch.save(parameters, Path(trainer.default_root_dir) / f"end{trainer.global_rank}.pt")

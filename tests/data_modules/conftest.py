@@ -1,18 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from data_modules.prepare import prepare
-
-
-def picture(number: int, side: int = 8) -> Image.Image:
-    """A picture that can be told from every other one by its top left pixel."""
-    pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    pixels[0, 0] = number % 256, number // 256, 77
-    return Image.fromarray(pixels)
+from tests.pictures import picture
 
 
 @pytest.fixture

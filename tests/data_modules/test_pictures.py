@@ -1,5 +1,3 @@
-from io import BytesIO
-
 import numpy as np
 import pytest
 import torch
@@ -7,13 +5,7 @@ from PIL import Image
 
 from data_modules.errors import UnusableImageError
 from data_modules.pictures import decode, fit, read_picture, to_tensor
-from tests.data_modules.conftest import picture
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.pictures import encoded, picture
 
 
 def first_pixel(data: bytes) -> tuple[int, ...]:

@@ -6,9 +6,8 @@ import pytest
 from data_modules import DataError, ImageFolder, Lmdb, Shards
 from data_modules import prepare as prepare_module
 from data_modules.prepare import Summary, open_source, prepare
-from tests.data_modules.conftest import picture
-from tests.data_modules.test_pictures import encoded
-from tests.data_modules.test_sources import numbers, write_lmdb
+from tests.pictures import encoded, picture
+from tests.sources import numbers, write_lmdb
 
 EMOJI = Path(__file__).resolve().parents[3] / "shared" / "data" / "emoji64.zip"
 

@@ -8,7 +8,7 @@ import torch
 
 from data_modules import DataError, ShardStream
 from data_modules.shard_stream import StreamDraws, StreamPass, whole_files
-from tests.data_modules.test_datamodule import module
+from tests.sources import module
 
 
 def stream(folder, **options):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_modules import DataError, ImageFolder, Shards
-from tests.data_modules.test_sources import numbers
+from tests.sources import numbers
 
 
 def test_shards_hold_the_pictures_of_the_folder_with_their_labels(make_shards, tmp_path):

@@ -8,25 +8,8 @@ import torch
 
 from data_modules import LSUN, STL10, DataError, ImageFolder, ImageZip, Lmdb
 from data_modules.pictures import to_tensor
-from tests.data_modules.conftest import picture
-from tests.data_modules.test_pictures import encoded
-
-
-def write_lmdb(path, values, keys=None):
-    import lmdb
-
-    with (
-        lmdb.open(str(path), map_size=2**22) as environment,
-        environment.begin(write=True) as transaction,
-    ):
-        for number, value in enumerate(values):
-            transaction.put(keys[number] if keys else str(number).encode(), value)
-    return path
-
-
-def numbers(source, size=8):
-    """The numbers of the pictures in a source, read from their first pixel."""
-    return [int(source.read(index, size).image[0, 0, 0]) for index in range(len(source))]
+from tests.pictures import encoded, picture
+from tests.sources import numbers, write_lmdb
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])

@@ -5,7 +5,7 @@ import torch
 
 from data_modules import statistics
 from data_modules.statistics import BandMoments, Moments, measure
-from tests.data_modules.test_datamodule import Numbered, Physical, module
+from tests.sources import Numbered, Physical, module
 from wavelight.wavelets import dwt2
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from data_modules import WaveletDataModule
-from tests.data_modules.test_datamodule import Numbered
+from tests.sources import Numbered
 
 
 class Recorder(L.LightningModule):

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from tests.places import EXPERIMENTS
-from tests.wavelight.systems.test_hybrid import assert_equal_states
+from tests.runs import assert_equal_states
 from wavelight.__main__ import main
 from wavelight.training.cli import CLI
 

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from tests.places import TINY
+from tests.wandb_files import records
 from wavelight.__main__ import main
 from wavelight.loggers import CSVLogger, WandbLogger, _why_offline
 
@@ -48,25 +49,6 @@ def test_without_a_network_wandb_is_offline(monkeypatch):
 def test_a_mode_that_was_chosen_is_left_alone(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert _why_offline() is None
-
-
-def records(content, header=7, block=32768):
-    """Take a W&B file apart, which is a log of LevelDB's format: checksum, length, whole or part, and the data."""
-    assert content[:4] == b":W&B"
-    position, parts = header, b""
-    while position + 7 <= len(content):
-        if block - position % block < 7:
-            position += block - position % block
-            continue
-        length, kind = (
-            int.from_bytes(content[position + 4 : position + 6], "little"),
-            content[position + 6],
-        )
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield parts
-            parts = b""
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.systems import field_data, tiny_fields, tiny_wsgm
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
-from tests.wavelight.systems.test_score_systems import field_data, tiny_fields, tiny_wsgm
 from wavelight.callbacks import SampleGrid
 from wavelight.callbacks.sample_grid import band_mosaic, coarse_images
 from wavelight.support.pictures import field_limit, picture_of_field, to_uint8

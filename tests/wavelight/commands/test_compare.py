@@ -1,6 +1,5 @@
 """Trained systems are compared on equal terms, and nothing is measured twice."""
 
-import copy
 import json
 import os
 import re
@@ -12,15 +11,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from jsonargparse import ArgumentParser
 from scipy import stats
 
 import wavelight
+from tests.checkpoints import IMAGES, SEED, data, sgm, wavediff, written, wsgm
 from tests.places import ROOT
-from tests.wavelight.commands.test_join import score_model
 from wavelight.__main__ import main
-from wavelight.checkpoints.loading import system_from_config
-from wavelight.checkpoints.writing import write_start
 from wavelight.config.seeds import mean_over_seeds
 from wavelight.evaluation.comparison.report import seeds_of_systems
 from wavelight.evaluation.comparison.rows import Row
@@ -33,81 +29,12 @@ from wavelight.weights import read_checkpoint
 METRICS = [
     {"class_path": "wavelight.metrics.FrechetWaveletDistance", "init_args": {"packet_side": 4}}
 ]
-SEED = 3
-IMAGES = 12
 
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["wavelight"])
-
-
-def data(folder):
-    return {
-        "source": {"class_path": "data_modules.Scenes", "init_args": {"images": 64}},
-        "image_size": 16,
-        "batch_size": 4,
-        "num_workers": 0,
-        "held_out": 16,
-        "val_images": IMAGES,
-        "eval_batch_size": 5,
-        "cache_dir": str(folder / "cache"),
-    }
-
-
-def wsgm():
-    options = {
-        "coarse": score_model(8, 3),
-        "details": [score_model(8, 9, 3)],
-    }
-    return {"class_path": "wavelight.systems.WSGM", "init_args": options}
-
-
-def sgm():
-    return {"class_path": "wavelight.systems.SGM", "init_args": {"model": score_model(16, 3)}}
-
-
-def wavediff():
-    adam = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}
-    generator = {
-        "class_path": "wavelight.networks.NCSNpp",
-        "init_args": {
-            "resolution": 8,
-            "channels": 12,
-            "width": 16,
-            "multipliers": [1],
-            "attention_resolutions": [],
-            "mapping_layers": 1,
-            "blocks": 1,
-        },
-    }
-    options = {
-        "generator": generator,
-        "discriminator": {
-            "class_path": "wavelight.networks.SmallDiscriminator",
-            "init_args": {"channels": 12, "width": 4, "blocks": 3},
-        },
-        "generator_optimizer": adam,
-        "discriminator_optimizer": adam,
-        "steps": 3,
-        "r1_gamma": 0.1,
-        "r1_every": 3,
-    }
-    return {"class_path": "wavelight.systems.WaveDiff", "init_args": options}
-
-
-def written(path, model, section):
-    """Write a checkpoint of a system that has learnt nothing, as a run would."""
-    model = copy.deepcopy(model)
-    model["init_args"] |= {"image_size": 16, "seed": SEED}
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ImageGenerator, "model")
-    resolved = parser.dump(parser.parse_object({"model": model}), skip_unset=False)
-    config = yaml.safe_dump({**yaml.safe_load(resolved), "data": section})
-    torch.manual_seed(0)
-    write_start(path, system_from_config(config), config)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.wavelight.commands.test_compare import data, sgm, wavediff, written, wsgm
-from tests.wavelight.commands.test_join import score_model
+from tests.checkpoints import data, score_model, sgm, wavediff, written, wsgm
 from wavelight.commands.details import details
 from wavelight.metrics import FrechetWaveletDistance
 from wavelight.systems.base import CONFIG_KEY

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 import wavelight
 from data_modules import Scenes, WaveletDataModule
+from tests.checkpoints import score_model
 from tests.tiny import tiny_trainer
 from wavelight.__main__ import main
 from wavelight.checkpoints.loading import system_from_config
@@ -19,41 +20,6 @@ from wavelight.commands.export import export
 from wavelight.commands.join import join
 from wavelight.systems import ImageGenerator
 from wavelight.weights import holds_run, read_checkpoint
-
-
-def score_model(resolution, channels, condition_channels=0):
-    return {
-        "class_path": "wavelight.models.ScoreModel",
-        "init_args": {
-            "network": {
-                "class_path": "wavelight.networks.ImprovedUNet",
-                "init_args": {
-                    "resolution": resolution,
-                    "channels": channels,
-                    "width": 16,
-                    "multipliers": [1],
-                    "attention_resolutions": [],
-                    "blocks": 1,
-                    "heads": 1,
-                    "condition_channels": condition_channels,
-                },
-            },
-            "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}},
-            "process": {
-                "class_path": "wavelight.diffusion.processes.OrnsteinUhlenbeck",
-                "init_args": {"end": 5.0},
-            },
-            "parameterization": {
-                "class_path": "wavelight.diffusion.parameterizations.EpsPrediction"
-            },
-            "noise_level_sampling": {
-                "class_path": "wavelight.diffusion.noise_level_sampling.QuadraticTimes",
-            },
-            "sampler": "wavelight.diffusion.samplers.ancestral",
-            "schedule": {"class_path": "wavelight.diffusion.schedules.Uniform"},
-            "steps": 2,
-        },
-    }
 
 
 def experiment(train=None):

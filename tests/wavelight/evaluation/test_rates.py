@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
+from tests.systems import tiny_hybrid
 from tests.tiny import tiny_system
-from tests.wavelight.systems.test_hybrid import tiny_hybrid
 from wavelight.evaluation import rates as module
 from wavelight.evaluation.rates import (
     EAGER,

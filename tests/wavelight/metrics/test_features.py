@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from tests.wavelight.metrics.test_frechet import by_scipy
-from tests.wavelight.metrics.test_precision_recall import measure
+from tests.wavelight.metrics.references import by_scipy, measure
 from tests.wavelight.metrics.toy import ToyFeatures, blotches
 from wavelight.metrics import FeatureMetrics, Gaussian
 

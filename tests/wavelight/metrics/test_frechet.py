@@ -1,8 +1,7 @@
-import numpy as np
 import pytest
 import torch
-from scipy import linalg
 
+from tests.wavelight.metrics.references import by_scipy
 from tests.wavelight.metrics.toy import seeded
 from wavelight.metrics import Gaussian, frechet_distance, gaussian_from_sums
 
@@ -14,12 +13,6 @@ def random_gaussian(dimension: int, seed: int, rank: int | None = None) -> Gauss
     mixing = torch.randn(dimension, dimension, generator=seeded(seed + 1), dtype=torch.float64)
     samples = samples @ mixing + seed
     return Gaussian(samples.mean(0), samples.T.cov().reshape(dimension, dimension))
-
-
-def by_scipy(first: Gaussian, second: Gaussian) -> float:
-    (m1, s1), (m2, s2) = [(g.mean.numpy(), g.covariance.numpy()) for g in (first, second)]
-    root = linalg.sqrtm(s1 @ s2)
-    return float(((m1 - m2) ** 2).sum() + np.trace(s1 + s2 - 2 * root.real))
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 40])

@@ -1,18 +1,9 @@
 import pytest
 import torch
 
+from tests.wavelight.metrics.references import measure
 from tests.wavelight.metrics.toy import seeded
 from wavelight.metrics import PrecisionRecall
-
-
-def measure(generated, real, neighbours=3):
-    metric = PrecisionRecall(generated.shape[1], neighbours)
-    for part in generated.split(17):
-        metric.update(part, real=False)
-    for part in real.split(23):
-        metric.update(part, real=True)
-    values = metric.compute()
-    return float(values["precision"]), float(values["recall"])
 
 
 def by_definition(generated, real, neighbours=3):

@@ -1,28 +1,19 @@
-from functools import partial
-
 import pytest
 import torch
 
-from wavelight.factorizations.pyramids import Pyramid
-from wavelight.factorizations.scaling import Half, Unscaled
+from tests.wavelight.models.details import ADAM, factor, generator, noise
+from wavelight.factorizations.scaling import Unscaled
 from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 from wavelight.losses.reconstruction import dissimilarity
 from wavelight.models import DetailGAN, DetailRegression
 from wavelight.networks import (
-    AttentionGateUNet,
     GroupedDiscriminator,
     GroupedUNet,
     ResidualDiscriminator,
 )
 from wavelight.noise import Noise
 
-ADAM = partial(torch.optim.Adam, lr=1e-3)
 GAMES = [BoundedCriticLoss(), NonSaturatingLoss(0.1, 1), RpGANLoss(0.1)]
-
-
-def generator(noise_channels=3, **changes):
-    torch.manual_seed(0)
-    return AttentionGateUNet(9, 4, 3, noise_channels, **({"pools": 1} | changes))
 
 
 def discriminator(condition_channels=0):
@@ -43,15 +34,6 @@ def gan(**changes):
         "discriminator_every": 4,
     }
     return DetailGAN(**(options | changes))
-
-
-def factor(level, scaling=None):
-    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return Pyramid(2, scaling=scaling or Half()).encode(images)[3 - level]
-
-
-def noise():
-    return Noise(0, torch.arange(4))
 
 
 @pytest.mark.parametrize("game", GAMES, ids=lambda game: type(game).__name__)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.wavelight.models.test_detail_gan import ADAM, factor, generator, noise
+from tests.wavelight.models.details import ADAM, factor, generator, noise
 from wavelight.models import DetailRegression
 
 

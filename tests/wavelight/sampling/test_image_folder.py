@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.systems import score_model, tiny_fields, tiny_sgm
 from tests.tiny import tiny_system, tiny_trainer
-from tests.wavelight.systems.test_score_systems import score_model, tiny_fields, tiny_sgm
 from wavelight.checkpoints.digest import digest
 from wavelight.sampling.image_folder import FieldFolder, PictureFolder, image_folder
 from wavelight.support.pictures import field_limit, picture_of_field

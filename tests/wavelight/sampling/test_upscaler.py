@@ -8,11 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from tests.checkpoints import data, written
+from tests.checkpoints import score_model as model_section
+from tests.systems import detail_gan, regression, score_model, tiny_hybrid, tiny_wsgm
 from tests.tiny import tiny_system
-from tests.wavelight.commands.test_compare import data, written
-from tests.wavelight.commands.test_join import score_model as model_section
-from tests.wavelight.systems.test_hybrid import detail_gan, regression, tiny_hybrid
-from tests.wavelight.systems.test_score_systems import score_model, tiny_wsgm
 from wavelight.__main__ import main
 from wavelight.commands.upscale import read_image, upscale
 from wavelight.evaluation.upscaling import measure, smaller

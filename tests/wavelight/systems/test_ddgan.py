@@ -1,36 +1,17 @@
-from functools import partial
-
 import pytest
 import torch
 import yaml
 
 import wavelight
 from tests.places import TINY
+from tests.runs import assert_same_run, fit, last
+from tests.systems import tiny_ddgan
 from tests.tiny import tiny_data, tiny_trainer
-from tests.wavelight.systems.test_base import assert_same_run, fit, last
 from wavelight.__main__ import main
 from wavelight.factorizations.base import Factor
 from wavelight.networks import NCSNpp, SmallDiscriminator
 from wavelight.noise import Noise
 from wavelight.systems import DDGAN
-
-
-def tiny_ddgan(**changes):
-    torch.manual_seed(0)
-    adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
-    options = {
-        "generator": NCSNpp(16, 3, 16, [1], [], 1, blocks=1),
-        "discriminator": SmallDiscriminator(3, 4, 3),
-        "generator_optimizer": adam,
-        "discriminator_optimizer": adam,
-        "image_size": 16,
-        "seed": 3,
-        "steps": 2,
-        "r1_gamma": 0.1,
-        "r1_every": 3,
-        "scheduler": partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3),
-    }
-    return DDGAN(**(options | changes))
 
 
 @pytest.fixture(scope="module")

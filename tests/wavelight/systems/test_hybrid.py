@@ -3,7 +3,6 @@
 import copy
 import csv
 from functools import partial
-from pathlib import Path
 
 import lightning as L
 import pytest
@@ -11,66 +10,22 @@ import torch
 import yaml
 
 from data_modules import Scenes, WaveletDataModule
-from tests.distributed.test_synchronisation import Watch
 from tests.processes import fit_apart
+from tests.runs import StopAt, assert_equal_states, assert_same_run, fit, last
+from tests.synchronisation import Watch
+from tests.systems import denoising_gan, detail_gan, regression, score_model, tiny_hybrid
 from tests.tiny import BATCHES_AN_EPOCH
-from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
-from tests.wavelight.systems.test_score_systems import score_model
 from wavelight.__main__ import main
 from wavelight.callbacks.ema import averaged_weights
 from wavelight.checkpoints.loading import load
 from wavelight.commands.export import export
-from wavelight.diffusion import FewStepDiffusion
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
-from wavelight.factorizations.scaling import Half, PerChannel, Unscaled
-from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss
-from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression
-from wavelight.networks import AttentionGateUNet, NCSNpp, ResidualDiscriminator, SmallDiscriminator
+from wavelight.factorizations.scaling import PerChannel, Unscaled
+from wavelight.losses import BoundedCriticLoss
+from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
 from wavelight.systems import WSGM, Hybrid
 from wavelight.weights import TRAINING_KEY, read_checkpoint
-
-ADAM = partial(torch.optim.Adam, lr=1e-3)
-
-
-def detail_gan(**changes):
-    options = {
-        "generator": AttentionGateUNet(9, 4, 3, 3, pools=1),
-        # It drops half of its last features, and so samples from PyTorch's own generator.
-        "discriminator": ResidualDiscriminator(3, 4, 2, condition_channels=3),
-        "generator_optimizer": ADAM,
-        "discriminator_optimizer": ADAM,
-        "adversarial_loss": NonSaturatingLoss(0.1, 2),
-        "adversarial_weight": 0.1,
-        "mse_weight": 20.0,
-        "ssim_weight": 0.5,
-        "discriminator_every": 3,
-    }
-    return DetailGAN(**(options | changes))
-
-
-def regression():
-    return DetailRegression(AttentionGateUNet(9, 4, 3, 0, pools=1), ADAM, 20.0, 0.5)
-
-
-def denoising_gan():
-    generator = NCSNpp(4, 3, 16, [1], [], mapping_layers=1, blocks=1)
-    judge = SmallDiscriminator(3, 4, blocks=3)
-    return DenoisingGAN(generator, judge, ADAM, ADAM, FewStepDiffusion(2), 0.1, 2, 1.0)
-
-
-def tiny_hybrid(**changes):
-    """One generator for two levels, of images of 16 pixels."""
-    torch.manual_seed(0)
-    options = {
-        "coarse": score_model(4, 3, steps=2),
-        "details": [detail_gan()],
-        "levels": 2,
-        "image_size": 16,
-        "seed": 3,
-        "scaling": Half(),
-    }
-    return Hybrid(**(options | changes))
 
 
 def data():
@@ -206,12 +161,6 @@ def test_with_score_models_of_the_details_it_is_wsgm(tmp_path):
     assert_equal_states(*systems)
     one, other = (system.sample(2, seed=1) for system in systems)
     assert torch.equal(one, other)
-
-
-def assert_equal_states(one, other):
-    one, other = one.state_dict(), other.state_dict()
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 class Losses(L.Callback):
@@ -497,14 +446,6 @@ def test_it_trains_in_bfloat16(tmp_path):
     assert system.batches_seen == BATCHES_AN_EPOCH
 
 
-class AtEnd(L.Callback):
-    """Writes the parameters that a process has learnt to a file of its own."""
-
-    def on_train_end(self, trainer, pl_module):
-        parameters = {name: value.detach() for name, value in pl_module.named_parameters()}
-        torch.save(parameters, Path(trainer.default_root_dir) / f"end{trainer.global_rank}.pt")
-
-
 @pytest.mark.ddp
 @pytest.mark.parametrize("train", [None, [0]])
 def test_processes_learn_the_same_weights(tmp_path, train):
@@ -512,7 +453,7 @@ def test_processes_learn_the_same_weights(tmp_path, train):
     config = experiment([GAN], train)
     config["model"]["init_args"]["accumulate_grad_batches"] = 2
     config["trainer"] = {
-        "callbacks+": [{"class_path": "tests.wavelight.systems.test_hybrid.AtEnd"}],
+        "callbacks+": [{"class_path": "tests.recording.AtEnd"}],
         "max_epochs": 1,
         "limit_train_batches": 4,
         "accelerator": "cpu",

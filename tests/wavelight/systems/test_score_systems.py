@@ -1,74 +1,16 @@
 """SGM and WSGM learn, resume and sample like every other system."""
 
-from functools import partial
-
 import lightning as L
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from data_modules import GaussianFields, Scenes, WaveletDataModule
+from data_modules import Scenes, WaveletDataModule
+from tests.runs import StopAt, assert_same_run, fit, last
+from tests.systems import field_data, score_model, tiny_fields, tiny_sgm, tiny_wsgm
 from tests.tiny import tiny_trainer
-from tests.wavelight.systems.test_base import StopAt, assert_same_run, fit, last
-from wavelight.diffusion.noise_level_sampling import LogNormalSigma
-from wavelight.diffusion.parameterizations import Preconditioned
-from wavelight.diffusion.processes import VarianceExploding
-from wavelight.diffusion.samplers import heun
-from wavelight.diffusion.schedules import Karras
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.scaling import PerChannel, Scalar
-from wavelight.models import ScoreModel
-from wavelight.networks import ImprovedUNet
-from wavelight.systems import SGM, WSGM
-
-
-def score_model(resolution, channels, condition_channels=0, steps=3, **changes):
-    network = ImprovedUNet(
-        resolution, channels, 16, [1], [], blocks=1, heads=1, condition_channels=condition_channels
-    )
-    options = {
-        "network": network,
-        "optimizer": partial(torch.optim.Adam, lr=1e-3),
-        "process": VarianceExploding(),
-        "parameterization": Preconditioned(),
-        "noise_level_sampling": LogNormalSigma(),
-        "sampler": heun,
-        "schedule": Karras(),
-        "steps": steps,
-    }
-    return ScoreModel(**(options | changes))
-
-
-def tiny_sgm(**changes):
-    torch.manual_seed(0)
-    return SGM(**({"model": score_model(16, 3), "image_size": 16, "seed": 3} | changes))
-
-
-def tiny_wsgm(**changes):
-    torch.manual_seed(0)
-    models = {
-        "coarse": score_model(4, 3, steps=4),
-        "details": [score_model(4, 9, 3, steps=2), score_model(8, 9, 3)],
-    }
-    return WSGM(**(models | {"image_size": 16, "seed": 3} | changes))
-
-
-def tiny_fields(**changes):
-    """An SGM of fields without bounds, 8 pixels."""
-    torch.manual_seed(0)
-    options = {"model": score_model(8, 1), "image_size": 8, "seed": 3, "channels": 1}
-    return SGM(**(options | {"bounded": False} | changes))
-
-
-def field_data(folder):
-    return WaveletDataModule(
-        GaussianFields(64, eta=1.0),
-        8,
-        batch_size=8,
-        seed=3,
-        num_workers=0,
-        cache_dir=folder / "cache",
-    )
 
 
 def data(folder):

@@ -5,8 +5,8 @@ import yaml
 import wavelight
 from data_modules import Scenes, WaveletDataModule
 from tests.places import TINY
+from tests.systems import tiny_ddgan
 from tests.tiny import tiny_system, tiny_trainer
-from tests.wavelight.systems.test_ddgan import tiny_ddgan
 from wavelight.__main__ import main
 from wavelight.callbacks import SampleGrid
 from wavelight.checkpoints.digest import digest

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from tests.systems import ADAM, regression, tiny_hybrid
 from tests.wavelight.evaluation.details.toy import images, named
-from tests.wavelight.systems.test_hybrid import ADAM, regression, tiny_hybrid
 from wavelight.evaluation.details.diversity import diversity
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Half, Unscaled

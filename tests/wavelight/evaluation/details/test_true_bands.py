@@ -2,8 +2,8 @@
 
 import torch
 
+from tests.systems import tiny_hybrid
 from tests.wavelight.evaluation.details.toy import images
-from tests.wavelight.systems.test_hybrid import tiny_hybrid
 from wavelight.evaluation.details.true_bands import given_true_bands
 
 
