@@ -189,12 +189,24 @@ def collate(samples: list[Sample], index: Numbers, flips: list[bool] | None = No
     return {"image": images, "index": torch.from_numpy(index), "label": labels}
 
 
-def to_float(batch: Batch) -> Batch:
-    """Bring 8-bit images from [0, 255] to float32 in [-1, 1]; others stay as they are."""
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the luma of ITU-R BT.601."""
+
+
+def to_float(batch: Batch, grey: bool = False) -> Batch:
+    """Bring 8-bit images from [0, 255] to float32 in [-1, 1]; others stay as they are.
+
+    Args:
+        batch: Images of 3 channels, where ``grey`` is true.
+        grey: Whether colours become the luma of ITU-R BT.601, one channel.
+    """
     image = batch.get("image")
     if image is None or image.dtype != torch.uint8:
         return batch
-    return {**batch, "image": image.float().div_(127.5).sub_(1)}
+    image = image.float().div_(127.5).sub_(1)
+    if grey:
+        image = torch.einsum("nchw,c->nhw", image, image.new_tensor(LUMA)).unsqueeze(1)
+    return {**batch, "image": image}
 
 
 def check_count(unusable: int, limit: int, reason: str) -> None:

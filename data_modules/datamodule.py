@@ -68,6 +68,8 @@ class WaveletDataModule(L.LightningDataModule):
             left out.
         start_method: How worker processes start: fork, forkserver or spawn; Python's default when
             left out.
+        channels: Channels of an image in a batch: 1 makes pictures in colours grey; the source's when left
+            out.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class WaveletDataModule(L.LightningDataModule):
         eval_batch_size: int = 64,
         cache_dir: Path | None = None,
         start_method: str | None = None,
+        channels: int | None = None,
     ) -> None:
         super().__init__()
         _check_least(
@@ -104,11 +107,13 @@ class WaveletDataModule(L.LightningDataModule):
         self.unusable = UnusableImages(max_unreadable)
         self._cache_dir = cache_dir
         self._start_method = start_method
-
-    @property
-    def channels(self) -> int:
-        """Channels of an image."""
-        return self.source.channels
+        self.channels = source.channels if channels is None else channels
+        self._grey = self.channels != source.channels
+        if self._grey and (self.channels, source.channels) != (1, 3):
+            raise DataError(
+                f"channels must be {source.channels}, as {type(source).__name__} has, or 1 for colours made grey, got "
+                f"{channels}"
+            )
 
     @property
     def value_range(self) -> tuple[float, float] | None:
@@ -125,7 +130,8 @@ class WaveletDataModule(L.LightningDataModule):
         """A short name for these images at this size and split, under which results are kept."""
         training, held_out = self._parts
         parts = [part.description for part in (training, held_out) if part is not None]
-        return hashlib.sha256(repr((parts, self.image_size)).encode()).hexdigest()[:16]
+        key = (parts, self.image_size, *(["grey"] if self._grey else []))
+        return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
 
     @cached_property
     def cache_dir(self) -> Path:
@@ -226,7 +232,7 @@ class WaveletDataModule(L.LightningDataModule):
     @override
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         # Images travel as bytes, a quarter of the traffic, and become numbers on the device.
-        return to_float(batch)
+        return to_float(batch, self._grey)
 
     @cached_property
     def _parts(self) -> tuple[Source | ShardStream, Source | None]:
@@ -295,10 +301,11 @@ class WaveletDataModule(L.LightningDataModule):
             return PassLoader(
                 self._loader(StreamPass(part, shards, self.image_size, self.eval_batch_size)),
                 self.unusable,
+                self._grey,
             )
         one_pass = OnePass(part, self.image_size, images)
         batches = cut(share(one_pass.images, self._rank, self._ranks), self.eval_batch_size)
-        return PassLoader(self._loader(one_pass, sampler=batches), self.unusable)
+        return PassLoader(self._loader(one_pass, sampler=batches), self.unusable, self._grey)
 
     def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
         return DataLoader(

@@ -66,9 +66,10 @@ class EndlessLoader:
 class PassLoader:
     """One pass over images, as float32; may be iterated again."""
 
-    def __init__(self, loader: DataLoader, unusable: UnusableImages) -> None:
+    def __init__(self, loader: DataLoader, unusable: UnusableImages, grey: bool = False) -> None:
         self._loader = loader
         self._unusable = unusable
+        self._grey = grey
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -77,7 +78,7 @@ class PassLoader:
         for fetched in self._loader:
             batch = self._unusable.receive(fetched)
             if len(batch["index"]):
-                yield to_float(batch)
+                yield to_float(batch, self._grey)
 
 
 class NumberLoader:

@@ -52,10 +52,12 @@ class SampleGrid(L.Callback):
         smallest_side: int = 64,
         coarse_bands: int = 0,
     ) -> None:
-        if images < 1 or every_n_epochs < 1:
-            raise ValueError("images and every_n_epochs of a sample grid are at least 1")
+        if images < 0:
+            raise ValueError(f"pictures.images must be at least 0, got {images}")
+        if every_n_epochs < 1:
+            raise ValueError(f"pictures.every_n_epochs must be at least 1, got {every_n_epochs}")
         if coarse_bands < 0:
-            raise ValueError(f"coarse_bands of a sample grid is at least 0, not {coarse_bands}")
+            raise ValueError(f"pictures.coarse_bands must be at least 0, got {coarse_bands}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.smallest_side = smallest_side
@@ -69,7 +71,7 @@ class SampleGrid(L.Callback):
             coarse_images(image, pl_module.factorization.wavelet, self.coarse_bands)
         except ValueError as error:
             raise ValueError(
-                f"coarse_bands {self.coarse_bands} of SampleGrid are too many for images of "
+                f"pictures.coarse_bands {self.coarse_bands} are too many for images of "
                 f"{pl_module.image_size} pixels: {error}"
             ) from error
 
@@ -88,7 +90,7 @@ class SampleGrid(L.Callback):
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run or not self.images:  # type: ignore[attr-defined]
             return
         with averaged_weights(trainer, pl_module):
             images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)

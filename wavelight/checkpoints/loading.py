@@ -58,6 +58,23 @@ def system_from_config(text: str) -> ImageGenerator:
     return parser.instantiate(config).model
 
 
+def experiment_parser() -> "ArgumentParser":
+    """Return a parser of an experiment without its trainer: its seed, model and data, linked as in training."""
+    import data_modules
+
+    data_modules.import_all()
+    parser = model_parser()
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--seed_everything", type=int, default=0)
+    parser.add_class_arguments(data_modules.WaveletDataModule, "data")
+    parser.link_arguments("seed_everything", "model.init_args.seed")
+    parser.link_arguments("data.image_size", "model.init_args.image_size")
+    parser.link_arguments(
+        "data.channels", "model.init_args.channels", compute_fn=lambda channels: channels or 3
+    )
+    return parser
+
+
 def model_parser() -> "ArgumentParser":
     """Return a parser of one option, ``model``: any system with all its options."""
     from jsonargparse import ArgumentParser

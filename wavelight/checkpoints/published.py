@@ -16,7 +16,7 @@ from wavelight.weights import (
 
 if TYPE_CHECKING:
     pass
-from wavelight.checkpoints.loading import model_parser, system_from_config
+from wavelight.checkpoints.loading import experiment_parser, system_from_config
 
 
 def experiment_config(name: str) -> str:
@@ -33,15 +33,15 @@ def experiment_config(name: str) -> str:
     """
     import yaml
 
-    config = yaml.safe_load(shipped_experiment(name).read_text())
-    model = config["model"]
-    # The command line links these, see wavelight.training.cli.
-    linked = {"image_size": config["data"]["image_size"], "seed": config["seed_everything"]}
-    model["init_args"] |= linked
-    parser = model_parser()
-    resolved = parser.dump(parser.parse_object({"model": model}), skip_unset=False)
-    parts = {"seed_everything": linked["seed"], **yaml.safe_load(resolved), "data": config["data"]}
-    return yaml.safe_dump(parts, sort_keys=False)
+    from wavelight.config.bases import chain
+
+    parser = experiment_parser()
+    words: list[str] = []
+    for part in chain(shipped_experiment(name)):
+        content = yaml.safe_load(Path(part).read_text() if part.endswith(".yaml") else part)
+        kept = {key: content[key] for key in ("seed_everything", "model", "data") if key in content}
+        words += ["--config", yaml.safe_dump(kept)]
+    return parser.dump(parser.parse_args(words), skip_link_targets=False, skip_unset=False)
 
 
 def from_published(

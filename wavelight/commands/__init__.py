@@ -4,8 +4,15 @@ A command that is no method of the trainer is a plain function, whose docstring 
 when it is called.
 """
 
+import json
+from collections.abc import Callable
+from glob import glob
 from importlib import import_module
-from typing import NamedTuple
+from inspect import Parameter, signature
+from itertools import takewhile
+from typing import NamedTuple, get_origin
+
+from wavelight.config.words import underscored
 
 
 class Command(NamedTuple):
@@ -117,12 +124,27 @@ def _call(name: str, command: Command, arguments: list[str]) -> object:
         prog=f"wavelight {name}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
     parser.add_function_arguments(function, as_positional=True)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(_gathered(function, underscored(arguments)))
     try:
         # Classes that an option names may refuse their own values.
         return function(**parser.instantiate(parsed).as_dict())
     except (ValueError, OSError) as error:
         fail(str(error), error)
+
+
+def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
+    """Make one word of those that name the entries of a list, which comes first: ``compare a.ckpt b.ckpt``."""
+    required = [
+        each for each in signature(function).parameters.values() if each.default is Parameter.empty
+    ]
+    if not required or get_origin(required[0].annotation) is not list:
+        return words
+    plain = list(takewhile(lambda word: not word.startswith("-"), words))
+    count = len(plain) - len(required) + 1
+    if count < 1 or plain[0].startswith("["):
+        return words
+    entries = [path for word in plain[:count] for path in (sorted(glob(word)) or [word])]
+    return [json.dumps(entries), *words[count:]]
 
 
 def summary() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from math import log, nan
 from statistics import linear_regression, median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -147,39 +147,32 @@ def build(system: System, size: int, coarsest: int, width: int, steps: int) -> I
     Raises:
         ValueError: If networks cannot have the width.
     """
-
-    def model(side: int, channels: int, condition_channels: int = 0) -> ScoreModel:
-        network = ImprovedUNet(
-            side,
-            channels,
-            width,
-            # Wherever a network starts, it ends at the same resolution, as WSGM's published networks do.
-            multipliers=[1] * (_levels(side, coarsest) + 1),
-            attention_resolutions=[],
-            blocks=1,
-            heads=1,
-            condition_channels=condition_channels,
-        )
-        process = OrnsteinUhlenbeck(_HORIZON)
-        return ScoreModel(
-            network,
-            torch.optim.Adam,
-            process,
-            EpsPrediction(),
-            UniformTimesteps(),
-            euler_maruyama,
-            Uniform(),
-            steps,
-        )
-
+    network = partial(
+        ImprovedUNet,
+        width=width,
+        multipliers=[1],
+        attention_resolutions=[],
+        blocks=1,
+        heads=1,
+        # Wherever a network starts, it ends at the same resolution, as WSGM's published networks do.
+        smallest_side=coarsest,
+    )
+    model = partial(
+        ScoreModel,
+        network=network,
+        optimizer=torch.optim.Adam,
+        process=OrnsteinUhlenbeck(_HORIZON),
+        parameterization=EpsPrediction(),
+        noise_level_sampling=UniformTimesteps(),
+        sampler=euler_maruyama,
+        schedule=Uniform(),
+        steps=steps,
+    )
+    shared: Any = {"image_size": size, "seed": SEED, "channels": _CHANNELS}
     if system is System.SGM:
-        return SGM(model(size, _CHANNELS), size, SEED, _CHANNELS).eval()
-    coarse = model(coarsest, _CHANNELS)
-    details = [
-        model(coarsest << level, 3 * _CHANNELS, _CHANNELS)
-        for level in range(_levels(size, coarsest))
-    ]
-    return WSGM(coarse, details, size, SEED, _WAVELET, channels=_CHANNELS).eval()
+        return SGM(model=model, **shared).eval()
+    levels = _levels(size, coarsest)
+    return WSGM(coarse=model, details=model, levels=levels, wavelet=_WAVELET, **shared).eval()
 
 
 def images_at_once(size: int) -> int:

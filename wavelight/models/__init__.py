@@ -1,6 +1,12 @@
 """Models of one factor: their players, their losses, their sampler."""
 
-from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.models.base import (
+    GenerativeModel,
+    ModelFactory,
+    NetworkFactory,
+    OptimizerFactory,
+    Player,
+)
 from wavelight.models.denoising_gan import DenoisingGAN
 from wavelight.models.detail_gan import DetailGAN
 from wavelight.models.detail_regression import DetailRegression
@@ -13,6 +19,8 @@ __all__ = [
     "DetailRegression",
     "GenerativeModel",
     "LinearGaussian",
+    "ModelFactory",
+    "NetworkFactory",
     "OptimizerFactory",
     "Player",
     "ScoreModel",

@@ -2,13 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wavelight.factorizations.base import Factor, Shape
+from wavelight.factors import FactorShape
 from wavelight.noise import Noise
+
+NetworkFactory = Callable[[FactorShape], nn.Module]
+"""Builds a network for a factor; in YAML a ``class_path`` with ``init_args`` for all but the shape."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 """Makes an optimizer of parameters; in YAML a ``class_path`` with its ``init_args``."""
@@ -57,14 +62,47 @@ class GenerativeModel(nn.Module, ABC):
             noise: The randomness of the images.
         """
 
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        """Check that the networks go with targets of this shape and range, and with their conditions.
+    def check(self, bounded: bool) -> None:
+        """Check that the networks go with the range of the targets.
 
         Args:
-            shape: Channels, height and width of the target.
-            condition_channels: Channels of the condition, 0 where there is none.
             bounded: Whether targets lie in [-1, 1].
 
         Raises:
             ValueError: If they do not, in one sentence.
         """
+
+    @property
+    def steps(self) -> int | None:
+        """The sampler's steps, where they can be chosen after training, and None elsewhere."""
+        return None
+
+    def take_steps(self, steps: int) -> None:
+        """Sample in another number of steps from now on; the weights do not depend on it.
+
+        Args:
+            steps: Of the sampler.
+
+        Raises:
+            ValueError: If the model's steps are fixed, or it cannot take so many.
+        """
+        raise ValueError(f"the steps of {type(self).__name__} are fixed, got steps {steps}")
+
+
+ModelFactory = Callable[[FactorShape], GenerativeModel]
+"""Builds a model of a factor; in YAML a ``class_path`` with ``init_args`` for all but the shape."""
+
+
+def differentiable_twice(network: nn.Module, like: Tensor) -> tuple[Callable[..., Tensor], Any]:
+    """Return a network as gradients of gradients need it: uncompiled, and in float32.
+
+    A compiled network has no gradient of a gradient; ``forward`` is the uncompiled one.
+
+    Args:
+        network: A discriminator, whose gradient is penalised.
+        like: A tensor on its device.
+
+    Returns:
+        What to call, and the context to call it in.
+    """
+    return network.forward, torch.autocast(like.device.type, enabled=False)

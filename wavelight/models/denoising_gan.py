@@ -4,13 +4,20 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor, Shape
+from wavelight.factors import FactorShape
 from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
-from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.models.base import (
+    GenerativeModel,
+    NetworkFactory,
+    OptimizerFactory,
+    Player,
+    differentiable_twice,
+)
 from wavelight.noise import Noise
 
 GENERATOR = "generator"
@@ -24,6 +31,7 @@ class DenoisingGAN(GenerativeModel):
     et al., 2023).
 
     Args:
+        shape: Of the target; the model is unconditional.
         generator: Called ``(x_{t+1}, t, z)``, predicts x_0.
         discriminator: Called ``(x_t, t, x_{t+1})``, returns one logit an image.
         generator_optimizer: Makes the generator's optimizer.
@@ -42,8 +50,9 @@ class DenoisingGAN(GenerativeModel):
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        shape: FactorShape,
+        generator: NetworkFactory,
+        discriminator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
         diffusion: FewStepDiffusion,
@@ -59,8 +68,9 @@ class DenoisingGAN(GenerativeModel):
             raise ValueError(
                 "r1_gamma and reconstruction_weight are weights and cannot be negative"
             )
-        self.generator = generator
-        self.discriminator = discriminator
+        shape.refuse_condition(type(self).__name__)
+        self.generator = generator(shape)
+        self.discriminator = discriminator(shape)
         self.diffusion = diffusion
         self.r1_gamma = r1_gamma
         self.r1_every = r1_every
@@ -97,11 +107,13 @@ class DenoisingGAN(GenerativeModel):
     ) -> dict[str, Tensor]:
         penalised = self.r1_gamma > 0 and turn % self.r1_every == 0
         xt = xt.requires_grad_(penalised)
-        # A compiled network has no gradient of a gradient; `forward` is the uncompiled one.
-        judge = self.discriminator.forward if penalised else self.discriminator
-        # A gradient of a gradient needs the precision of float32.
-        with torch.autocast(xt.device.type, enabled=False) if penalised else nullcontext():
-            logits = judge(xt, t, x_next)
+        critic, context = (
+            differentiable_twice(self.discriminator, xt)
+            if penalised
+            else (self.discriminator, nullcontext())
+        )
+        with context:
+            logits = critic(xt, t, x_next)
             losses = {"real": real_logistic_loss(logits)}
             if penalised:
                 losses["r1"] = r1_penalty(logits, xt, self.r1_gamma)
@@ -135,20 +147,9 @@ class DenoisingGAN(GenerativeModel):
         return x
 
     @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        if condition_channels:
-            raise ValueError("a DenoisingGAN cannot be told a condition, which this factor has")
-        channels, side, _ = shape
-        wanted = {"channels": channels, "resolution": side}
-        for player, network in ((GENERATOR, self.generator), (DISCRIMINATOR, self.discriminator)):
-            for name, value in wanted.items():
-                built = getattr(network, name, value)
-                if built != value:
-                    raise ValueError(
-                        f"the {player} is built for {name} {built}, but what it samples has {name} {value}"
-                    )
+    def check(self, bounded: bool) -> None:
         if not bounded and getattr(self.generator, "bounded", True):
             raise ValueError(
-                "the generator ends in tanh, but what it samples leaves [-1, 1]: scale the bands with Peak, or give "
-                "the generator bounded: false"
+                "the generator ends in tanh, but its targets leave [-1, 1]: scale the bands with Peak, or give the "
+                "generator bounded: false"
             )

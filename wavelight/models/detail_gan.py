@@ -1,17 +1,19 @@
 """Detail GAN: one evaluation samples details given the coarse band, and a game judges the images that they complete."""
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations.base import Factor, Shape
+from wavelight.factorizations.base import Factor
+from wavelight.factors import FactorShape
 from wavelight.losses import AdversarialLoss
 from wavelight.losses.gan import Critic
-from wavelight.models.base import OptimizerFactory, Player
+from wavelight.models.base import NetworkFactory, OptimizerFactory, Player, differentiable_twice
 from wavelight.models.one_shot import GENERATOR, OneShotModel, completed_side
-from wavelight.networks import DetailDiscriminator, DetailGenerator
+from wavelight.networks import DetailDiscriminator
 from wavelight.noise import Noise
 
 DISCRIMINATOR = "discriminator"
@@ -25,6 +27,7 @@ class DetailGAN(OneShotModel):
     coarse band, too, where it has ``condition_channels``.
 
     Args:
+        shape: Of the details, and of LL.
         generator: Called ``(noise, condition)``, samples details.
         discriminator: Called ``(image)``, or ``(image, condition)``, returns one logit an image.
         generator_optimizer: Makes the generator's optimizer.
@@ -45,8 +48,9 @@ class DetailGAN(OneShotModel):
 
     def __init__(
         self,
-        generator: DetailGenerator,
-        discriminator: DetailDiscriminator,
+        shape: FactorShape,
+        generator: NetworkFactory,
+        discriminator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
         adversarial_loss: AdversarialLoss,
@@ -55,7 +59,7 @@ class DetailGAN(OneShotModel):
         ssim_weight: float,
         discriminator_every: int,
     ) -> None:
-        super().__init__(generator, generator_optimizer, mse_weight, ssim_weight)
+        super().__init__(shape, generator, generator_optimizer, mse_weight, ssim_weight)
         if adversarial_weight < 0:
             raise ValueError("adversarial_weight is a weight and cannot be negative")
         if adversarial_weight == mse_weight == ssim_weight == 0:
@@ -64,7 +68,10 @@ class DetailGAN(OneShotModel):
             raise ValueError(
                 f"discriminator_every counts batches and is at least 1, not {discriminator_every}"
             )
-        self.discriminator = discriminator
+        completed = FactorShape.square(
+            shape.condition_channels, completed_side(shape), shape.condition_channels
+        )
+        self.discriminator = cast(DetailDiscriminator, discriminator(completed))
         self.adversarial_loss = adversarial_loss
         self.adversarial_weight = adversarial_weight
         self.discriminator_every = discriminator_every
@@ -103,30 +110,15 @@ class DetailGAN(OneShotModel):
         if not self.adversarial_loss.penalised(turn):
             judge = self._critic(factor, self.discriminator)
             return self.adversarial_loss.discriminator_losses(judge, fake, real, turn)
-        # A compiled network has no gradient of a gradient; `forward` is the uncompiled one. And a
-        # gradient of a gradient needs the precision of float32.
-        judge = self._critic(factor, self.discriminator.forward)
-        with torch.autocast(real.device.type, enabled=False):
-            return self.adversarial_loss.discriminator_losses(judge, fake, real, turn)
+        forward, context = differentiable_twice(self.discriminator, real)
+        with context:
+            return self.adversarial_loss.discriminator_losses(
+                self._critic(factor, forward), fake, real, turn
+            )
 
     def _critic(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Critic:
         told = (factor.condition,) if self.discriminator.condition_channels else ()
         return lambda image: discriminator(image, *told)
-
-    @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        super().check(shape, condition_channels, bounded)
-        side = completed_side(shape, condition_channels)
-        wanted = {"channels": condition_channels, "resolution": side}
-        if self.discriminator.condition_channels:
-            wanted["condition_channels"] = condition_channels
-        for name, value in wanted.items():
-            built = getattr(self.discriminator, name, value)
-            if built != value:
-                raise ValueError(
-                    f"the discriminator is built for {name} {built}, but the images that details complete, which it "
-                    f"judges, have {name} {value}"
-                )
 
 
 def _completed(factor: Factor, details: Tensor) -> Tensor:

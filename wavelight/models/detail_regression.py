@@ -3,10 +3,10 @@
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations.base import Factor, Shape
-from wavelight.models.base import OptimizerFactory
+from wavelight.factorizations.base import Factor
+from wavelight.factors import FactorShape
+from wavelight.models.base import NetworkFactory, OptimizerFactory
 from wavelight.models.one_shot import OneShotModel
-from wavelight.networks import DetailGenerator
 from wavelight.noise import Noise
 
 
@@ -14,6 +14,7 @@ class DetailRegression(OneShotModel):
     """Predicts details without noise and without a game: the published hybrid with alpha = 0.
 
     Args:
+        shape: Of the details, and of LL.
         generator: Called ``(noise, condition)`` with noise of no channels, predicts details.
         generator_optimizer: Makes the generator's optimizer.
         mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
@@ -27,25 +28,21 @@ class DetailRegression(OneShotModel):
 
     def __init__(
         self,
-        generator: DetailGenerator,
+        shape: FactorShape,
+        generator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         mse_weight: float,
         ssim_weight: float,
     ) -> None:
-        super().__init__(generator, generator_optimizer, mse_weight, ssim_weight)
+        super().__init__(shape, generator, generator_optimizer, mse_weight, ssim_weight)
         if mse_weight == ssim_weight == 0:
             raise ValueError("the generator learns nothing: mse_weight and ssim_weight are both 0")
+        if self.generator.noise_channels:
+            raise ValueError(
+                f"noise_channels of a DetailRegression's generator must be 0, got {self.generator.noise_channels}"
+            )
 
     @override
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
         assert factor.condition is not None
         return self.reconstruction_losses(factor, self.details(factor.condition, noise))
-
-    @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        super().check(shape, condition_channels, bounded)
-        if self.generator.noise_channels:
-            raise ValueError(
-                f"a DetailRegression samples no noise, but its generator is built for noise_channels "
-                f"{self.generator.noise_channels}: give noise_channels 0"
-            )

@@ -9,6 +9,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
+from wavelight.factors import FactorShape
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise
 
@@ -23,8 +24,7 @@ class LinearGaussian(GenerativeModel):
     they belong to no resolution, one model can serve all levels.
 
     Args:
-        channels: Channels of the target: 9 for the details of colours.
-        condition_channels: Channels of the condition: 3 for colours.
+        shape: Of the details, and of LL.
         kernel_size: Side of the convolution's kernel, in pixels of the condition; odd. The
             condition goes on beyond its border with the pixels there.
         optimizer: Makes its optimizer; Adam takes rates of about 1e-2, far above those of deep
@@ -36,13 +36,16 @@ class LinearGaussian(GenerativeModel):
 
     def __init__(
         self,
-        channels: int,
-        condition_channels: int,
+        shape: FactorShape,
         kernel_size: int,
         optimizer: OptimizerFactory,
     ) -> None:
         super().__init__()
-        self.gaussian = GaussianDetails(channels, condition_channels, kernel_size)
+        if not shape.condition_channels:
+            raise ValueError(
+                "LinearGaussian models details given LL, which this factor has not; use it for the details of a pyramid"
+            )
+        self.gaussian = GaussianDetails(shape.channels, shape.condition_channels, kernel_size)
         self._optimizer = optimizer
 
     @override
@@ -61,20 +64,6 @@ class LinearGaussian(GenerativeModel):
     def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
         assert condition is not None
         return self.gaussian(noise.normal(*shape), condition).float()
-
-    @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        if not condition_channels:
-            raise ValueError(
-                "a LinearGaussian samples details given a coarse band, which this factor has not"
-            )
-        wanted = {"channels": shape[0], "condition_channels": condition_channels}
-        for name, value in wanted.items():
-            built = getattr(self.gaussian, name)
-            if built != value:
-                raise ValueError(
-                    f"the LinearGaussian is built for {name} {built}, but its factor has {name} {value}"
-                )
 
 
 class GaussianDetails(nn.Module):

@@ -1,13 +1,15 @@
 """Models of details that one evaluation samples: what a regression and a GAN of them share."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
+from wavelight.factors import FactorShape
 from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
-from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.networks import DetailGenerator
 from wavelight.noise import Noise
 from wavelight.wavelets import DETAIL_BANDS
@@ -22,6 +24,7 @@ class OneShotModel(GenerativeModel):
     details (Xiao et al., 2024, arXiv 2411.09356, equation 17).
 
     Args:
+        shape: Of the details, and of LL.
         generator: Called ``(noise, condition)``, samples details.
         generator_optimizer: Makes the generator's optimizer.
         mse_weight: Weight of the mean squared error, of images whose pixels lie in [0, 1] and whose
@@ -34,7 +37,8 @@ class OneShotModel(GenerativeModel):
 
     def __init__(
         self,
-        generator: DetailGenerator,
+        shape: FactorShape,
+        generator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         mse_weight: float,
         ssim_weight: float,
@@ -42,7 +46,19 @@ class OneShotModel(GenerativeModel):
         super().__init__()
         if min(mse_weight, ssim_weight) < 0:
             raise ValueError("mse_weight and ssim_weight are weights and cannot be negative")
-        self.generator = generator
+        if not shape.condition_channels:
+            raise ValueError(
+                f"{type(self).__name__} models details given LL, which this factor has not; use it for the details of "
+                "a pyramid"
+            )
+        completed = completed_side(shape)
+        if ssim_weight > 0 and completed < SMALLEST_SIDE:
+            raise ValueError(
+                f"ssim_weight must be 0 where details complete images of a side below {SMALLEST_SIDE}, got "
+                f"{ssim_weight} for side {completed}: give ssim_weight 0, or fewer levels"
+            )
+        self.generator = cast(DetailGenerator, generator(shape))
+        self.generator.check_side(shape.side)
         self.mse_weight = mse_weight
         self.ssim_weight = ssim_weight
         self._generator_optimizer = generator_optimizer
@@ -80,38 +96,19 @@ class OneShotModel(GenerativeModel):
         return self.generator(generated, condition).float()
 
     @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        channels, side, _ = shape
-        if not condition_channels:
-            raise ValueError(
-                f"a {type(self).__name__} samples details given a coarse band, which this factor has not"
-            )
-        wanted = {"channels": channels, "condition_channels": condition_channels}
-        for name, value in wanted.items():
-            built = getattr(self.generator, name)
-            if built != value:
-                raise ValueError(
-                    f"the generator is built for {name} {built}, but its factor has {name} {value}"
-                )
+    def check(self, bounded: bool) -> None:
         if not bounded and getattr(self.generator, "bounded", False):
             raise ValueError(
-                "the generator ends in tanh, but the details that it samples leave [-1, 1]: scale the bands with Half "
-                "or Peak, or give the generator bounded: false"
-            )
-        self.generator.check_side(side)
-        completed = completed_side(shape, condition_channels)
-        if self.ssim_weight > 0 and completed < SMALLEST_SIDE:
-            raise ValueError(
-                f"details of side {side} complete images of side {completed}, but SSIM needs {SMALLEST_SIDE}: give "
-                "ssim_weight 0, or fewer levels"
+                "the generator ends in tanh, but its targets leave [-1, 1]: scale the bands with Half or Peak, or give "
+                "the generator bounded: false"
             )
 
 
-def completed_side(shape: Shape, condition_channels: int) -> int:
-    """Return the side of the images, of ``condition_channels``, that details of this shape complete.
+def completed_side(shape: FactorShape) -> int:
+    """Return the side of the images that details of this shape complete.
 
     Three bands of a wavelet complete images of twice their side; the one residual of a Laplacian pyramid has the side
     of the images.
     """
-    channels, side, _ = shape
-    return 2 * side if channels == DETAIL_BANDS * condition_channels else side
+    wavelet = shape.channels == DETAIL_BANDS * shape.condition_channels
+    return 2 * shape.side if wavelet else shape.side

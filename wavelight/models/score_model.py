@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from wavelight.diffusion.noise_level_sampling import NoiseLevelSampling
@@ -12,7 +12,8 @@ from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
+from wavelight.factors import FactorShape
+from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.noise import Noise
 
 SCORE = "score"
@@ -22,6 +23,7 @@ class ScoreModel(GenerativeModel):
     """A diffusion model of one factor, conditional where the factor has a condition (Song et al., 2021).
 
     Args:
+        shape: Of the target, and of LL where the factor has one.
         network: Called ``(x, c_noise)``, or ``(x, c_noise, condition)``; returns the shape of x.
         optimizer: Makes its optimizer.
         process: How targets turn to noise.
@@ -43,7 +45,8 @@ class ScoreModel(GenerativeModel):
 
     def __init__(
         self,
-        network: nn.Module,
+        shape: FactorShape,
+        network: NetworkFactory,
         optimizer: OptimizerFactory,
         process: Process,
         parameterization: Parameterization,
@@ -60,7 +63,7 @@ class ScoreModel(GenerativeModel):
             raise ValueError(
                 f"condition_noise is a standard deviation and at least 0, not {condition_noise}"
             )
-        self.score = network
+        self.score = network(shape)
         self.process = process
         self.parameterization = parameterization
         self.noise_level_sampling = noise_level_sampling
@@ -71,6 +74,7 @@ class ScoreModel(GenerativeModel):
         self.take_steps(steps)
         self._optimizer = optimizer
 
+    @override
     def take_steps(self, steps: int) -> None:
         """Sample in another number of steps from now on; what is learnt does not depend on it.
 
@@ -93,6 +97,7 @@ class ScoreModel(GenerativeModel):
             )
 
     @property
+    @override
     def steps(self) -> int:
         """The sampler's steps."""
         return len(self.times) - 1
@@ -141,14 +146,3 @@ class ScoreModel(GenerativeModel):
         if condition is None or self.condition_noise == 0:
             return condition
         return condition + self.condition_noise * noise.normal(*condition.shape[1:])
-
-    @override
-    def check(self, shape: Shape, condition_channels: int, bounded: bool) -> None:
-        channels, side, _ = shape
-        wanted = {"channels": channels, "resolution": side}
-        for name, value in (wanted | {"condition_channels": condition_channels}).items():
-            built = getattr(self.score, name, value)
-            if built != value:
-                raise ValueError(
-                    f"the score network is built for {name} {built}, but its factor has {name} {value}"
-                )

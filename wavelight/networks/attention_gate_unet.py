@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from wavelight.factors import FactorShape
 from wavelight.networks.one_shot import DetailGenerator
 
 SLOPE = 0.1
@@ -90,10 +91,9 @@ class AttentionGateUNet(DetailGenerator):
     description says nothing, are PyTorch's.
 
     Args:
-        channels: Channels of the details: 9 for colours.
+        shape: Of the details, and of LL; where one network serves several levels, of the coarsest.
         width: Channels of the features at full resolution, which double with every pool; a multiple
             of 4. The published code has 64, and the model of the paper's table, by its size, 40.
-        condition_channels: Channels of the coarse band: 3 for colours.
         noise_channels: Channels of the noise: 3 as published, 0 for regression.
         pools: How often the resolution is halved, 1 or more; the sides of the bands must be multiples
             of ``2 ** pools``.
@@ -106,9 +106,8 @@ class AttentionGateUNet(DetailGenerator):
 
     def __init__(
         self,
-        channels: int,
+        shape: FactorShape,
         width: int,
-        condition_channels: int,
         noise_channels: int,
         pools: int = 4,
         bounded: bool = True,
@@ -117,6 +116,7 @@ class AttentionGateUNet(DetailGenerator):
             raise ValueError(f"the U-Net needs 1 pool or more, and was given {pools}")
         if width < 4 or width % 4:
             raise ValueError(f"the U-Net's width of {width} channels is not a multiple of 4")
+        channels, condition_channels = shape.channels, shape.condition_channels
         super().__init__(channels, condition_channels, noise_channels, halvings=pools)
         self.bounded = bounded
         widths = [width << level for level in range(pools + 1)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavelight.factors import FactorShape
 from wavelight.networks.embeddings import sinusoidal_embedding
 from wavelight.networks.initialization import NEARLY_ZERO, fan_out
 from wavelight.networks.resampling import FilteredDown
@@ -141,30 +142,32 @@ class SmallDiscriminator(Discriminator):
     """The discriminator of small images, whose first block keeps the resolution.
 
     Args:
-        channels: Channels of one image.
+        shape: Of one image; unconditional.
         width: Half the channels that a pair is first mapped to.
         blocks: Number of blocks, 3 or more; all but the first halve the resolution.
     """
 
-    def __init__(self, channels: int, width: int, blocks: int) -> None:
+    def __init__(self, shape: FactorShape, width: int, blocks: int) -> None:
         multiples = [2, 4, 8, *[8] * (blocks - 3)]
         plan = [BlockPlan(width * multiple, halve=i > 0) for i, multiple in enumerate(multiples)]
-        super().__init__(channels, 2 * width, plan, judge_scale=NEARLY_ZERO)
+        shape.refuse_condition(type(self).__name__)
+        super().__init__(shape.channels, 2 * width, plan, judge_scale=NEARLY_ZERO)
 
 
 class LargeDiscriminator(Discriminator):
     """The discriminator of large images, whose every block halves the resolution.
 
     Args:
-        channels: Channels of one image.
+        shape: Of one image; unconditional.
         width: Half the channels that a pair is first mapped to.
         blocks: Number of blocks, 2 or more.
     """
 
-    def __init__(self, channels: int, width: int, blocks: int) -> None:
+    def __init__(self, shape: FactorShape, width: int, blocks: int) -> None:
         multiples = [4, 8, *[8] * (blocks - 2)]
         plan = [BlockPlan(width * multiple, halve=True) for multiple in multiples]
-        super().__init__(channels, 2 * width, plan, judge_scale=1)
+        shape.refuse_condition(type(self).__name__)
+        super().__init__(shape.channels, 2 * width, plan, judge_scale=1)
 
 
 def minibatch_standard_deviation(h: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavelight.factors import FactorShape
 from wavelight.networks.conditioning import all_at_once
 from wavelight.networks.embeddings import TimestepEmbedding
 from wavelight.networks.initialization import fan_average
 from wavelight.networks.normalization import group_norm
-from wavelight.networks.resampling import check_halvings
+from wavelight.networks.resampling import check_halvings, fitted
 
 
 class Shared(NamedTuple):
@@ -226,8 +227,8 @@ class ImprovedUNet(nn.Module):
     lose their mean, and images their colour.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is generated).
-        channels: Channels of the images: 3 for colours, 9 for the details of colours.
+        shape: Of the images (of the sub-bands, where these are what is generated), and of LL, where
+            they are conditioned on it.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves; the first and the last convolution have the first of them.
@@ -235,11 +236,11 @@ class ImprovedUNet(nn.Module):
             There is one attention more at the smallest.
         blocks: Residual blocks at each resolution of the encoder; the decoder has one more.
         heads: Number of heads of every attention.
-        condition_channels: Channels of the images that the network is told, such as a coarser band;
-            0 for none.
         dropout: Share of the features that every residual block forgets in training.
         periodic: Whether images continue at the opposite border, as physical fields do, and not with
             zeros.
+        smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
+            many, the first are left out, where too few, the last is repeated; none takes as many as there are.
 
     Raises:
         ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for
@@ -248,18 +249,19 @@ class ImprovedUNet(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
         attention_resolutions: Sequence[int],
         blocks: int = 3,
         heads: int = 4,
-        condition_channels: int = 0,
         dropout: float = 0.0,
         periodic: bool = False,
+        smallest_side: int | None = None,
     ) -> None:
         super().__init__()
+        channels, resolution, _, condition_channels = shape
+        multipliers = fitted(multipliers, resolution, smallest_side)
         check_halvings(resolution, len(multipliers))
         self.resolution = resolution
         self.channels = channels

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from wavelight.factors import FactorShape
 from wavelight.networks.one_shot import DetailDiscriminator, DetailGenerator
-from wavelight.networks.resampling import check_halvings
+from wavelight.networks.resampling import check_halvings, fitted
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -65,13 +66,14 @@ class GroupedUNet(DetailGenerator):
       and images of every size.
 
     Args:
-        channels: Channels of the details: 9 for colours.
+        shape: Of the details, and of LL; where one network serves several levels, of the coarsest.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves; all these channels must be multiples of 8.
-        condition_channels: Channels of the coarse band: 3 for colours.
         noise_channels: Channels of the noise; 0 for regression.
         blocks: Blocks at each resolution of the encoder, and of the decoder.
+        smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
+            many, the first are left out, where too few, the last is repeated; none takes as many as there are.
 
     Raises:
         ValueError: If ``multipliers`` are empty, or ask for channels that do not split into groups.
@@ -79,14 +81,15 @@ class GroupedUNet(DetailGenerator):
 
     def __init__(
         self,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
-        condition_channels: int,
         noise_channels: int,
         blocks: int = 2,
+        smallest_side: int | None = None,
     ) -> None:
-        widths = _widths(width, multipliers)
+        channels, condition_channels = shape.channels, shape.condition_channels
+        widths = _widths(width, fitted(multipliers, shape.side, smallest_side))
         super().__init__(channels, condition_channels, noise_channels, len(widths) - 1)
         total = blocks * (2 * len(widths) - 1)
         self.stem = _linear(nn.Conv2d(condition_channels + noise_channels, widths[0], 1))
@@ -122,14 +125,14 @@ class GroupedDiscriminator(DetailDiscriminator):
     features; the condition here is an image, and lies beside what is judged from the first layer on.
 
     Args:
-        resolution: Side of what is judged: that of the coarse band for details, twice it for images
-            one level finer.
-        channels: Channels of what is judged: 9 for the details of colours, 3 for images.
+        shape: Of the images that details complete, and the channels of LL.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves, best to a side of 4; all these channels must be multiples of 8.
-        condition_channels: Channels of the coarse band that the judgement is told; 0 for none.
         blocks: Blocks at each resolution.
+        conditional: Whether it is conditioned on LL.
+        smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
+            many, the first are left out, where too few, the last is repeated; none takes as many as there are.
 
     Raises:
         ValueError: If ``multipliers`` are empty, ask for more halvings than the resolution allows, or
@@ -138,14 +141,16 @@ class GroupedDiscriminator(DetailDiscriminator):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
-        condition_channels: int,
         blocks: int = 2,
+        conditional: bool = True,
+        smallest_side: int | None = None,
     ) -> None:
-        widths = _widths(width, multipliers)
+        channels, resolution = shape.channels, shape.side
+        condition_channels = shape.condition_channels if conditional else 0
+        widths = _widths(width, fitted(multipliers, resolution, smallest_side))
         check_halvings(resolution, len(widths))
         super().__init__(channels, condition_channels)
         self.resolution = resolution

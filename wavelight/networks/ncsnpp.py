@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from wavelight.factors import FactorShape
 from wavelight.networks.resampling import FilteredConvolutionDown
 from wavelight.networks.residual import DownBlock, Sizes, UpBlock
 from wavelight.networks.unet import Resampling, UNet
@@ -13,8 +14,7 @@ class NCSNpp(UNet):
     """Samples clean images given noisy ones, a diffusion step and a latent; resamples by a filter.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is generated).
-        channels: Channels of the images: 3 for colours, 12 for the four sub-bands of colours.
+        shape: Of the images (of the sub-bands, where these are what is generated); unconditional.
         width: Channels of the features at full resolution.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves.
@@ -34,8 +34,7 @@ class NCSNpp(UNet):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
         attention_resolutions: Sequence[int],
@@ -47,8 +46,7 @@ class NCSNpp(UNet):
     ) -> None:
         super().__init__(
             Resampling(DownBlock, FilteredConvolutionDown, filtered_up_block),
-            resolution,
-            channels,
+            shape,
             width,
             multipliers,
             attention_resolutions,

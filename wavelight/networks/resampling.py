@@ -1,5 +1,6 @@
 """Resampling by two through the filter [1, 3, 3, 1] (Karras et al. 2020)."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -124,6 +125,24 @@ def _advanced(x: Tensor, dim: int) -> Tensor:
 
 def _interleave(even: Tensor, odd: Tensor, dim: int) -> Tensor:
     return torch.stack([even, odd], dim + 1).flatten(dim, dim + 1)
+
+
+def fitted(multipliers: Sequence[int], side: int, smallest_side: int | None) -> Sequence[int]:
+    """Return a multiplier for each resolution from a side down to the smallest.
+
+    >>> [fitted([2, 4, 8], side, 4) for side in (8, 16, 64)]
+    [[4, 8], [2, 4, 8], [2, 4, 8, 8, 8]]
+
+    Args:
+        multipliers: Of the network, the one of the full resolution first.
+        side: Side of its images.
+        smallest_side: Side of its smallest features; none leaves the multipliers as they are.
+    """
+    if smallest_side is None:
+        return multipliers
+    count = max(1, (side // smallest_side).bit_length())
+    missing = count - len(multipliers)
+    return [*multipliers[max(0, -missing) :], *[multipliers[-1]] * missing]
 
 
 def check_halvings(resolution: int, levels: int) -> None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from wavelight.factors import FactorShape
 from wavelight.networks.attention_gate_unet import SLOPE
 from wavelight.networks.one_shot import DetailDiscriminator
 
@@ -45,17 +46,18 @@ class ResidualDiscriminator(DetailDiscriminator):
     description says nothing, are PyTorch's.
 
     Args:
-        channels: Channels of what is judged: 3 for images in colours, 9 for their details.
+        shape: Of the images that details complete, and the channels of LL.
         width: Channels of the features at full resolution, which double with every block. The
             published code has 64.
         blocks: Number of blocks, each of which halves the resolution.
-        condition_channels: Channels of the coarse band that the judgement is told; 0 for none, as
-            published.
+        conditional: Whether it is conditioned on LL; it is not as published.
     """
 
     def __init__(
-        self, channels: int, width: int, blocks: int = 5, condition_channels: int = 0
+        self, shape: FactorShape, width: int, blocks: int = 5, conditional: bool = False
     ) -> None:
+        channels = shape.channels
+        condition_channels = shape.condition_channels if conditional else 0
         super().__init__(channels, condition_channels)
         self.stem = nn.Conv2d(channels + condition_channels, width, 3, padding=1)
         self.norm = nn.BatchNorm2d(width)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavelight.factors import FactorShape
 from wavelight.networks.attention import PixelAttention
 from wavelight.networks.conditioning import Condition, all_at_once
 from wavelight.networks.embeddings import MappingNetwork, TimestepEmbedding
@@ -156,8 +157,7 @@ class UNet(nn.Module):
 
     Args:
         resampling: How the resolution changes.
-        resolution: Side of the images.
-        channels: Channels of the images.
+        shape: Of the images; unconditional.
         width: Channels of the features at full resolution.
         multipliers: Channels at each resolution as multiples of ``width``.
         attention_resolutions: Sides of feature maps that get attention, beside the smallest.
@@ -175,8 +175,7 @@ class UNet(nn.Module):
     def __init__(
         self,
         resampling: Resampling,
-        resolution: int,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
         attention_resolutions: Sequence[int],
@@ -187,6 +186,8 @@ class UNet(nn.Module):
         bounded: bool,
     ) -> None:
         super().__init__()
+        shape.refuse_condition(type(self).__name__)
+        resolution, channels = shape.side, shape.channels
         check_halvings(resolution, len(multipliers))
         self.resolution = resolution
         self.channels = channels

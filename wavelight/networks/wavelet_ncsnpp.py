@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
+from wavelight.factors import FactorShape
 from wavelight.networks.conditioning import Condition
 from wavelight.networks.frequency import (
     FrequencyDownBlock,
@@ -26,9 +27,8 @@ class WaveletNCSNpp(UNet):
     Each of its three wavelet parts can be switched off alone, for the paper's ablations.
 
     Args:
-        resolution: Side of the images (of the sub-bands, where these are what is generated), before they are
-            cut into patches.
-        channels: Channels of the images: 3 for colours, 12 for the four sub-bands of colours.
+        shape: Of the images (of the sub-bands, where these are what is generated), before they are cut
+            into patches; unconditional.
         width: Channels of the features at full resolution.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves.
@@ -54,8 +54,7 @@ class WaveletNCSNpp(UNet):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
+        shape: FactorShape,
         width: int,
         multipliers: Sequence[int],
         attention_resolutions: Sequence[int],
@@ -69,16 +68,21 @@ class WaveletNCSNpp(UNet):
         patch: int = 1,
         bounded: bool = True,
     ) -> None:
-        if patch < 1 or resolution % patch:
-            raise ValueError(f"resolution {resolution} cannot be cut into patches of {patch}")
+        if patch < 1 or shape.side % patch:
+            raise ValueError(
+                f"patch must divide the side of what is generated, {shape.side}, got {patch}"
+            )
         super().__init__(
             Resampling(
                 FrequencyDownBlock if frequency_resampling else DownBlock,
                 WaveletDown if wavelet_pyramid else FilteredConvolutionDown,
                 FrequencyUpBlock if frequency_resampling else filtered_up_block,
             ),
-            resolution // patch,
-            channels * patch**2,
+            shape._replace(
+                channels=shape.channels * patch**2,
+                height=shape.height // patch,
+                width=shape.width // patch,
+            ),
             width,
             multipliers,
             attention_resolutions,
@@ -91,8 +95,8 @@ class WaveletNCSNpp(UNet):
         self.frequency_bottleneck = frequency_bottleneck
         self.patch = patch
         # To those outside, patches are not to be seen.
-        self.resolution = resolution
-        self.channels = channels
+        self.resolution = shape.side
+        self.channels = shape.channels
 
     @override
     def forward(self, x: Tensor, t: Tensor, z: Tensor) -> Tensor:

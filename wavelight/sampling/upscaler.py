@@ -11,7 +11,7 @@ from torch.nn import functional
 from wavelight.factorizations.base import Shape
 from wavelight.factorizations.pyramids import LevelByLevel
 from wavelight.factorizations.scaling import ScaledBand
-from wavelight.models import GenerativeModel, ScoreModel
+from wavelight.models import GenerativeModel
 from wavelight.noise import Noise
 from wavelight.sampling.tiles import Tiles, tiled
 from wavelight.systems import ImageGenerator
@@ -204,7 +204,7 @@ def multiple(model: GenerativeModel, target: Shape, condition_channels: int) -> 
         for parameter in model.parameters()
     }
     trial = copy.deepcopy(model, without_values).to(_META).eval()
-    if isinstance(trial, ScoreModel):
+    if trial.steps is not None:
         # A chain of a thousand steps would tell no more.
         trial.take_steps(_TRIAL_STEPS)
     channels, side, _ = target

@@ -1,9 +1,10 @@
 """The LightningModule that trains and samples any factorization with any models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Required, TypedDict, cast
 
 import lightning as L
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Factorization, Shape
-from wavelight.models import GenerativeModel, Player
+from wavelight.factors import FactorShape
+from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
 from wavelight.weights import check_same_tensors, load_weights
@@ -38,6 +40,43 @@ def sampling_noise(seed: int, index: Tensor, factor: int) -> Noise:
     return Noise(seed, index, stream=_SAMPLING_STREAM + (factor << 8))
 
 
+class SystemOptions(TypedDict, total=False):
+    """The options of every system, see :class:`ImageGenerator`."""
+
+    image_size: Required[int]
+    seed: Required[int]
+    channels: int
+    scheduler: LRSchedulerCallable | None
+    train: list[int] | None
+    accumulate_grad_batches: int
+    gradient_clip_val: float | None
+    bounded: bool
+    start_from: Path | None
+
+
+def one_a_level(
+    details: ModelFactory | Sequence[ModelFactory], levels: int
+) -> Sequence[ModelFactory]:
+    """Return what builds the model of each level's details, none of which is shared.
+
+    Args:
+        details: One for all levels, or one a level, the coarsest first.
+        levels: Of the pyramid.
+
+    Raises:
+        ValueError: If there are neither one nor as many as levels.
+    """
+    if isinstance(details, Sequence):
+        if len(details) != levels:
+            raise ValueError(
+                f"details must be one model for all levels or a list of one a level, got {len(details)} for levels "
+                f"{levels}"
+            )
+        return details
+    # Factors that name the same object share a model.
+    return [partial(details) for _ in range(levels)]
+
+
 class ImageGenerator(L.LightningModule):
     """Trains and samples p(image) = product of p(target | condition), one model per factor.
 
@@ -46,8 +85,9 @@ class ImageGenerator(L.LightningModule):
 
     Args:
         factorization: How an image is split into factors.
-        models: One model a factor, in the factorization's order. Factors share a model that is
-            named several times: its players have one optimizer each, and a turn for each factor.
+        models: What builds the model of each factor, in the factorization's order. Factors share the model of
+            one that is named several times, which is built for the first of them: its players have one
+            optimizer each, and a turn for each factor.
         image_size: Side of the images, in pixels; on the command line it follows the data's.
         seed: Seed of all noise; on the command line it follows ``seed_everything``.
         channels: Channels of the images.
@@ -69,7 +109,7 @@ class ImageGenerator(L.LightningModule):
     def __init__(
         self,
         factorization: Factorization,
-        models: list[GenerativeModel],
+        models: list[ModelFactory],
         image_size: int,
         seed: int,
         channels: int = 3,
@@ -83,10 +123,6 @@ class ImageGenerator(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.factorization = factorization
-        # A shared model is kept once, so that its weights have one name.
-        distinct = list(dict.fromkeys(models))
-        self.models = nn.ModuleList(distinct)
-        self._model_of_factor = [distinct.index(model) for model in models]
         self.image_size = image_size
         self.seed = seed
         self.channels = channels
@@ -100,15 +136,31 @@ class ImageGenerator(L.LightningModule):
         self.batches_seen = 0
         self.config_text = ""
         self.has_begun = False
-        self.target_shapes = self._check_parts()
+        self.target_shapes = self._target_shapes(len(models))
+        # A shared model is kept once, so that its weights have one name.
+        distinct = list(dict.fromkeys(models))
+        self._model_of_factor = [distinct.index(model) for model in models]
+        self.models = nn.ModuleList(
+            build(self._factor_shape(models.index(build))) for build in distinct
+        )
+        bounded_targets = bounded and factorization.bounded()
+        for model in self._distinct_models():
+            model.check(bounded_targets)
 
-    def _check_parts(self) -> list[Shape]:
-        image = (self.channels, self.image_size, self.image_size)
-        shapes = self.factorization.target_shapes(image)
-        if len(shapes) != len(self._model_of_factor):
+    @property
+    def _image_shape(self) -> Shape:
+        return self.channels, self.image_size, self.image_size
+
+    def _factor_shape(self, index: int) -> FactorShape:
+        conditions = self.factorization.condition_channels(self._image_shape)
+        return FactorShape(*self.target_shapes[index], conditions[index])
+
+    def _target_shapes(self, models: int) -> list[Shape]:
+        shapes = self.factorization.target_shapes(self._image_shape)
+        if len(shapes) != models:
             raise ValueError(
-                f"{type(self.factorization).__name__} makes {len(shapes)} factors, but there are "
-                f"{len(self._model_of_factor)} models"
+                f"models must be one for each of the {len(shapes)} factors of {type(self.factorization).__name__}, got "
+                f"{models}"
             )
         if not set(self.train_factors) <= set(range(len(shapes))) or not self.train_factors:
             raise ValueError(
@@ -118,10 +170,6 @@ class ImageGenerator(L.LightningModule):
             raise ValueError(
                 f"accumulate_grad_batches is a number of parts and at least 1, not {self.accumulate_grad_batches}"
             )
-        conditions = self.factorization.condition_channels(image)
-        bounded = self.bounded and self.factorization.bounded()
-        for model, shape, condition in zip(self.factor_models(), shapes, conditions, strict=True):
-            model.check(shape, condition, bounded)
         return shapes
 
     def check_data(self, data: L.LightningDataModule | None) -> None:
@@ -138,7 +186,7 @@ class ImageGenerator(L.LightningModule):
         if channels != self.channels:
             raise ValueError(
                 f"the images of the data have channels {channels}, but {type(self).__name__} has channels "
-                f"{self.channels}: give --model.init_args.channels {channels}, and build its networks for them"
+                f"{self.channels}: give --model.init_args.channels {channels}"
             )
         if data is None or not hasattr(data, "value_range"):
             return

@@ -1,14 +1,12 @@
 """DDGAN: a denoising diffusion GAN on pixels."""
 
-from pathlib import Path
-
-from lightning.pytorch.cli import LRSchedulerCallable
-from torch import nn
+from functools import partial
+from typing import Unpack
 
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Pixels
-from wavelight.models import DenoisingGAN, OptimizerFactory
-from wavelight.systems.base import ImageGenerator
+from wavelight.models import DenoisingGAN, NetworkFactory, OptimizerFactory
+from wavelight.systems.base import ImageGenerator, SystemOptions
 
 
 class DDGAN(ImageGenerator):
@@ -22,38 +20,25 @@ class DDGAN(ImageGenerator):
         discriminator: Judges pairs of neighbouring diffusion steps; sees ``2 * channels``.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
-        image_size: Side of the images, in pixels; on the command line it follows the data's.
-        seed: Seed of all noise; on the command line it follows ``seed_everything``.
         steps: Diffusion steps, and so generator evaluations an image takes.
         r1_gamma: Weight of the gradient penalty on real pairs; it multiplies half the squared norm.
         r1_every: Batches from one penalty to the next (lazy regularisation).
-        channels: Channels of the images.
-        scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
-            rates.
-        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
-        gradient_clip_val: Largest norm of a player's gradient; none does not clip, as published.
-        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
-            published generator.
+        **options: Those of every system.
     """
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: NetworkFactory,
+        discriminator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
-        image_size: int,
-        seed: int,
         steps: int,
         r1_gamma: float,
         r1_every: int,
-        channels: int = 3,
-        scheduler: LRSchedulerCallable | None = None,
-        accumulate_grad_batches: int = 1,
-        gradient_clip_val: float | None = None,
-        start_from: Path | None = None,
+        **options: Unpack[SystemOptions],
     ) -> None:
-        model = DenoisingGAN(
+        model = partial(
+            DenoisingGAN,
             generator=generator,
             discriminator=discriminator,
             generator_optimizer=generator_optimizer,
@@ -66,11 +51,5 @@ class DDGAN(ImageGenerator):
         super().__init__(
             factorization=Pixels(),
             models=[model],
-            image_size=image_size,
-            seed=seed,
-            channels=channels,
-            scheduler=scheduler,
-            accumulate_grad_batches=accumulate_grad_batches,
-            gradient_clip_val=gradient_clip_val,
-            start_from=start_from,
+            **options,
         )

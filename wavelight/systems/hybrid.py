@@ -1,14 +1,10 @@
-"""The hybrid: a score model of the coarsest band, and details that one evaluation a level samples."""
+"""The hybrid: a score model of the coarsest LL, and details that one evaluation a level generates."""
 
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Unpack
 
-from lightning.pytorch.cli import LRSchedulerCallable
-
-from wavelight.factorizations.pyramids import LevelByLevel, Pyramid
-from wavelight.factorizations.scaling import BandScaling
-from wavelight.models import GenerativeModel
-from wavelight.systems.base import ImageGenerator
+from wavelight.factorizations import BandScaling, LevelByLevel, Pyramid
+from wavelight.models import ModelFactory
+from wavelight.systems.base import ImageGenerator, SystemOptions, one_a_level
 
 
 class PyramidFactory(Protocol):
@@ -20,33 +16,24 @@ class PyramidFactory(Protocol):
 
 
 class Hybrid(ImageGenerator):
-    """Any model of the coarsest band with any models of the details, such as WMGM's (Xiao et al., 2024).
+    """Any model of the coarsest LL with any models of the details, such as WMGM's (Xiao et al., 2024).
 
     With score models of the details it is WSGM; the two differ in nothing else.
 
     Args:
-        coarse: The model of the coarsest band, a score model as published.
-        details: Models of the details: one that all levels share, as published, or one a level, the
-            coarsest level's first. A network sees three bands, and the coarse band of its level as its
-            condition.
-        image_size: Side of the images, in pixels; on the command line it follows the data's.
-        seed: Seed of all noise; on the command line it follows ``seed_everything``.
+        coarse: The model of the coarsest LL, a score model as published.
+        details: The model of the details given LL: one that is built anew for each level, or a list with
+            one for each level, the coarsest first.
         levels: How often the image is halved.
+        share_details: Whether all levels share one model of the details, as published, which is
+            built for the coarsest.
         wavelet: The wavelet, by PyWavelets' name.
         scaling: How bands are scaled: ``PerChannel`` (the default, as in WSGM), or one that keeps
             them in [-1, 1], for a generator that ends in tanh: ``Half`` for Haar, ``Peak`` for any
             wavelet.
         pyramid: A pyramid in place of the wavelet's, which levels, scaling and channels are handed to:
-            ``LaplacianPyramid``, whose residuals have the side and the channels of what they complete,
-            and so want other details.
-        channels: Channels of the images.
-        scheduler: Makes the schedule of every learning rate, stepped once an epoch; none keeps them.
-        train: Indices of the factors that learn, 0 for the coarsest band, 1 for the details of the
-            coarsest level, and so on; none means all.
-        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
-        gradient_clip_val: Largest norm of a player's gradient; none does not clip.
-        bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there.
-        start_from: Weights that a new run starts from (fine-tuning).
+            ``LaplacianPyramid``.
+        **options: Those of every system.
 
     Raises:
         ValueError: If the parts do not go together, in one sentence that says which.
@@ -54,47 +41,28 @@ class Hybrid(ImageGenerator):
 
     def __init__(
         self,
-        coarse: GenerativeModel,
-        details: list[GenerativeModel],
-        image_size: int,
-        seed: int,
+        coarse: ModelFactory,
+        details: list[ModelFactory] | ModelFactory,
         levels: int,
+        share_details: bool = False,
         wavelet: str = "haar",
         scaling: BandScaling | None = None,
         pyramid: PyramidFactory | None = None,
-        channels: int = 3,
-        scheduler: LRSchedulerCallable | None = None,
-        train: list[int] | None = None,
-        accumulate_grad_batches: int = 1,
-        gradient_clip_val: float | None = None,
-        bounded: bool = True,
-        start_from: Path | None = None,
+        **options: Unpack[SystemOptions],
     ) -> None:
         if pyramid is not None and wavelet != "haar":
             raise ValueError(
-                f"give either a pyramid or the wavelet {wavelet!r}: a pyramid has its own filters"
+                f"wavelet must be left out where pyramid is given, which has its own filters, got {wavelet!r}"
             )
+        channels = options.get("channels", 3)
         factorization = (
             Pyramid(levels, wavelet, scaling, channels)
             if pyramid is None
             else pyramid(levels=levels, scaling=scaling, channels=channels)
         )
-        if len(details) not in (1, levels):
+        if share_details and isinstance(details, list):
             raise ValueError(
-                f"details names {len(details)} models for {levels} levels: give one that all levels share, or "
-                "one a level"
+                f"details must be one model where share_details is true, got a list of {len(details)}"
             )
-        of_levels = details * levels if len(details) == 1 else details
-        super().__init__(
-            factorization=factorization,
-            models=[coarse, *of_levels],
-            image_size=image_size,
-            seed=seed,
-            channels=channels,
-            scheduler=scheduler,
-            train=train,
-            accumulate_grad_batches=accumulate_grad_batches,
-            gradient_clip_val=gradient_clip_val,
-            bounded=bounded,
-            start_from=start_from,
-        )
+        of_levels = [details] * levels if share_details else one_a_level(details, levels)
+        super().__init__(factorization=factorization, models=[coarse, *of_levels], **options)

@@ -1,15 +1,13 @@
 """WaveDiff: a denoising diffusion GAN on wavelet sub-bands."""
 
-from pathlib import Path
-
-from lightning.pytorch.cli import LRSchedulerCallable
-from torch import nn
+from functools import partial
+from typing import Unpack
 
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.scaling import BandScaling
 from wavelight.factorizations.subbands import Subbands
-from wavelight.models import DenoisingGAN, OptimizerFactory
-from wavelight.systems.base import ImageGenerator
+from wavelight.models import DenoisingGAN, NetworkFactory, OptimizerFactory
+from wavelight.systems.base import ImageGenerator, SystemOptions
 from wavelight.wavelets import BandOrder
 
 
@@ -22,8 +20,6 @@ class WaveDiff(ImageGenerator):
         discriminator: Judges pairs of neighbouring diffusion steps, as many sub-bands each.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
-        image_size: Side of the images, in pixels; on the command line it follows the data's.
-        seed: Seed of all noise; on the command line it follows ``seed_everything``.
         steps: Diffusion steps, and so generator evaluations an image takes.
         r1_gamma: Weight of the gradient penalty on real pairs; it multiplies half the squared norm.
         r1_every: Batches from one penalty to the next (lazy regularisation).
@@ -36,23 +32,15 @@ class WaveDiff(ImageGenerator):
         scaling: How bands are scaled; none divides by 2 per level, as published, which keeps those
             of Haar in [-1, 1]. For other wavelets take ``Peak``, or a generator with
             ``bounded: false``.
-        channels: Channels of the images.
-        scheduler: Makes the schedule of both learning rates, stepped once an epoch; none keeps the
-            rates.
-        accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory.
-        gradient_clip_val: Largest norm of a player's gradient; none does not clip, as published.
-        start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
-            published generator.
+        **options: Those of every system.
     """
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: NetworkFactory,
+        discriminator: NetworkFactory,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
-        image_size: int,
-        seed: int,
         steps: int,
         r1_gamma: float,
         r1_every: int,
@@ -61,13 +49,10 @@ class WaveDiff(ImageGenerator):
         band_order: BandOrder = BandOrder.PYTORCH_WAVELETS,
         levels: int = 1,
         scaling: BandScaling | None = None,
-        channels: int = 3,
-        scheduler: LRSchedulerCallable | None = None,
-        accumulate_grad_batches: int = 1,
-        gradient_clip_val: float | None = None,
-        start_from: Path | None = None,
+        **options: Unpack[SystemOptions],
     ) -> None:
-        model = DenoisingGAN(
+        model = partial(
+            DenoisingGAN,
             generator=generator,
             discriminator=discriminator,
             generator_optimizer=generator_optimizer,
@@ -78,13 +63,9 @@ class WaveDiff(ImageGenerator):
             reconstruction_weight=reconstruction_weight,
         )
         super().__init__(
-            factorization=Subbands(wavelet, band_order, scaling, channels, levels),
+            factorization=Subbands(
+                wavelet, band_order, scaling, options.get("channels", 3), levels
+            ),
             models=[model],
-            image_size=image_size,
-            seed=seed,
-            channels=channels,
-            scheduler=scheduler,
-            accumulate_grad_batches=accumulate_grad_batches,
-            gradient_clip_val=gradient_clip_val,
-            start_from=start_from,
+            **options,
         )

@@ -21,7 +21,7 @@ from wavelight.diffusion.schedules import Schedule, Uniform
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Scalar
-from wavelight.models import ScoreModel
+from wavelight.models import ModelFactory, ScoreModel
 from wavelight.networks.field_energy import EnergyParameters, FieldEnergy, ScoreMatching
 from wavelight.systems import SGM, WSGM
 from wavelight.theory.steps import default_levels
@@ -227,7 +227,7 @@ def energy_sgm(
     network = _network(size, reach, None, 1.0)
     network.fit(Factor(fields, None), seed)
     model = _score_model(network, schedule, sampler, steps)
-    return SGM(model, size, seed=0, channels=1, bounded=False).eval()
+    return SGM(model=model, image_size=size, seed=0, channels=1, bounded=False).eval()
 
 
 def energy_wsgm(
@@ -272,9 +272,10 @@ def energy_wsgm(
         network.fit(factor, seed)
     coarse, *details = (_score_model(network, schedule, sampler, steps) for network in networks)
     system = WSGM(
-        coarse,
-        details,
-        size,
+        coarse=coarse,
+        details=details,
+        levels=len(details),
+        image_size=size,
         seed=0,
         wavelet=wavelet,
         scaling=Scalar(),
@@ -298,16 +299,17 @@ def _network(
 
 def _score_model(
     network: EnergyNetwork, schedule: Schedule, sampler: Sampler, steps: int
-) -> ScoreModel:
-    return ScoreModel(
-        network,
-        _no_optimizer,
-        network.process,
-        EpsPrediction(network.time_scale),
-        UniformTimesteps(),
-        sampler,
-        schedule,
-        steps,
+) -> ModelFactory:
+    return partial(
+        ScoreModel,
+        network=lambda shape: network,
+        optimizer=_no_optimizer,
+        process=network.process,
+        parameterization=EpsPrediction(network.time_scale),
+        noise_level_sampling=UniformTimesteps(),
+        sampler=sampler,
+        schedule=schedule,
+        steps=steps,
     )
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from data_modules.phi4 import Phi4
 from wavelight.metrics import FieldDistance
-from wavelight.models import ScoreModel
 from wavelight.systems import SGM, WSGM
 from wavelight.theory.energy_systems import energy_sgm, energy_wsgm
 
@@ -69,7 +68,6 @@ def table(
             system = fit(fitted, steps[0], seed)
             for number in steps:
                 for model in system.factor_models():
-                    assert isinstance(model, ScoreModel)
                     model.take_steps(number)
                 batch = max(1, _SITES_AT_ONCE // size**2)
                 generated = system.sample(fields, seed, batch_size=batch)

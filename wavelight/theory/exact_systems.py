@@ -5,6 +5,7 @@ So the framework's own factorizations, samplers and schedules run on a case with
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck, Process
 from wavelight.diffusion.samplers import Sampler, euler_maruyama
 from wavelight.diffusion.schedules import Schedule, Uniform
 from wavelight.factorizations.scaling import Scalar
-from wavelight.models import ScoreModel
+from wavelight.models import ModelFactory, ScoreModel
 from wavelight.systems import SGM, WSGM
 from wavelight.theory import Level, power_law, split
 from wavelight.theory.steps import default_levels
@@ -116,7 +117,7 @@ def exact_sgm(
     process, parameterization = OrnsteinUhlenbeck(_HORIZON), EpsPrediction()
     network = _field_network(process, parameterization, power_law(size, eta))
     model = _score_model(network, process, parameterization, schedule, sampler, steps)
-    return SGM(model, size, seed=0, channels=1, bounded=False).eval()
+    return SGM(model=model, image_size=size, seed=0, channels=1, bounded=False).eval()
 
 
 def exact_wsgm(
@@ -158,9 +159,10 @@ def exact_wsgm(
         for network in networks
     )
     system = WSGM(
-        coarse,
-        details,
-        size,
+        coarse=coarse,
+        details=details,
+        levels=len(details),
+        image_size=size,
         seed=0,
         wavelet=wavelet,
         scaling=Scalar(),
@@ -203,16 +205,17 @@ def _score_model(
     schedule: Schedule,
     sampler: Sampler,
     steps: int,
-) -> ScoreModel:
-    return ScoreModel(
-        network,
-        _no_optimizer,
-        process,
-        parameterization,
-        UniformTimesteps(),
-        sampler,
-        schedule,
-        steps,
+) -> ModelFactory:
+    return partial(
+        ScoreModel,
+        network=lambda shape: network,
+        optimizer=_no_optimizer,
+        process=process,
+        parameterization=parameterization,
+        noise_level_sampling=UniformTimesteps(),
+        sampler=sampler,
+        schedule=schedule,
+        steps=steps,
     )
 
 

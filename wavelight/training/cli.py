@@ -1,8 +1,10 @@
 """The commands that train, measure and generate: LightningCLI with this project's systems, data and habits."""
 
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
+import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -10,7 +12,15 @@ from typing_extensions import override
 
 import data_modules
 from data_modules import WaveletDataModule
-from wavelight.config.experiments import DEFAULTS, find_experiment
+from wavelight import callbacks
+from wavelight.config.bases import with_bases
+from wavelight.config.experiments import DEFAULTS
+from wavelight.config.words import (
+    options_inside_lists,
+    run_folder,
+    underscored,
+    with_found_files,
+)
 from wavelight.support.errors import fail
 from wavelight.systems import ImageGenerator
 from wavelight.training.saved_config import SaveConfig
@@ -21,6 +31,36 @@ _TERMINATED = 128 + 15
 
 # The arguments of the trainer's methods that are objects, which no command line can name.
 _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
+
+
+CALLBACKS: dict[str, type[L.Callback]] = {
+    "speed": callbacks.Throughput,
+    "last": callbacks.LastCheckpoint,
+    "acceleration": callbacks.Acceleration,
+    "ema": callbacks.ExponentialMovingAverage,
+    "pictures": callbacks.SampleGrid,
+    "evaluation": callbacks.Evaluation,
+    "best": callbacks.BestCheckpoint,
+}
+"""The callbacks of every run by their names as options, such as ``--ema.decay``; in the order in which they act."""
+
+
+def names_in_wandb(folder: Path) -> tuple[str, str]:
+    """Return a run's name and group by its folder.
+
+    >>> names_in_wandb(Path("runs/church")), names_in_wandb(Path("runs/sweeps/cifar10/sgm/seed-1"))
+    (('church', 'church'), ('sgm/seed-1', 'sgm'))
+
+    Args:
+        folder: The run's own; seeds of one system lie beside each other.
+    """
+    name, parent = folder.name, folder.parent.name
+    return (name, name) if parent in ("", "runs") else (f"{parent}/{name}", parent)
+
+
+def _channels(channels: int | None) -> int:
+    # What most images have; a source that has others refuses the system in words.
+    return 3 if channels is None else channels
 
 
 class Parser(LightningArgumentParser):
@@ -78,20 +118,39 @@ class CLI(LightningCLI):
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("data.image_size", "model.init_args.image_size")
+        parser.link_arguments("data.channels", "model.init_args.channels", compute_fn=_channels)
+        for name, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, name)
         self._options = parser.add_method_arguments(Trainer, self.method, skip=_OBJECTS)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(_with_found_experiments(args))
+        words = underscored(args)
+        for word in words:
+            if word.startswith("--trainer.callbacks."):
+                fail(
+                    f"{word.partition('=')[0]} must name a callback, which are options of their own: "
+                    f"{', '.join(f'--{name}' for name in CALLBACKS)}"
+                )
+        folder = f"--trainer.default_root_dir={run_folder(words)}"
+        self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+        for option, inside, count in options_inside_lists(words, self.config.as_dict()):
+            fail(
+                f"--{option} must not point inside a list, got {inside}, a list of {count}, of which it would change "
+                f"the last alone: name the whole list in a file, --{inside} my.yaml, or one entry for all"
+            )
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Let loggers write into the run's folder unless they were told otherwise."""
+        """Give loggers the run's folder, and its name in W&B, unless they have others."""
         trainer = self.config.trainer
-        trainer.default_root_dir = trainer.default_root_dir or "runs/unnamed"
+        name, group = names_in_wandb(Path(trainer.default_root_dir))
         for logger in trainer.logger if isinstance(trainer.logger, list) else []:
             if logger.class_path.startswith("wavelight.loggers."):
-                logger.init_args.save_dir = logger.init_args.save_dir or trainer.default_root_dir
+                options = logger.init_args
+                options.save_dir = options.save_dir or trainer.default_root_dir
+                if "group" in options:
+                    options.name, options.group = options.name or name, options.group or group
 
     @override
     def after_instantiate_classes(self) -> None:
@@ -128,15 +187,3 @@ def run(method: str, arguments: list[str]) -> None:
         if cli is not None and cli.model.has_begun:
             raise
         fail(str(error), error)
-
-
-def _with_found_experiments(arguments: list[str]) -> list[str]:
-    """Let options find files that ship, in a folder that has none of its own.
-
-    Such as ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
-    """
-    found = []
-    for word in arguments:
-        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-        found.append(option + equals + find_experiment(value))
-    return found

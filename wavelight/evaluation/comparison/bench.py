@@ -17,7 +17,7 @@ from wavelight.evaluation.comparison.runs import Run
 from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
-from wavelight.models import ScoreModel
+from wavelight.models import GenerativeModel
 from wavelight.support.stopwatch import device_name, wait_for
 from wavelight.systems import ImageGenerator
 
@@ -161,13 +161,13 @@ def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:
 
 
 def _take_steps(system: ImageGenerator, steps: list[int]) -> None:
-    for model, number in zip(score_models(system), steps, strict=True):
+    for model, number in zip(models_in_steps(system), steps, strict=True):
         model.take_steps(number)
 
 
-def score_models(system: ImageGenerator) -> list[ScoreModel]:
+def models_in_steps(system: ImageGenerator) -> list[GenerativeModel]:
     """Return the models whose steps are a choice, from coarse to fine."""
-    return [model for model in system.factor_models() if isinstance(model, ScoreModel)]
+    return [model for model in system.factor_models() if model.steps is not None]
 
 
 def _digest(section: Any) -> str:

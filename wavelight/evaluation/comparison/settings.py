@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from wavelight.evaluation.comparison.bench import score_models
+from wavelight.evaluation.comparison.bench import models_in_steps
 from wavelight.systems import ImageGenerator
 
 
@@ -11,7 +11,8 @@ def settings_of(
 ) -> dict[str, list[list[int]]]:
     """Return for each system the steps of its score models, setting by setting."""
     own = {
-        name: [model.steps for model in score_models(system)] for name, system in systems.items()
+        name: [model.steps or 0 for model in models_in_steps(system)]
+        for name, system in systems.items()
     }
     if steps is None:
         return {name: [each] for name, each in own.items()}

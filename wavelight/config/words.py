@@ -1,0 +1,81 @@
+"""The words of a command line, as both dashes and underscores, and with the folder of the run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wavelight.config.experiments import find_experiment
+
+
+def underscored(words: Sequence[str]) -> list[str]:
+    """Write options with underscores, whichever way they were typed.
+
+    >>> underscored(["--data.batch-size", "4", "--held-out=3", "-h", "a-b"])
+    ['--data.batch_size', '4', '--held_out=3', '-h', 'a-b']
+    """
+    return [_underscored(word) if word.startswith("--") else word for word in words]
+
+
+def _underscored(word: str) -> str:
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_") + equals + value
+
+
+def with_found_files(words: Sequence[str]) -> list[str]:
+    """Let options find files that ship, in a folder that has none of its own.
+
+    Such as ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
+    """
+    found = []
+    for word in words:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        found.append(option + equals + find_experiment(value))
+    return found
+
+
+def run_folder(words: Sequence[str]) -> str:
+    """Return the folder of a run whose configuration names none: ``runs/`` and the name of the first file.
+
+    >>> run_folder(["--config", "experiments/church.yaml", "--config=more.yaml"])
+    'runs/church'
+    """
+    for i, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == "--config":
+            name = value if equals else next(iter(words[i + 1 :]), "")
+            return f"runs/{Path(name).stem}"
+    return "runs/unnamed"
+
+
+def options_inside_lists(
+    words: Sequence[str], config: Mapping[str, Any]
+) -> Iterator[tuple[str, str, int]]:
+    """Find options that would change one entry of a list, the last, in silence.
+
+    Args:
+        words: Of the command line.
+        config: What was parsed of them.
+
+    Yields:
+        The option, the list inside of which it points, and its length.
+    """
+    for word in words:
+        if not word.startswith("--"):
+            continue
+        option = word[2:].partition("=")[0]
+        value: Any = config
+        passed: list[str] = []
+        for key in option.split("."):
+            if isinstance(value, list):
+                yield option, ".".join(passed), len(value)
+                break
+            value = _inside(value, key)
+            passed.append(key)
+
+
+def _inside(value: Any, key: str) -> Any:
+    if not isinstance(value, Mapping):
+        return None
+    if key not in value and isinstance(value.get("init_args"), Mapping):
+        return value["init_args"].get(key)
+    return value.get(key)
