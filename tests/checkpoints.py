@@ -11,21 +11,18 @@ from wavelight.checkpoints.writing import write_start
 from wavelight.systems import ImageGenerator
 
 
-def score_model(resolution, channels, condition_channels=0):
+def score_model():
     return {
         "class_path": "wavelight.models.ScoreModel",
         "init_args": {
             "network": {
                 "class_path": "wavelight.networks.ImprovedUNet",
                 "init_args": {
-                    "resolution": resolution,
-                    "channels": channels,
                     "width": 16,
                     "multipliers": [1],
                     "attention_resolutions": [],
                     "blocks": 1,
                     "heads": 1,
-                    "condition_channels": condition_channels,
                 },
             },
             "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}},
@@ -67,14 +64,15 @@ def data(folder):
 
 def wsgm():
     options = {
-        "coarse": score_model(8, 3),
-        "details": [score_model(8, 9, 3)],
+        "coarse": score_model(),
+        "details": [score_model()],
+        "levels": 1,
     }
     return {"class_path": "wavelight.systems.WSGM", "init_args": options}
 
 
 def sgm():
-    return {"class_path": "wavelight.systems.SGM", "init_args": {"model": score_model(16, 3)}}
+    return {"class_path": "wavelight.systems.SGM", "init_args": {"model": score_model()}}
 
 
 def wavediff():
@@ -82,8 +80,6 @@ def wavediff():
     generator = {
         "class_path": "wavelight.networks.NCSNpp",
         "init_args": {
-            "resolution": 8,
-            "channels": 12,
             "width": 16,
             "multipliers": [1],
             "attention_resolutions": [],
@@ -95,7 +91,7 @@ def wavediff():
         "generator": generator,
         "discriminator": {
             "class_path": "wavelight.networks.SmallDiscriminator",
-            "init_args": {"channels": 12, "width": 4, "blocks": 3},
+            "init_args": {"width": 4, "blocks": 3},
         },
         "generator_optimizer": adam,
         "discriminator_optimizer": adam,

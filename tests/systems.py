@@ -23,13 +23,20 @@ from wavelight.networks import (
 )
 from wavelight.systems import DDGAN, SGM, WSGM, Hybrid
 
+TINY_NCSNPP = partial(
+    NCSNpp, width=16, multipliers=[1], attention_resolutions=[], mapping_layers=1, blocks=1
+)
+TINY_DISCRIMINATOR = partial(SmallDiscriminator, width=4, blocks=3)
 
-def score_model(resolution, channels, condition_channels=0, steps=3, **changes):
-    network = ImprovedUNet(
-        resolution, channels, 16, [1], [], blocks=1, heads=1, condition_channels=condition_channels
-    )
+NETWORK = partial(
+    ImprovedUNet, width=16, multipliers=[1], attention_resolutions=[], blocks=1, heads=1
+)
+
+
+def score_model(steps=3, **changes):
+    """Return what builds a score model of any factor."""
     options = {
-        "network": network,
+        "network": NETWORK,
         "optimizer": partial(torch.optim.Adam, lr=1e-3),
         "process": VarianceExploding(),
         "parameterization": Preconditioned(),
@@ -38,19 +45,20 @@ def score_model(resolution, channels, condition_channels=0, steps=3, **changes):
         "schedule": Karras(),
         "steps": steps,
     }
-    return ScoreModel(**(options | changes))
+    return partial(ScoreModel, **(options | changes))
 
 
 def tiny_sgm(**changes):
     torch.manual_seed(0)
-    return SGM(**({"model": score_model(16, 3), "image_size": 16, "seed": 3} | changes))
+    return SGM(**({"model": score_model(), "image_size": 16, "seed": 3} | changes))
 
 
 def tiny_wsgm(**changes):
     torch.manual_seed(0)
     models = {
-        "coarse": score_model(4, 3, steps=4),
-        "details": [score_model(4, 9, 3, steps=2), score_model(8, 9, 3)],
+        "coarse": score_model(steps=4),
+        "details": [score_model(steps=2), score_model()],
+        "levels": 2,
     }
     return WSGM(**(models | {"image_size": 16, "seed": 3} | changes))
 
@@ -58,7 +66,7 @@ def tiny_wsgm(**changes):
 def tiny_fields(**changes):
     """An SGM of fields without bounds, 8 pixels."""
     torch.manual_seed(0)
-    options = {"model": score_model(8, 1), "image_size": 8, "seed": 3, "channels": 1}
+    options = {"model": score_model(), "image_size": 8, "seed": 3, "channels": 1}
     return SGM(**(options | {"bounded": False} | changes))
 
 
@@ -78,9 +86,9 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 def detail_gan(**changes):
     options = {
-        "generator": AttentionGateUNet(9, 4, 3, 3, pools=1),
+        "generator": partial(AttentionGateUNet, width=4, noise_channels=3, pools=1),
         # It drops half of its last features, and so samples from PyTorch's own generator.
-        "discriminator": ResidualDiscriminator(3, 4, 2, condition_channels=3),
+        "discriminator": partial(ResidualDiscriminator, width=4, blocks=2, conditional=True),
         "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM,
         "adversarial_loss": NonSaturatingLoss(0.1, 2),
@@ -89,25 +97,40 @@ def detail_gan(**changes):
         "ssim_weight": 0.5,
         "discriminator_every": 3,
     }
-    return DetailGAN(**(options | changes))
+    return partial(DetailGAN, **(options | changes))
 
 
 def regression():
-    return DetailRegression(AttentionGateUNet(9, 4, 3, 0, pools=1), ADAM, 20.0, 0.5)
+    return partial(
+        DetailRegression,
+        generator=partial(AttentionGateUNet, width=4, noise_channels=0, pools=1),
+        generator_optimizer=ADAM,
+        mse_weight=20.0,
+        ssim_weight=0.5,
+    )
 
 
 def denoising_gan():
-    generator = NCSNpp(4, 3, 16, [1], [], mapping_layers=1, blocks=1)
-    judge = SmallDiscriminator(3, 4, blocks=3)
-    return DenoisingGAN(generator, judge, ADAM, ADAM, FewStepDiffusion(2), 0.1, 2, 1.0)
+    return partial(
+        DenoisingGAN,
+        generator=TINY_NCSNPP,
+        discriminator=TINY_DISCRIMINATOR,
+        generator_optimizer=ADAM,
+        discriminator_optimizer=ADAM,
+        diffusion=FewStepDiffusion(2),
+        r1_gamma=0.1,
+        r1_every=2,
+        reconstruction_weight=1.0,
+    )
 
 
 def tiny_hybrid(**changes):
     """One generator for two levels, of images of 16 pixels."""
     torch.manual_seed(0)
     options = {
-        "coarse": score_model(4, 3, steps=2),
-        "details": [detail_gan()],
+        "coarse": score_model(steps=2),
+        "details": detail_gan(),
+        "share_details": True,
         "levels": 2,
         "image_size": 16,
         "seed": 3,
@@ -120,8 +143,8 @@ def tiny_ddgan(**changes):
     torch.manual_seed(0)
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
     options = {
-        "generator": NCSNpp(16, 3, 16, [1], [], 1, blocks=1),
-        "discriminator": SmallDiscriminator(3, 4, 3),
+        "generator": TINY_NCSNPP,
+        "discriminator": TINY_DISCRIMINATOR,
         "generator_optimizer": adam,
         "discriminator_optimizer": adam,
         "image_size": 16,

@@ -18,8 +18,15 @@ def tiny_system(**changes):
     torch.manual_seed(0)
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
     options = {
-        "generator": NCSNpp(8, 12, 16, [1], [], 1, blocks=1),
-        "discriminator": SmallDiscriminator(12, 4, 3),
+        "generator": partial(
+            NCSNpp,
+            width=16,
+            multipliers=[1],
+            attention_resolutions=[],
+            mapping_layers=1,
+            blocks=1,
+        ),
+        "discriminator": partial(SmallDiscriminator, width=4, blocks=3),
         "generator_optimizer": adam,
         "discriminator_optimizer": adam,
         "image_size": 16,

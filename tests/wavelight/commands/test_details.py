@@ -92,8 +92,8 @@ def test_checkpoints_are_measured_on_the_same_images(folder, run):
 def test_fields_are_measured_by_their_own_distances(folder):
     model = wsgm()
     model["init_args"] |= {
-        "coarse": score_model(8, 1),
-        "details": [score_model(8, 3, 1)],
+        "coarse": score_model(),
+        "details": [score_model()],
         "channels": 1,
         "bounded": False,
     }

@@ -29,8 +29,8 @@ def experiment(train=None):
         "model": {
             "class_path": "wavelight.systems.WSGM",
             "init_args": {
-                "coarse": score_model(4, 3),
-                "details": [score_model(4, 9, 3), score_model(8, 9, 3)],
+                "coarse": score_model(),
+                "details": [score_model(), score_model()],
                 "train": train,
             },
         },

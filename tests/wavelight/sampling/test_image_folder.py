@@ -106,7 +106,7 @@ def test_grey_pictures_make_a_grid_and_a_pack(tmp_path):
 
 
 def test_what_a_system_draws_says_what_its_folder_holds(tmp_path):
-    two_channels = tiny_sgm(model=score_model(16, 2), channels=2)
+    two_channels = tiny_sgm(model=score_model(), channels=2)
     kinds = {
         type(image_folder(system, tmp_path, 1, 0))
         for system in (tiny_system(), tiny_fields(bounded=True))

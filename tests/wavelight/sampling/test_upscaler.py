@@ -72,9 +72,7 @@ class OneSide(Convolutions):
 def convolutional(levels=1, network=Convolutions):
     torch.manual_seed(0)
     details = detail_gan(generator=network())
-    return Hybrid(
-        score_model(16 >> levels, 3, steps=2), [details], 16, seed=3, levels=levels, scaling=Half()
-    )
+    return Hybrid(score_model(steps=2), [details], 16, seed=3, levels=levels, scaling=Half())
 
 
 def images(*shape):
@@ -156,7 +154,7 @@ def test_sides_that_cannot_be_halved_are_continued_and_cut():
 def test_a_laplacian_pyramid_needs_half_as_much_of_the_sides():
     details = detail_gan(generator=AttentionGateUNet(3, 4, 3, 3, pools=2))
     system = Hybrid(
-        score_model(4, 3), [details], 16, seed=3, levels=2, scaling=Half(), pyramid=LaplacianPyramid
+        score_model(), [details], 16, seed=3, levels=2, scaling=Half(), pyramid=LaplacianPyramid
     )
     upscaler = Upscaler(system)
     assert upscaler._multiples == {2: 4, 1: 4}
@@ -169,7 +167,7 @@ def test_a_laplacian_pyramid_needs_half_as_much_of_the_sides():
 
 
 def test_what_divides_the_sides_is_found_by_trial():
-    assert multiple(score_model(8, 9, 3), (9, 8, 8), 3) == 1
+    assert multiple(score_model(), (9, 8, 8), 3) == 1
     assert multiple(regression(), (9, 8, 8), 3) == 2
     assert multiple(detail_gan(generator=OneSide()), (9, 8, 8), 3) is None
     assert all(parameter.device.type == "cpu" for parameter in regression().parameters())
@@ -207,8 +205,8 @@ class ConvolutionalDenoiser(nn.Module):
 def test_tiles_of_a_denoiser_are_blended_at_every_evaluation():
     """Whatever the steps, a denoiser needs no more overlap than one evaluation reads."""
     torch.manual_seed(0)
-    details = score_model(8, 9, 3, steps=8, network=ConvolutionalDenoiser())
-    system = Hybrid(score_model(8, 3), [details], 16, seed=3, levels=1, scaling=Half())
+    details = score_model(steps=8, network=ConvolutionalDenoiser())
+    system = Hybrid(score_model(), [details], 16, seed=3, levels=1, scaling=Half())
     small = images(1, 3, 24, 30)
     whole = Upscaler(system)(small, number())
     tiled = Upscaler(system, tiles=Tiles(16, 8))(small, number())

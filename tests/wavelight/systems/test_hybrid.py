@@ -143,8 +143,8 @@ def test_with_score_models_of_the_details_it_is_wsgm(tmp_path):
 
     def parts():
         torch.manual_seed(0)
-        coarse = score_model(4, 3)
-        details = [score_model(4, 9, 3), score_model(8, 9, 3)]
+        coarse = score_model()
+        details = [score_model(), score_model()]
         return {"coarse": coarse, "details": details, "image_size": 16, "seed": 3}
 
     systems = [Hybrid(**parts(), levels=2), WSGM(**parts())]
@@ -191,7 +191,7 @@ def test_it_takes_a_laplacian_pyramid(tmp_path):
 
 
 def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_path):
-    details = [score_model(8, 3, 3), score_model(16, 3, 3)]
+    details = [score_model(), score_model()]
     system = tiny_hybrid(details=details, scaling=PerChannel(), pyramid=LaplacianPyramid)
     source = WaveletDataModule(
         Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0, cache_dir=tmp_path / "cache"

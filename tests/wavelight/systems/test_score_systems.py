@@ -77,15 +77,15 @@ def test_bands_are_scaled_by_what_the_data_measure(tmp_path, scaling):
     [
         ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
         (
-            {"coarse": score_model(4, 3, 3)},
+            {"coarse": score_model()},
             "the score network is built for condition_channels 3, but its factor has condition_channels 0",
         ),
         (
-            {"details": [score_model(4, 9), score_model(8, 9, 3)]},
+            {"details": [score_model(), score_model()]},
             "the score network is built for condition_channels 0, but its factor has condition_channels 3",
         ),
         (
-            {"details": [score_model(8, 9, 3), score_model(4, 9, 3)]},
+            {"details": [score_model(), score_model()]},
             "the score network is built for resolution 8, but its factor has resolution 4",
         ),
         ({"details": []}, "at least 1 level"),
@@ -110,7 +110,7 @@ def test_parts_that_do_not_go_together_are_refused(changes, sentence):
             r"lie in \[-1, 1\], but SGM samples without bounds: give --model.init_args.bounded true",
         ),
         (
-            lambda: tiny_fields(model=score_model(8, 3), channels=3),
+            lambda: tiny_fields(model=score_model(), channels=3),
             field_data,
             "have channels 1, but SGM has channels 3: give --model.init_args.channels 1",
         ),
