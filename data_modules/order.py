@@ -50,8 +50,18 @@ class Permutation:
         self._round_keys = [hash_key(*key, step) for step in range(_ROUNDS)]
 
     def __call__(self, places: Any) -> Numbers:
-        """Return which thing stands at each place; places lie in [0, count)."""
-        things = self._scramble(np.array(places, dtype=np.int64, ndmin=1))
+        """Return which thing stands at each place.
+
+        Raises:
+            ValueError: If a place is not in [0, count), where things would stand twice or none at all.
+        """
+        places = np.array(places, dtype=np.int64, ndmin=1)
+        if places.size and not 0 <= places.min() <= places.max() < self.count:
+            raise ValueError(
+                f"places must be 0 to {self.count - 1}, got {places.min()} to {places.max()}: "
+                "ask for places within the number of things"
+            )
+        things = self._scramble(places)
         while (outside := things >= self.count).any():
             things[outside] = self._scramble(things[outside])
         return things

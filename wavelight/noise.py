@@ -10,6 +10,8 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 _WORDS_A_BLOCK = 4
+_STREAMS = 2**16
+_SAMPLES = 2**16
 
 
 class Noise:
@@ -24,10 +26,19 @@ class Noise:
         seed: The seed of the run, 0 to 2^32 - 1.
         index: ``(N,)`` int64: the index of each image, from 0.
         stream: Tells apart the uses of one image's noise (the turns of a batch's players, say), 0
-            to 2^16 - 1.
+            to 2^16 - 1. It has 2^16 samples.
+
+    Raises:
+        ValueError: If the seed or the stream is out of range.
     """
 
     def __init__(self, seed: int, index: Tensor, stream: int = 0) -> None:
+        if not 0 <= seed <= _WORD:
+            raise ValueError(f"seed must be 0 to 2^32 - 1, got {seed}: take another")
+        if not 0 <= stream < _STREAMS:
+            raise ValueError(
+                f"stream must be 0 to {_STREAMS - 1}, got {stream}: number fewer uses of an image's noise"
+            )
         self.seed = seed
         self.index = index
         self.stream = stream
@@ -47,10 +58,18 @@ class Noise:
     def uniform(self, *shape: int) -> Tensor:
         """Sample uniform numbers of [0, 1), ``(N, *shape)`` float32."""
         words = self._words(math.prod(shape))[:, : math.prod(shape)]
-        return (_top_bits(words) / 2**24).reshape(-1, *shape)
+        return (_top_bits(words) / 2**24).reshape(len(self.index), *shape)
 
     def integers(self, high: int) -> Tensor:
-        """Sample one integer of 0 to ``high`` - 1 for each image, ``(N,)`` int64."""
+        """Sample one integer of 0 to ``high`` - 1 for each image, ``(N,)`` int64.
+
+        Raises:
+            ValueError: If ``high`` is not of 1 to 2^31: a word times more would overflow.
+        """
+        if not 1 <= high <= 2**31:
+            raise ValueError(
+                f"high must be 1 to 2^31, got {high}: name how many integers there are"
+            )
         return self._words(1)[:, 0] * high >> 32
 
     def part(self, start: int, stop: int) -> "Noise":
@@ -64,7 +83,13 @@ class Noise:
         image = self.index[:, None]
         # 64 bits of image index, 32 of block and 32 of (stream, sample) make the counter; the seed is
         # the key.
-        draw = (self.stream << 16) + self._draws
+        if self._draws >= _SAMPLES:
+            # The next number would be the first sample of the next stream.
+            raise ValueError(
+                f"stream {self.stream} must give at most {_SAMPLES} samples, got asked for one more: "
+                "sample larger tensors, in fewer steps, or take another stream"
+            )
+        draw = self.stream * _SAMPLES + self._draws
         self._draws += 1
         counter = [
             (image & _WORD).expand(-1, blocks),

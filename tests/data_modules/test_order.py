@@ -47,3 +47,13 @@ def test_half_of_the_bits_are_set():
     bits = hash_numbers(range(20_000), 5) & np.uint64(1)
 
     assert abs(bits.mean() - 0.5) < 0.015
+
+
+@pytest.mark.parametrize(("count", "places"), [(0, [0]), (5, [5]), (5, [2, -1])])
+def test_places_of_nothing_are_refused(count, places):
+    with pytest.raises(ValueError, match="places must be 0 to"):
+        Permutation(count, 1)(places)
+
+
+def test_no_places_have_no_things():
+    assert Permutation(0, 1)([]).tolist() == []

@@ -105,7 +105,7 @@ class Run(NamedTuple):
     bands: BandOrder | None = None
 
 
-# specs/wavediff.md, sections 2.8, 5.3, 5.4 and 5.5.
+# docs/published.md, «WaveDiff and DDGAN: networks» and «WaveDiff and DDGAN: training».
 NETWORKS = {
     "cifar10": Networks(16, 128, [1, 2, 2], [32], 4, 33_370_124, 7_630_593),
     "stl10": Networks(32, 128, [1, 2, 2, 2], [16], 4, 55_585_292, 12_743_937),
@@ -158,7 +158,7 @@ PARTS = {
 # Those of WaveDiff with the plain generator; DDGAN has no other.
 PLAIN = ("cifar10", "celeba256_plain")
 
-# specs/wsgm.md, A5, for the two as published; the coarsest band's network comes first.
+# docs/published.md, «WSGM», for the two as published; the coarsest band's network comes first.
 SCORE_NETWORKS = {
     "celeba128_sgm": [ScoreNetwork(128, 128, [1, 2, 2, 4, 4], 160_299_267, 16)],
     "celeba128_wsgm": [
@@ -207,7 +207,7 @@ SCORE_NETWORKS = {
 }
 SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
 
-# specs/hybrid.md, B3, for the one as published, which has one for all levels; the coarsest level's come first.
+# docs/published.md, «The hybrid», for the one as published (one for all levels); the coarsest level's come first.
 DETAIL_NETWORKS = {
     "celeba128_hybrid_published": [DetailNetworks(36_470_636, 42_632_257)],
     "celeba128_hybrid": [
@@ -492,7 +492,7 @@ def test_score_networks_are_of_the_sizes_that_are_told(path):
 
 @every([path for path in OF_SCORES if path.stem in SCORES_AS_PUBLISHED])
 def test_score_models_are_trained_as_published(path):
-    """specs/wsgm.md, A2 to A5; the batch of 128 at 32 pixels is not, as the first comment says."""
+    """docs/published.md, «WSGM»; the batch of 128 at 32 pixels is not, as the first comment says."""
     config = read(path)
     parts, trainer = config["model"]["init_args"], config["trainer"]
     assert trainer["precision"] == "32-true"
@@ -593,7 +593,7 @@ def test_detail_networks_are_of_the_sizes_that_are_told(path):
 
 
 def test_the_hybrid_is_trained_as_published():
-    """specs/hybrid.md, B3 and B4; the first comment says what is not as published."""
+    """docs/published.md, «The hybrid»; the first comment says what is not as published."""
     (path,) = (path for path in HYBRIDS if path.stem == PUBLISHED_HYBRID)
     (wsgm,) = (path for path in OF_SCORES if path.stem == "celeba128_wsgm")
     config = read(path)

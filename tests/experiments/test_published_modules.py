@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.golden import need_golden
+from tests.golden import golden_file
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.networks.attention import PixelAttention
@@ -44,7 +44,7 @@ KINDS: dict[type[nn.Module], tuple[str, str]] = {
 
 
 def published_table(title: str) -> list[str]:
-    sections = need_golden("wavediff_modules.txt").read_text().split("## ")
+    sections = golden_file("wavediff_modules.txt").read_text().split("## ")
     (table,) = (part for part in sections if part.startswith(f"{title} "))
     return [" ".join(line.split()) for line in table.splitlines()[1:] if line.strip()]
 

@@ -31,8 +31,58 @@ def draws(index, seed=1, stream=0):
     return noise.normal(3, 5), noise.uniform(7), noise.integers(10)
 
 
-def test_noise_of_no_channels_is_empty():
-    assert Noise(1, torch.arange(4)).normal(0, 8, 8).shape == (4, 0, 8, 8)
+@pytest.mark.parametrize("images", [0, 4])
+@pytest.mark.parametrize("shape", [(0,), (0, 8, 8), (3, 0), (), (2, 3)])
+@pytest.mark.parametrize("sample", [Noise.normal, Noise.uniform])
+def test_every_shape_is_filled(sample, shape, images):
+    assert sample(Noise(1, torch.arange(images)), *shape).shape == (images, *shape)
+
+
+@pytest.mark.parametrize("high", [-3, 0, 2**31 + 1])
+def test_integers_of_an_empty_range_are_refused(high):
+    with pytest.raises(ValueError, match=rf"high must be 1 to 2\^31, got {high}"):
+        Noise(0, torch.arange(2)).integers(high)
+
+
+def test_integers_of_the_largest_range_are_in_it():
+    integers = Noise(0, torch.arange(1000)).integers(2**31)
+    assert 0 <= integers.min() < integers.max() < 2**31
+    assert Noise(0, torch.arange(5)).integers(1).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize(
+    ("seed", "stream", "message"),
+    [
+        (-1, 0, "seed must be 0 to"),
+        (2**32, 0, "seed must be 0 to"),
+        (0, -1, "stream must be 0 to 65535, got -1"),
+        (0, 2**16, "stream must be 0 to 65535, got 65536"),
+    ],
+)
+def test_seeds_and_streams_out_of_range_are_refused(seed, stream, message):
+    with pytest.raises(ValueError, match=message):
+        Noise(seed, torch.arange(2), stream)
+    Noise(2**32 - 1, torch.arange(2), 2**16 - 1).normal(1)
+
+
+def test_a_stream_ends_before_the_next_one(monkeypatch):
+    monkeypatch.setattr("wavelight.noise._SAMPLES", 3)
+    noise = Noise(0, torch.arange(2), stream=5)
+    samples = [noise.normal(4) for _ in range(3)]
+    assert not any(
+        torch.equal(sample, Noise(0, torch.arange(2), 6).normal(4)) for sample in samples
+    )
+    with pytest.raises(ValueError, match="stream 5 must give at most 3 samples"):
+        noise.normal(4)
+    assert torch.equal(noise.part(0, 2).normal(4), samples[0])
+
+
+def test_a_stream_has_a_counter_of_sixteen_bits():
+    noise = Noise(0, torch.arange(1))
+    noise._draws = 2**16 - 1
+    noise.normal(1)
+    with pytest.raises(ValueError, match="at most 65536 samples"):
+        noise.uniform(1)
 
 
 def test_noise_belongs_to_the_image_not_to_the_batch():

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import wavelight
-from tests.golden import need_golden
+from tests.golden import golden_file
 from tests.places import ROOT, TINY
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.__main__ import main
@@ -370,7 +370,7 @@ def test_a_run_has_the_same_model_in_its_checkpoints_as_a_converted_one(system):
 
 def random_state(experiment, player="generator"):
     """Return random weights under the names and of the shapes that a golden file lists."""
-    lines = need_golden(f"wavediff_keys_{experiment}.txt").read_text().splitlines()
+    lines = golden_file(f"wavediff_keys_{experiment}.txt").read_text().splitlines()
     listed = [line[2:].split(" ", 1) for line in lines if line.startswith(player[0].upper() + " ")]
     generator = torch.Generator().manual_seed(0)
     return {

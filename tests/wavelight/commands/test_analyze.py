@@ -4,14 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from data_modules import Scenes, ShardStream
 from data_modules.prepare import prepare
-from tests.wandb_files import records
+from tests.places import ROOT
+from tests.wavelight.test_loggers import records
 from wavelight.__main__ import main
 from wavelight.commands import analyze as command
 from wavelight.evaluation.bands import images as analyze
@@ -93,13 +93,11 @@ def test_what_makes_no_sense_is_refused(options, message, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_source_is_named_without_its_module(tmp_path):
     # In a process that has not imported it.
-    here = Path(__file__).resolve().parents[4]
     words = ["--source", "ImageZip", "--source.path", str(tmp_path / "none.zip")]
     command = [sys.executable, "-m", "wavelight", "analyze", *words, "--image_size", "8"]
-    found = subprocess.run([*command, "--levels", "1"], cwd=here, capture_output=True, text=True)
+    found = subprocess.run([*command, "--levels", "1"], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 2
     assert "there is no" in found.stderr
     assert "none.zip" in found.stderr

@@ -3,7 +3,7 @@ import torch
 
 from wavelight.diffusion import FewStepDiffusion
 
-# specs/wavediff.md, sections 4.1 and 4.3.
+# As the code of WaveDiff computes them: docs/published.md, «WaveDiff and DDGAN: diffusion».
 BETA = {
     2: [0.921324015, 0.999451041],
     4: [0.478255302, 0.84920603, 0.95641768, 0.987403929],

@@ -118,7 +118,7 @@ schedules = pytest.mark.parametrize("schedule", [Uniform(), Quadratic(), Cosine(
 
 @schedules
 def test_euler_maruyama_is_wsgm_s_recursion(schedule):
-    """S_{k+1} = M S_k M + 2 delta I with M = (1 + delta) I - 2 delta / S_t (specs/wsgm.md, A7)."""
+    """S_{k+1} = M S_k M + 2 delta I with M = (1 + delta) I - 2 delta / S_t (Guth et al., 2022)."""
     times, each = pairs(schedule, 9)
     steps = []
     for t, after in each:

@@ -50,7 +50,7 @@ def test_times_fall_from_the_process_s_end_to_its_start(schedule, process, steps
     ],
 )
 def test_smallest_noise_levels_of_wsgm(steps, uniform, quadratic):
-    """specs/wsgm.md, A2: the reason why uniform steps are bad for images."""
+    """Why the uniform steps of Guth et al. (2022) are bad for images."""
     process = OrnsteinUhlenbeck(5.0)
     for schedule, expected in [(Uniform(), uniform), (Quadratic(), quadratic)]:
         found = process.sigma_over_alpha(schedule(process, steps)[-2]).item()

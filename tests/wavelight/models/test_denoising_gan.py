@@ -32,8 +32,7 @@ class Recorded:
         return generated
 
 
-# wavediff_golden_train.json: facts of one iteration of the published code, recipe in
-# specs/wavediff.md, section 9.
+# Facts of one iteration of the published code; tests/golden/README.md has the recipe.
 D_REAL = [2.936021089553833, 2.959336996078491, 3.1367251873016357, 3.104512929916382]
 REAL, R1, FAKE = 0.047161929309368134, 0.00017588747141417116, 2.9900999069213867
 ADVERSARIAL, RECONSTRUCTION = 24.710020065307617, 0.44721055030822754

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden import filled, need_golden, normal
+from tests.golden import filled, golden_file, normal
 from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,
@@ -48,7 +48,7 @@ def test_output_is_the_published_one(
     torch.testing.assert_close(
         scores.flatten(), torch.tensor(first), atol=1e-5, rtol=0
     )  # printed with six digits
-    expected = np.load(need_golden("wavediff_golden.npz"))[name]
+    expected = np.load(golden_file("wavediff_golden.npz"))[name]
     torch.testing.assert_close(scores, torch.from_numpy(expected), atol=5e-6, rtol=0)
 
 
@@ -79,7 +79,7 @@ def test_size_is_the_published_one(build: Callable[[], Discriminator], parameter
 def test_published_names_are_the_published_ones(
     keys: str, build: Callable[[], Discriminator]
 ) -> None:
-    lines = need_golden(f"wavediff_keys_{keys}.txt").read_text().splitlines()
+    lines = golden_file(f"wavediff_keys_{keys}.txt").read_text().splitlines()
     expected = dict(line[2:].split(" ", 1) for line in lines if line.startswith("D "))
     with torch.device("meta"):
         network = build()

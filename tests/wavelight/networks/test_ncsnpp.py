@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden import NARROW, filled, need_golden, normal
+from tests.golden import NARROW, filled, golden_file, normal
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.published import published_state
@@ -80,7 +80,7 @@ def test_output_is_the_published_one(
             normal(1, 2, values["channels"], side, side), torch.arange(2), normal(2, 2, 100)
         )
     torch.testing.assert_close(generated.flatten()[:5], torch.tensor(first), atol=1e-5, rtol=0)
-    expected = np.load(need_golden("wavediff_golden.npz"))[name]
+    expected = np.load(golden_file("wavediff_golden.npz"))[name]
     torch.testing.assert_close(generated, torch.from_numpy(expected), atol=5e-6, rtol=0)
 
 
@@ -103,7 +103,7 @@ def test_size_is_the_published_one(
 
 
 def test_published_names_are_the_published_ones() -> None:
-    lines = need_golden("wavediff_keys_cifar10.txt").read_text().splitlines()
+    lines = golden_file("wavediff_keys_cifar10.txt").read_text().splitlines()
     expected = dict(line[2:].split(" ", 1) for line in lines if line.startswith("G "))
     with torch.device("meta"):
         network = NCSNpp(**WAVEDIFF_CIFAR10)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden import NARROW, filled, need_golden, normal
+from tests.golden import NARROW, filled, golden_file, normal
 from wavelight.networks import NCSNpp, WaveletNCSNpp
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.frequency import FrequencyDownBlock, FrequencyUpBlock, WaveletDown
@@ -59,7 +59,7 @@ def test_output_is_the_published_one() -> None:
     torch.testing.assert_close(generated.flatten()[:4], first, atol=5e-6, rtol=0)
     assert generated.mean().item() == pytest.approx(0.0249561, abs=1e-6)
     assert generated.std().item() == pytest.approx(0.469899, abs=1e-5)
-    expected = np.load(need_golden("wavediff_golden.npz"))["G_wavediff_celeba_256"]
+    expected = np.load(golden_file("wavediff_golden.npz"))["G_wavediff_celeba_256"]
     torch.testing.assert_close(
         generated[..., ::8, ::8], torch.from_numpy(expected), atol=5e-6, rtol=0
     )
@@ -87,7 +87,7 @@ def test_size_is_the_published_one(
 
 
 def test_published_names_are_the_published_ones() -> None:
-    lines = need_golden("wavediff_keys_celeba256.txt").read_text().splitlines()
+    lines = golden_file("wavediff_keys_celeba256.txt").read_text().splitlines()
     expected = dict(line[2:].split(" ", 1) for line in lines if line.startswith("G "))
     with torch.device("meta"):
         network = WaveletNCSNpp(**CELEBA256)

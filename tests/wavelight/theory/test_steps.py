@@ -1,4 +1,4 @@
-"""The golden table of specs/wsgm.md A7, and an independent computation with dense matrices."""
+"""The table of docs/published.md (steps for a Gaussian field), and an independent computation with matrices."""
 
 from functools import partial
 
