@@ -1,13 +1,10 @@
 """``wavelight phi4``: how close SGM and WSGM come to the phi^4 field."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wavelight.support.figures import empty_figure, save_figure
-
-if TYPE_CHECKING:
-    pass
-from wavelight.theory.energy_table import HEADING, draw, table
+from wavelight.support.tables import markdown_table
+from wavelight.theory.energy_table import draw, table
 
 
 def phi4(
@@ -54,7 +51,6 @@ def phi4(
     return "\n".join(
         [
             f"{fields} fields each, fitted energies, uniform steps of Euler-Maruyama, seed {seed}.\n",
-            *HEADING,
-            *map(str, rows),
+            *markdown_table([row.cells for row in rows], left=["system"]),
         ]
     )

@@ -1,13 +1,10 @@
 """``wavelight steps``: the steps that SGM and WSGM need on Gaussian fields, exactly."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wavelight.support.figures import empty_figure, save_figure
-
-if TYPE_CHECKING:
-    pass
-from wavelight.theory.table import HEADING, draw, table
+from wavelight.support.tables import markdown_table
+from wavelight.theory.table import draw, table
 
 
 def steps(
@@ -48,7 +45,6 @@ def steps(
     return "\n".join(
         [
             f"Uniform steps of Euler-Maruyama with the exact score for KL/d <= {kl_per_dim:g}, wavelet {wavelet}.\n",
-            *HEADING,
-            *map(str, rows),
+            *markdown_table([row.cells for row in rows]),
         ]
     )

@@ -5,7 +5,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from scipy.special import stdtrit
+from scipy.stats import t
 
 from wavelight.config.differences import Difference, first_difference
 
@@ -36,9 +36,9 @@ def mean_over_seeds(values: Sequence[float]) -> Mean:
     Args:
         values: A value a seed, at least two.
     """
-    freedom = len(values) - 1
-    quantile = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-    return Mean(fmean(values), quantile * stdev(values) / sqrt(len(values)))
+    error = stdev(values) / sqrt(len(values))
+    _, half_width = t.interval(CONFIDENCE, len(values) - 1, scale=error)
+    return Mean(fmean(values), float(half_width))
 
 
 def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference | None:

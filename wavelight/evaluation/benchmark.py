@@ -14,6 +14,7 @@ from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.evaluation.rates import counted_gflop, training_iteration
 from wavelight.networks.compiled import Compiled
+from wavelight.support.tables import markdown_table
 from wavelight.systems import ImageGenerator
 
 RATE_SHAPE = (16, 128, 16, 16)
@@ -100,7 +101,7 @@ def _compare_drawing(experiment: str, title: str, turns: int, compiled: bool) ->
     times = measure({row.name: row.run for row in rows}, taken)
     for call, which in enumerate(("first call", "second call, in cache")):
         least = {name: min(each[call]) for name, each in times.items()}
-        yield f"{title}, least of {taken}, {which}\n{table(rows, least)}\n"
+        yield f"{title}, least of {taken}, {which}\n\n{table(rows, least)}\n"
 
 
 def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
@@ -112,7 +113,7 @@ def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
     rows = [_product(), limit, Row(name, train, counted_gflop(train), limit.name)]
     times = measure({row.name: row.run for row in rows}, turns)
     medians = {name: median(each[0]) for name, each in times.items()}
-    yield f"{title}, median of {turns}\n{table(rows, medians)}\n"
+    yield f"{title}, median of {turns}\n\n{table(rows, medians)}\n"
 
 
 def turns_of(gflop: float, turns: int) -> int:
@@ -137,16 +138,20 @@ def measure(
 
 
 def table(rows: list[Row], seconds: dict[str, float]) -> str:
-    """Return milliseconds, matrix products (mm), GFLOP/s and fractions of the limit as text."""
+    """Return milliseconds, matrix products (mm), GFLOP/s and fractions of the limit as Markdown."""
     speed = {row.name: row.gflop / seconds[row.name] for row in rows if row.gflop}
     product = seconds[rows[0].name]
-    lines = [f"{'':34}{'ms':>9}{'mm':>9}{'GFLOP/s':>10}{'of limit':>10}"]
-    for row in rows:
-        fast = f"{speed[row.name]:10.0f}" if row.name in speed else f"{'':10}"
-        limit = f"{speed[row.name] / speed[row.rate]:10.0%}" if row.rate else ""
-        time = seconds[row.name]
-        lines.append(f"{row.name:34}{1e3 * time:9.2f}{time / product:9.3f}{fast}{limit}")
-    return "\n".join(lines)
+    cells = [
+        {
+            "": row.name,
+            "ms": f"{1e3 * seconds[row.name]:.2f}",
+            "mm": f"{seconds[row.name] / product:.3f}",
+            "GFLOP/s": f"{speed[row.name]:.0f}" if row.name in speed else "",
+            "of limit": f"{speed[row.name] / speed[row.rate]:.0%}" if row.rate else "",
+        }
+        for row in rows
+    ]
+    return "\n".join(markdown_table(cells, left=[""]))
 
 
 def _build(experiment: str) -> ImageGenerator:

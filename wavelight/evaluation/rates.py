@@ -21,7 +21,9 @@ from wavelight.evaluation.cost import cost
 from wavelight.evaluation.published_times import published_batch
 from wavelight.evaluation.timing import Precision, calculating
 from wavelight.noise import Noise
+from wavelight.support.progress import tell
 from wavelight.support.stopwatch import wait_for
+from wavelight.support.tables import markdown_table
 from wavelight.systems import ImageGenerator
 
 EAGER: dict[str, str | None] = {"eager": None}
@@ -36,10 +38,7 @@ _WARM_UPS = 5
 
 _GRAPHS_A_FUNCTION = 64
 
-_HEADING = (
-    "| experiment | precision | networks | training images/s | of products | sampling images/s | of products |",
-    "|---|---|---|--:|--:|--:|--:|",
-)
+_LEFT = ("experiment", "precision", "networks")
 
 Start = Callable[[ImageGenerator, int], Callable[[], object]]
 
@@ -47,7 +46,7 @@ Start = Callable[[ImageGenerator, int], Callable[[], object]]
 def rates(
     experiments: list[str], device: torch.device, repetitions: int, ways: dict[str, str | None]
 ) -> Iterator[str]:
-    """Measure, and yield the lines of a Markdown table as they become known.
+    """Measure, say each row on stderr as it becomes known, and yield the lines of a Markdown table.
 
     Args:
         experiments: The names of experiments that come with the package.
@@ -63,11 +62,14 @@ def rates(
     products = {each: matrix_rate(each, device, repetitions) for each in precisions}
     speeds = ", ".join(f"{each.value} {rate / 1e3:.3g}" for each, rate in products.items())
     yield f"TFLOP/s of products of {MATRIX_SIDE}^3: {speeds}.\n"
-    yield from _HEADING
+    measured = []
     for name, batch in zip(experiments, batches, strict=True):
         torch.manual_seed(0)
         system = system_from_config(experiment_config(name)).to(device)
-        yield from rows(name, system, batch, products, repetitions, ways)
+        for row in rows(name, system, batch, products, repetitions, ways):
+            tell("  ".join(row.values()))
+            measured.append(row)
+    yield from markdown_table(measured, left=_LEFT)
 
 
 def _training_batch(experiment: str) -> int:
@@ -85,8 +87,8 @@ def rows(
     products: dict[Precision, float],
     repetitions: int,
     ways: dict[str, str | None],
-) -> Iterator[str]:
-    """Measure one system, and yield a line for each precision and each way.
+) -> Iterator[dict[str, str]]:
+    """Measure one system, and yield the cells of a row for each precision and each way.
 
     Args:
         name: What the system is called.
@@ -101,14 +103,17 @@ def rows(
     sampling = 2 * sum(network.macs for network in cost(system)) / 1e9
     for precision, product in products.items():
         for way, mode in ways.items():
-            cells = [name, precision.value, way]
-            for start, images, gflop in (
-                (training_iteration, batch, trained),
-                (_drawing, generated, sampling),
+            cells = dict(zip(_LEFT, (name, precision.value, way), strict=True))
+            for task, start, images, gflop in (
+                ("training", training_iteration, batch, trained),
+                ("sampling", _drawing, generated, sampling),
             ):
                 speed = _images_a_second(system, start, images, precision, mode, repetitions)
-                cells += [f"{speed:.4g}", f"{speed * gflop / product:.0%}"]
-            yield f"| {' | '.join(cells)} |"
+                cells |= {
+                    f"{task} images/s": f"{speed:.4g}",
+                    f"{task}, of products": f"{speed * gflop / product:.0%}",
+                }
+            yield cells
 
 
 def _images_a_second(

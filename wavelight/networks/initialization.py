@@ -1,10 +1,9 @@
 """Initial weights as DDGAN and WaveDiff sample them: uniform, of a variance set by the fans."""
 
-from math import prod, sqrt
 from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Weighted(Protocol):
@@ -37,8 +36,8 @@ def fan_average(layer: Layer, scale: float = 1.0) -> Layer:
     Returns:
         The layer.
     """
-    fan_in, fan_out = _fans(layer.weight)
-    return _draw(layer, scale / ((fan_in + fan_out) / 2))
+    nn.init.xavier_uniform_(layer.weight, gain=scale**0.5)
+    return _without_bias(layer)
 
 
 def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
@@ -54,18 +53,13 @@ def fan_out(layer: Layer, scale: float = 1.0) -> Layer:
     Returns:
         The layer.
     """
-    return _draw(layer, scale / _fans(layer.weight)[1])
+    nn.init.kaiming_uniform_(layer.weight, mode="fan_out", nonlinearity="linear")
+    with torch.no_grad():
+        layer.weight.mul_(scale**0.5)
+    return _without_bias(layer)
 
 
-def _fans(weight: Tensor) -> tuple[int, int]:
-    outputs, inputs, *window = weight.shape
-    return inputs * prod(window), outputs * prod(window)
-
-
-@torch.no_grad()
-def _draw(layer: Layer, variance: float) -> Layer:
-    bound = sqrt(3 * variance)
-    layer.weight.uniform_(-bound, bound)
+def _without_bias(layer: Layer) -> Layer:
     if layer.bias is not None:
-        layer.bias.zero_()
+        nn.init.zeros_(layer.bias)
     return layer

@@ -1,17 +1,26 @@
 """Markdown tables."""
 
+from collections.abc import Iterable, Mapping, Sequence
 
-def markdown_table(rows: list[dict[str, str]]) -> list[str]:
-    """Return the lines of a table of Markdown, its columns aligned to the right.
+from tabulate import tabulate
+
+
+def markdown_table(
+    rows: Iterable[Mapping[str, str]], left: Sequence[str] | None = None
+) -> list[str]:
+    """Return the lines of a table of Markdown.
 
     Args:
         rows: At least one; cells by the names of the columns, the same in every row.
+        left: The columns that are aligned to the left; none takes no column.
     """
-    columns = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
-    cells = [dict(zip(columns, columns, strict=True)), *rows]
-    lines = [
-        "| " + " | ".join(row[name].rjust(widths[name]) for name in columns) + " |" for row in cells
-    ]
-    rule = "|" + "|".join("-" * (widths[name] + 1) + ":" for name in columns) + "|"
-    return [lines[0], rule, *lines[1:]]
+    rows = list(rows)
+    align = ["left" if name in (left or ()) else "right" for name in rows[0]]
+    table = tabulate(
+        [list(row.values()) for row in rows],
+        headers=list(rows[0]),
+        tablefmt="pipe",
+        colalign=align,
+        disable_numparse=True,
+    )
+    return table.splitlines()

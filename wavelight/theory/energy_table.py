@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from wavelight.support.progress import tell
 
-HEADING = (
-    "| size | system | steps | spectrum, D1 | marginal, D2 |",
-    "|--:|:--|--:|--:|--:|",
-)
-
-
 _SYSTEMS: dict[str, Callable[[Tensor, int, int], SGM | WSGM]] = {
     "SGM": lambda fields, steps, seed: energy_sgm(fields, steps, seed=seed),
     "WSGM": lambda fields, steps, seed: energy_wsgm(fields, steps, seed=seed),
@@ -45,11 +39,16 @@ class Row(NamedTuple):
     spectrum: float
     marginal: float
 
-    def __str__(self) -> str:
-        steps = "-" if self.steps is None else str(self.steps)
-        return (
-            f"| {self.size} | {self.system} | {steps} | {self.spectrum:.1e} | {self.marginal:.3f} |"
-        )
+    @property
+    def cells(self) -> dict[str, str]:
+        """What a table shows, by column."""
+        return {
+            "size": str(self.size),
+            "system": self.system,
+            "steps": "-" if self.steps is None else str(self.steps),
+            "spectrum, D1": f"{self.spectrum:.1e}",
+            "marginal, D2": f"{self.marginal:.3f}",
+        }
 
 
 def table(
@@ -72,7 +71,7 @@ def table(
                 batch = max(1, _SITES_AT_ONCE // size**2)
                 generated = system.sample(fields, seed, batch_size=batch)
                 row = _row(size, name, number, generated, held_out)
-                tell(str(row))
+                tell("  ".join(row.cells.values()))
                 yield row
 
 

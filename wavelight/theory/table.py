@@ -9,11 +9,6 @@ from wavelight.theory.steps import System, factors_of, steps_needed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEADING = (
-    "| eta | image size | condition number, SGM | WSGM details | WSGM coarsest | steps, SGM | WSGM | SGM / WSGM |",
-    "|--:|--:|--:|--:|--:|--:|--:|--:|",
-)
-
 
 class Row(NamedTuple):
     """What the two systems need at one size, for one spectrum."""
@@ -31,11 +26,20 @@ class Row(NamedTuple):
 
     steps: dict[System, int]
 
-    def __str__(self) -> str:
-        numbers = [self.field, self.details, self.coarsest]
-        shown = " | ".join(map(_three_digits, numbers))
+    @property
+    def cells(self) -> dict[str, str]:
+        """What a table shows, by column."""
         sgm, wsgm = self.steps[System.SGM], self.steps[System.WSGM]
-        return f"| {self.eta:g} | {self.size} | {shown} | {sgm} | {wsgm} | {sgm / wsgm:.2f} |"
+        return {
+            "eta": f"{self.eta:g}",
+            "image size": str(self.size),
+            "condition number, SGM": _three_digits(self.field),
+            "WSGM details": _three_digits(self.details),
+            "WSGM coarsest": _three_digits(self.coarsest),
+            "steps, SGM": str(sgm),
+            "WSGM": str(wsgm),
+            "SGM / WSGM": f"{sgm / wsgm:.2f}",
+        }
 
 
 def _three_digits(number: float) -> str:

@@ -87,7 +87,7 @@ def test_a_system_is_measured_in_each_precision_and_left_as_it_is(monkeypatch):
     system = tiny_system()
     before = weights_of(system)
     products = {Precision.float32: 1e3, Precision.bfloat16: 2e3}
-    lines = [cells(line) for line in rows("tiny", system, 2, products, 1, EAGER)]
+    lines = [list(row.values()) for row in rows("tiny", system, 2, products, 1, EAGER)]
     assert [line[:3] for line in lines] == [
         ["tiny", "float32", "eager"],
         ["tiny", "bfloat16", "eager"],
@@ -106,7 +106,7 @@ def test_fractions_are_of_the_operations_an_image_takes(monkeypatch):
     monkeypatch.setattr(module, "counted_gflop", lambda run: 8.0)
     (line,) = rows("tiny", tiny_system(), 4, {Precision.tf32: 200.0}, 1, EAGER)
     # 50 images of 8 / 4 GFLOP are half of 200 GFLOP; those generated are 0.0049 * 2 GFLOP.
-    assert cells(line) == ["tiny", "tf32", "eager", "50", "50%", "50", "0%"]
+    assert list(line.values()) == ["tiny", "tf32", "eager", "50", "50%", "50", "0%"]
 
 
 def test_what_fails_leaves_the_other_rows(capsys):
@@ -118,16 +118,17 @@ def test_what_fails_leaves_the_other_rows(capsys):
     assert capsys.readouterr().err == "4 images, float32, eager: no room\n"
 
 
-def test_the_table_has_a_line_for_each_precision_of_the_device(monkeypatch):
+def test_the_table_has_a_line_for_each_precision_of_the_device(monkeypatch, capsys):
     monkeypatch.setattr(module, "MATRIX_SIDE", 32)
-    monkeypatch.setattr(module, "rows", lambda name, *_: iter([name]))
+    monkeypatch.setattr(module, "rows", lambda name, *_: iter([{"experiment": name}]))
     monkeypatch.setattr(module, "system_from_config", lambda text: tiny_system())
     first, *heading, demo = rates(["demo"], CPU, 1, WAYS)
+    assert capsys.readouterr().err == "demo\n"
     assert first.startswith("TFLOP/s of products of 32^3: float32 ")
     assert "bfloat16 " in first
     assert "tf32" not in first
     assert len({len(cells(line)) for line in heading}) == 1
-    assert demo == "demo"
+    assert cells(demo) == ["demo"]
 
 
 def test_an_unknown_experiment_is_refused_before_anything_is_measured(monkeypatch):
@@ -147,7 +148,7 @@ def test_a_gpu_trains_and_draws_in_every_precision_and_way():
     device = torch.device("cuda", 0)
     products = {precision: matrix_rate(precision, device, 2) for precision in Precision}
     system = tiny_system().to(device)
-    lines = [cells(line) for line in rows("tiny", system, 4, products, 2, WAYS)]
+    lines = [list(row.values()) for row in rows("tiny", system, 4, products, 2, WAYS)]
     assert len(lines) == len(Precision) * len(WAYS)
     for line in lines:
         assert float(line[3]) > 0, line

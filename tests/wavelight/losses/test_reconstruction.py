@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tests.ssim import ssim_by_skimage
 from wavelight.losses.reconstruction import dissimilarity
 
 
@@ -41,3 +42,10 @@ def test_it_is_float32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         mixed = dissimilarity(images(0), images(1))
     assert torch.equal(mixed, dissimilarity(images(0), images(1)))
+
+
+def test_it_is_that_of_scikit_image():
+    x, y = images(3, side=24), images(4, side=24)
+    for other in (y, (x + 0.1 * y).clamp(0, 1)):
+        expected = 1 - ssim_by_skimage(other, x)
+        assert dissimilarity(other, x).item() == pytest.approx(expected, abs=1e-5)

@@ -19,7 +19,8 @@ def test_the_table_has_the_golden_steps():
 
 
 def test_a_pyramid_of_one_band_has_no_details():
-    cells = steps(sizes=[4], etas=[1]).splitlines()[-1].split(" | ")
+    line = steps(sizes=[4], etas=[1]).splitlines()[-1]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[3] == "-"
     assert cells[2] == cells[4]
     assert cells[5] == cells[6]
@@ -29,7 +30,7 @@ def test_the_command_line_reads_its_options():
     parser = ArgumentParser()
     parser.add_function_arguments(steps, as_positional=True)
     options = parser.instantiate(parser.parse_args(["--sizes", "[8]", "--etas", "[1.5]"]))
-    assert steps(**options.as_dict()).splitlines()[-1].startswith("| 1.5 | 8 |")
+    assert steps(**options.as_dict()).splitlines()[-1].split()[1:4] == ["1.5", "|", "8"]
 
 
 def test_the_curve_is_drawn(tmp_path):
