@@ -37,7 +37,7 @@ class SampleGrid(L.Callback):
         every_n_epochs: Epochs from one picture to the next.
         smallest_side: Images smaller than this are enlarged to it, in whole steps and without
             smoothing.
-        coarse_bands: How many coarse bands of the same images stand further right: the image halved
+        coarse_bands: How many LL bands of the same images stand further right: the image halved
             once, twice and so on by the system's own wavelet, enlarged to the image's side. For a
             WSGM of as many levels, that is what it drew at every scale; 0 shows none.
 
@@ -53,9 +53,12 @@ class SampleGrid(L.Callback):
         coarse_bands: int = 0,
     ) -> None:
         if images < 1 or every_n_epochs < 1:
-            raise ValueError("images and every_n_epochs of a sample grid are at least 1")
+            raise ValueError(
+                f"images and every_n_epochs of SampleGrid must be at least 1, got {images} and "
+                f"{every_n_epochs}"
+            )
         if coarse_bands < 0:
-            raise ValueError(f"coarse_bands of a sample grid is at least 0, not {coarse_bands}")
+            raise ValueError(f"coarse_bands of SampleGrid must not be negative, got {coarse_bands}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.smallest_side = smallest_side
@@ -69,8 +72,8 @@ class SampleGrid(L.Callback):
             coarse_images(image, pl_module.factorization.wavelet, self.coarse_bands)
         except ValueError as error:
             raise ValueError(
-                f"coarse_bands {self.coarse_bands} of SampleGrid are too many for images of "
-                f"{pl_module.image_size} pixels: {error}"
+                f"coarse_bands of SampleGrid is too large for images of {pl_module.image_size} "
+                f"pixels, got {self.coarse_bands}: {error}"
             ) from error
 
     @override
@@ -137,7 +140,7 @@ def band_mosaic(images: Tensor) -> Tensor:
 
 
 def coarse_images(images: Tensor, wavelet: str, bands: int) -> list[Tensor]:
-    """Return coarse bands as pictures of the images' size: the LL of the images, the LL of that, and so on.
+    """Return LL bands as pictures of the images' size: the LL of the images, the LL of that, and so on.
 
     Each is divided by 2 per level, into the range of pixels; with a wavelet other than Haar's some
     values leave it.

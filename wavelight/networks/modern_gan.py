@@ -53,7 +53,7 @@ class GroupedBlock(nn.Module):
 
 
 class GroupedUNet(DetailGenerator):
-    """Maps noise and a coarse band to details, in one evaluation, by blocks of R3GAN.
+    """Maps noise and LL to details, in one evaluation, by blocks of R3GAN.
 
     R3GAN samples whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
     Details follow a band of their own resolution, so here
@@ -69,7 +69,7 @@ class GroupedUNet(DetailGenerator):
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves; all these channels must be multiples of 8.
-        condition_channels: Channels of the coarse band: 3 for colours.
+        condition_channels: Channels of LL: 3 for colours.
         noise_channels: Channels of the noise; 0 for regression.
         blocks: Blocks at each resolution of the encoder, and of the decoder.
 
@@ -104,7 +104,7 @@ class GroupedUNet(DetailGenerator):
 
     @override
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        h = self.encoder[0](self.stem(self.told(noise, condition)))
+        h = self.encoder[0](self.stem(self.conditioned(noise, condition)))
         skips = []
         for down, stage in zip(self.downs, self.encoder[1:], strict=True):
             skips.append(h)
@@ -122,13 +122,13 @@ class GroupedDiscriminator(DetailDiscriminator):
     features; the condition here is an image, and lies beside what is judged from the first layer on.
 
     Args:
-        resolution: Side of what is judged: that of the coarse band for details, twice it for images
+        resolution: Side of what is judged: that of LL for details, twice it for images
             one level finer.
         channels: Channels of what is judged: 9 for the details of colours, 3 for images.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves, best to a side of 4; all these channels must be multiples of 8.
-        condition_channels: Channels of the coarse band that the judgement is told; 0 for none.
+        condition_channels: Channels of LL that the judgement is told; 0 for none.
         blocks: Blocks at each resolution.
 
     Raises:
@@ -164,10 +164,10 @@ class GroupedDiscriminator(DetailDiscriminator):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         if x.shape[2:] != (self.resolution, self.resolution):
             raise ValueError(
-                f"the discriminator is made for images of side {self.resolution}, "
-                f"and was given {tuple(x.shape[2:])} pixels"
+                f"images must be {self.resolution}x{self.resolution} pixels, got "
+                f"{tuple(x.shape[2:])}"
             )
-        h = self.stages[0](self.stem(self.told(x, condition)))
+        h = self.stages[0](self.stem(self.conditioned(x, condition)))
         for down, stage in zip(self.downs, self.stages[1:], strict=True):
             h = stage(down(downsample(h)))
         return self.score(self.basis(h).flatten(1))
@@ -208,13 +208,13 @@ def _stage(channels: int, blocks: int, total: int) -> nn.Sequential:
 
 def _widths(width: int, multipliers: Sequence[int]) -> list[int]:
     if not multipliers:
-        raise ValueError("a network needs one multiplier or more, one for each resolution")
+        raise ValueError("multipliers is empty: give one for each resolution")
     widths = [width * multiplier for multiplier in multipliers]
     for channels in widths:
         if channels < 1 or EXPANSION * channels % GROUP:
             raise ValueError(
-                f"{channels} channels, times {EXPANSION}, do not split into groups of {GROUP}; "
-                f"take a multiple of {GROUP // EXPANSION}"
+                f"channels must be a multiple of {GROUP // EXPANSION} (times {EXPANSION}, in groups "
+                f"of {GROUP}), got {channels}"
             )
     return widths
 

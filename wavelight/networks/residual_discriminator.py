@@ -38,7 +38,7 @@ class HalvingBlock(nn.Module):
 class ResidualDiscriminator(DetailDiscriminator):
     """Judges whether images are real, or details: the discriminator of the hybrid (GANO).
 
-    As published it judges images one level finer than the coarse band, and is not told the band
+    As published it judges images one level finer than LL, and is not told the band
     itself. It takes images of every size, so one serves all levels. Batch normalization lets the
     images of a batch meet in training: a penalty of gradients sees the whole batch, and real and
     generated images that are judged apart are normalized apart. Initial weights, of which the
@@ -49,7 +49,7 @@ class ResidualDiscriminator(DetailDiscriminator):
         width: Channels of the features at full resolution, which double with every block. The
             published code has 64.
         blocks: Number of blocks, each of which halves the resolution.
-        condition_channels: Channels of the coarse band that the judgement is told; 0 for none, as
+        condition_channels: Channels of LL that the judgement is told; 0 for none, as
             published.
     """
 
@@ -68,6 +68,6 @@ class ResidualDiscriminator(DetailDiscriminator):
 
     @override
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        h = functional.leaky_relu(self.norm(self.stem(self.told(x, condition))), SLOPE)
+        h = functional.leaky_relu(self.norm(self.stem(self.conditioned(x, condition))), SLOPE)
         h = self.blocks(h).mean(dim=(2, 3))
         return self.score(self.dropout(functional.leaky_relu(self.hidden(h), SLOPE)))

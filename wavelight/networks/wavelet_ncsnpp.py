@@ -70,7 +70,7 @@ class WaveletNCSNpp(UNet):
         bounded: bool = True,
     ) -> None:
         if patch < 1 or resolution % patch:
-            raise ValueError(f"resolution {resolution} cannot be cut into patches of {patch}")
+            raise ValueError(f"patch must divide the resolution {resolution}, got {patch}")
         super().__init__(
             Resampling(
                 FrequencyDownBlock if frequency_resampling else DownBlock,
