@@ -177,7 +177,7 @@ class _Mean(nn.Module):
 def test_what_is_no_network_file_is_an_error(tmp_path, network_file):
     with pytest.raises(
         FileNotFoundError,
-        match=r"train one on labelled images with `wavelight train_features`, or export your own with wavelight\.metrics\.write_feature_network",
+        match=r"train one on labelled images with `wavelight train_features`",
     ):
         FeatureNetworkMetrics(tmp_path / "none.pt2").prepare()
     damaged = tmp_path / "damaged.pt2"
