@@ -35,7 +35,7 @@ class UnusableImages:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.found: dict[str, str] = {}
-        """What was wrong with each, by its name."""
+        """The reason why each was left out, by its name."""
 
     def receive(self, fetched: Fetched | DataError) -> Batch:
         """Return the batch that a worker fetched.
@@ -214,7 +214,7 @@ def check_count(unusable: int, limit: int, reason: str) -> None:
     if unusable <= limit:
         return
     if limit == 0:
-        raise DataError(f"{reason} (max_unreadable allows to leave such images out)")
+        raise DataError(f"{reason} (set max_unreadable to leave out up to that many such images)")
     raise DataError(
         f"more than max_unreadable = {limit} images cannot be used; the last one: {reason}"
     )

@@ -61,7 +61,7 @@ class Lmdb(Source):
             value = transaction.get(self._keys[index])
         if value is None:
             raise DataError(
-                f"{self.name(index)} is missing; the database is not whole, fetch it again"
+                f"{self.name(index)} is missing: the database is incomplete, fetch it again"
             )
         name = self.name(index)
         return Sample(to_tensor(fit(_picture(value, name), name, size, self.upscale)))
@@ -80,14 +80,14 @@ class Lmdb(Source):
                 if not key.startswith(b"__")
             ]
         if not keys:
-            raise DataError(f"{self.path} holds no images; check the path of the database")
+            raise DataError(f"{self.path} holds no images: check the path of the database")
         if all(key.isdigit() for key in keys):
             keys.sort(key=int)
         return keys[: self.limit]
 
     def _environment(self) -> "Environment":
         if not self.path.exists():
-            raise DataError(f"there is no {self.path}; check the path of the database")
+            raise DataError(f"there is no {self.path}: check the path of the database")
         return _open(self.path.resolve())
 
 
@@ -142,7 +142,7 @@ def _open(path: Path) -> "Environment":
             str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
         )
     except lmdb.Error as error:
-        raise DataError(f"{path} is no LMDB that can be read: {error}") from error
+        raise DataError(f"{path} cannot be read as an LMDB: {error}") from error
     _environments[path] = os.getpid(), environment
     return environment
 

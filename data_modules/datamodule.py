@@ -199,7 +199,7 @@ class WaveletDataModule(L.LightningDataModule):
         part = self._parts[1]
         if part is None:
             raise DataError(
-                "no images are held out; set held_out, or prepare the shards with a held-out part"
+                "there is no held-out split: set held_out, or prepare the shards with held_out"
             )
         return self._pass(part, images)
 
@@ -213,12 +213,12 @@ class WaveletDataModule(L.LightningDataModule):
         Args:
             bands: Names the bands, and so the file that keeps what was measured: the wavelet, as
                 :func:`wavelight.wavelets.dwt2` knows it.
-            levels: How often the coarse band is split.
+            levels: How often LL is split.
             split: Halves images once, for bands that are no wavelet's.
 
         Returns:
             For each level from 0, the pixels (which have no details), to ``levels``: statistics of
-            the coarse band and of the details.
+            LL and of the details.
         """
         path = self.cache_dir / f"bands-{self.fingerprint}-{bands}-{levels}.safetensors"
         found = statistics.load(path)
@@ -239,7 +239,8 @@ class WaveletDataModule(L.LightningDataModule):
         if isinstance(self.source, ShardStream):
             if self.held_out:
                 raise DataError(
-                    "held_out must be 0 for a stream of shards, which can set no images aside"
+                    f"held_out must be 0 for a stream of shards, got {self.held_out}: give the "
+                    "validation split as shards of its own"
                 )
             return self.source, None
         self.source.check(self.image_size)
@@ -260,8 +261,8 @@ class WaveletDataModule(L.LightningDataModule):
     def _local_batch_size(self) -> int:
         if self.batch_size % self._ranks:
             raise DataError(
-                f"the global batch_size {self.batch_size} cannot be divided among {self._ranks} "
-                f"processes; make it a multiple of {self._ranks}"
+                f"the global batch_size must be a multiple of the {self._ranks} processes, got "
+                f"{self.batch_size}"
             )
         return self.batch_size // self._ranks
 
@@ -295,7 +296,7 @@ class WaveletDataModule(L.LightningDataModule):
         if isinstance(part, ShardStream):
             if images is not None:
                 raise DataError(
-                    "a stream of shards can give no random choice of images; leave out their number"
+                    "a stream of shards cannot be subsampled at random: leave out the number of images"
                 )
             shards = part.shards()[self._rank :: self._ranks]
             return PassLoader(
@@ -321,7 +322,8 @@ class WaveletDataModule(L.LightningDataModule):
     def _numbers(self, images: int) -> NumberLoader | list[Any]:
         if 0 < images < self._ranks:
             raise DataError(
-                f"{images} images to draw cannot be shared by {self._ranks} processes; draw more"
+                f"the number of images to sample must be at least the {self._ranks} processes, got "
+                f"{images}"
             )
         # Lightning takes an empty list for "no validation".
         return (
@@ -338,4 +340,4 @@ def _as_it_is(fetched: Any) -> Any:
 def _check_least(least: int, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < least:
-            raise DataError(f"{name} = {number} must be at least {least}")
+            raise DataError(f"{name} must be at least {least}, got {number}")

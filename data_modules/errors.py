@@ -1,4 +1,4 @@
-"""What goes wrong with data, in words."""
+"""Errors of data, in words."""
 
 
 class DataError(ValueError):

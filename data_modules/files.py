@@ -67,7 +67,7 @@ class _PictureFiles(Source):
     @cached_property
     def _files(self) -> list[_File]:
         if not self.path.exists():
-            raise DataError(f"there is no {self.path}; check the path of the images")
+            raise DataError(f"there is no {self.path}: check the path of the images")
         files = sorted(file for file in self._list() if _is_picture(file.path))
         if not files:
             raise DataError(
@@ -97,7 +97,7 @@ class ImageFolder(_PictureFiles):
     @override
     def _list(self) -> Iterator[_File]:
         if not self.path.is_dir():
-            raise DataError(f"{self.path} is no folder; a zip is read by data_modules.ImageZip")
+            raise DataError(f"{self.path} is not a folder: read a zip with data_modules.ImageZip")
         for folder, _, names in os.walk(self.path, followlinks=True):
             for name in names:
                 path = Path(folder, name)
@@ -152,7 +152,7 @@ class ImageZip(_PictureFiles):
             try:
                 self._opened = os.getpid(), ZipFile(self.path)
             except BadZipFile as error:
-                raise DataError(f"{self.path} is no whole zip file: {error}") from error
+                raise DataError(f"{self.path} is not a complete zip file: {error}") from error
         return self._opened[1]
 
 

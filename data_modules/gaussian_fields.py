@@ -40,9 +40,9 @@ class GaussianFields(Source):
 
     def __init__(self, images: int, eta: float, seed: int = 0, xi: float | None = None) -> None:
         if images < 1:
-            raise DataError(f"images = {images} leaves nothing to draw; ask for at least 1")
+            raise DataError(f"images must be at least 1, got {images}")
         if seed < 0:
-            raise DataError(f"seed = {seed} is negative; fields are numbered by seeds from 0")
+            raise DataError(f"seed must not be negative, got {seed}")
         _check_spectrum(eta, xi)
         self.images = images
         self.eta = eta
@@ -64,7 +64,7 @@ class GaussianFields(Source):
     @override
     def check(self, size: int) -> None:
         if size < 1:
-            raise DataError(f"fields have at least 1 pixel a side, not {size}")
+            raise DataError(f"the side of a field must be at least 1 pixel, got {size}")
 
     @override
     def read(self, index: int, size: int) -> Sample:
@@ -75,7 +75,9 @@ class GaussianFields(Source):
             DataError: If there are no fields of this size.
         """
         if not 0 <= index < self.images:
-            raise IndexError(f"field {index} is none of 0 to {self.images - 1}")
+            raise IndexError(
+                f"field {index} is out of range: fields are numbered 0 to {self.images - 1}"
+            )
         noise = np.random.default_rng((self.seed, index)).standard_normal((size, size))
         # Of a real field the transform along the last axis is needed for one half only.
         waves = np.fft.rfft2(noise) * self._gain(size)
@@ -121,6 +123,8 @@ def power_law(size: int, eta: float, xi: float | None = None) -> Spectrum:
 
 def _check_spectrum(eta: float, xi: float | None) -> None:
     if eta < 0:
-        raise DataError(f"eta = {eta} is negative; a power-law spectrum falls with frequency")
+        raise DataError(
+            f"eta must not be negative, got {eta}: the power spectrum falls with frequency"
+        )
     if xi is not None and xi <= 0:
-        raise DataError(f"xi = {xi} must be positive, or left out for 2 pi / size")
+        raise DataError(f"xi must be positive, got {xi}: leave it out for 2 pi / size")

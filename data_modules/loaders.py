@@ -1,4 +1,4 @@
-"""What a trainer iterates over: no ``DataLoader``, in which Lightning would put its own sampler."""
+"""Loaders, over which a trainer iterates: no ``DataLoader``, in which Lightning would put its own sampler."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -19,7 +19,7 @@ def hash_numbers(numbers: Any, *key: int) -> Bits:
 
     Args:
         numbers: In [0, 2**63).
-        key: What the bits depend on beside the number; another key gives unrelated bits.
+        key: Number on which the bits depend beside the number; another key gives unrelated bits.
     """
     return _mix(np.array(numbers, dtype=np.uint64, ndmin=1) * np.uint64(_GOLDEN) + hash_key(*key))
 

@@ -57,22 +57,25 @@ class Simulation:
 
     def __post_init__(self) -> None:
         if self.size < 2 or self.size % 2:
-            raise DataError(f"size = {self.size} must be even, for a lattice of two sublattices")
+            raise DataError(
+                "size must be even and at least 2 (the lattice has two sublattices), got "
+                f"{self.size}"
+            )
         if self.chains < 1 or self.interval < 1:
             raise DataError(
-                f"chains = {self.chains} and interval = {self.interval} must be at least 1"
+                f"chains and interval must be at least 1, got {self.chains} and {self.interval}"
             )
         if self.seed < 0 or self.beta < 0:
-            raise DataError(f"seed = {self.seed} and beta = {self.beta} must not be negative")
+            raise DataError(f"seed and beta must not be negative, got {self.seed} and {self.beta}")
         if self.chains * self.size**2 >= _MOST_SITES:
             raise DataError(
-                f"{self.chains} chains of {self.size}x{self.size} sites are too many at once; "
-                "run fewer chains"
+                f"chains x size x size must be below {_MOST_SITES} sites, got {self.chains} x "
+                f"{self.size} x {self.size}: run fewer chains"
             )
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the record of a folder says of it."""
+        """Description of the simulation in the record of a folder."""
         return {
             "format": _FORMAT,
             "energy": _ENERGY,
@@ -84,7 +87,7 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``simulate`` made."""
+    """Result of ``simulate``."""
 
     folder: Path
     images: int
@@ -128,7 +131,7 @@ def simulate(
             correlation of about 0.01 at 32 sites.
 
     Returns:
-        What the folder holds.
+        The contents of the folder.
 
     Raises:
         DataError: If a number is out of range, or the folder holds what was simulated otherwise, or
@@ -216,7 +219,7 @@ class Phi4(Source):
     def check(self, size: int) -> None:
         if size != self.simulation.size:
             raise DataError(
-                f"image_size = {size} is not the size of the lattice, {self.simulation.size}"
+                f"image_size must be the size of the lattice, {self.simulation.size}, got {size}"
             )
 
     @override
@@ -229,7 +232,10 @@ class Phi4(Source):
         """
         self.check(size)
         if not 0 <= index < self.images:
-            raise IndexError(f"configuration {index} is none of 0 to {self.images - 1}")
+            raise IndexError(
+                f"configuration {index} is out of range: configurations are numbered 0 to "
+                f"{self.images - 1}"
+            )
         number, chain = divmod(index, self.simulation.chains)
         if number not in self._opened_shards:
             self._opened_shards[number] = self._open(_shard(self.path, number))
@@ -243,7 +249,7 @@ class Phi4(Source):
 
     def _open(self, path: Path) -> Fields:
         if not path.exists():
-            raise DataError(f"there is no {path}; `python -m wavelight simulate` makes it")
+            raise DataError(f"there is no {path}: make it with `python -m wavelight simulate`")
         return np.load(path, mmap_mode="r")
 
 
@@ -363,18 +369,19 @@ def _record_of(path: Path, simulation: Simulation) -> dict[str, Any] | None:
     """
     if not (path / RECORD).exists():
         if path.exists() and any(not _passing(file.name) for file in path.iterdir()):
-            raise DataError(f"{path} holds other files; choose a new or an empty folder")
+            raise DataError(f"{path} holds other files: choose a new or an empty folder")
         return None
     try:
         record = json.loads((path / RECORD).read_text())
     except ValueError as error:
         raise DataError(
-            f"{path / RECORD} is damaged; simulate into a new folder: {error}"
+            f"{path / RECORD} is damaged ({error}): simulate into a new folder"
         ) from error
     changed = [name for name, value in simulation.settings.items() if record.get(name) != value]
     if changed:
         raise DataError(
-            f"{path} was simulated with other values of {' and '.join(changed)}; choose a new folder"
+            f"{path} was simulated with other values of {' and '.join(changed)}: choose a new "
+            "folder"
         )
     return record
 
@@ -398,7 +405,7 @@ def _save(path: Path, fields: Fields) -> None:
 
 def _check_images(images: int) -> None:
     if images < 1:
-        raise DataError(f"images = {images} leaves no configuration; ask for at least 1")
+        raise DataError(f"images must be at least 1, got {images}")
 
 
 def _with_progress(shards: range) -> Iterable[int]:

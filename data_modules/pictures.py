@@ -37,7 +37,7 @@ def read_picture(data: bytes | Path, name: str, size: int, upscale: bool) -> Ten
 
     Args:
         data: The file, or what was read from it.
-        name: What to call the picture in messages.
+        name: Name of the picture in messages.
         size: Side of the square in pixels.
         upscale: Enlarge a picture that is smaller; else it is an error.
 
@@ -54,7 +54,7 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
     """Decode a picture as the person who made it sees it, in 8-bit RGB.
 
     Grayscale, palettes, CMYK and 16-bit gray are converted, transparency is laid over white, and
-    the orientation that a camera noted is applied. Of an animation, the first frame is taken.
+    the orientation that a camera noted is applied. An animation gives its first frame.
 
     Raises:
         UnusableImageError: If the picture is unreadable or truncated.
@@ -101,7 +101,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":
         raise ValueError(
-            "floating-point pixels have no known range, so convert the file to 8 or 16 bits first"
+            "floating-point pixels have no known range: convert the file to 8 or 16 bits first"
         )
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -115,5 +115,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     # white.
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError(f"pixels from {pixels.min()} to {pixels.max()} are neither 8 nor 16 bits")
+        raise ValueError(
+            f"pixels must be 8 or 16 bits, got values from {pixels.min()} to {pixels.max()}"
+        )
     return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))

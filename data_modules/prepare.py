@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``prepare`` made."""
+    """Result of ``prepare``."""
 
     folder: Path
     training_images: int
@@ -89,7 +89,7 @@ def prepare(
             unreadable. For a source class, give this to the class.
 
     Returns:
-        What was made, in numbers.
+        The numbers of images and shards made.
 
     Raises:
         DataError: If there are no images, too many cannot be read, or ``out`` holds what was
@@ -123,7 +123,7 @@ def open_source(path: Path, upscale: bool = False) -> Source:
         return ImageFolder(path, upscale)
     if path.suffix.lower() == ".zip":
         return ImageZip(path, upscale)
-    raise DataError(f"{path} is neither a folder of images, nor a zip, nor an LMDB; check the path")
+    raise DataError(f"{path} is neither a folder of images, nor a zip, nor an LMDB: check the path")
 
 
 class _PlannedShard(NamedTuple):
@@ -143,14 +143,17 @@ class _Plan(NamedTuple):
     def make(cls, source: Source, image_size: int, held_out: int, shard_images: int) -> "_Plan":
         images = len(source)
         if source.channels != 3 or source.value_range != (-1.0, 1.0):
-            raise DataError("prepare stores 8-bit RGB pictures; train on any other source directly")
+            raise DataError(
+                "prepare stores 8-bit RGB pictures only: train on any other source directly"
+            )
         if not 0 <= held_out < images:
             raise DataError(
-                f"held_out = {held_out} must be from 0 to less than the {images} images there are"
+                f"held_out must be from 0 to less than the {images} images there are, got {held_out}"
             )
         if image_size < 1 or shard_images < 1:
             raise DataError(
-                f"image_size = {image_size} and shard_images = {shard_images} must be at least 1"
+                f"image_size and shard_images must be at least 1, got {image_size} and "
+                f"{shard_images}"
             )
         settings = {
             "source": sha256(source.description.encode()).hexdigest(),
@@ -206,7 +209,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     elif path.exists():
         found = read_json(path)
     elif out.exists() and any(out.iterdir()):
-        raise DataError(f"{out} holds other files; choose a new or an empty folder")
+        raise DataError(f"{out} holds other files: choose a new or an empty folder")
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
@@ -214,7 +217,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     changed = [name for name, value in settings.items() if found.get(name) != value]
     if changed:
         raise DataError(
-            f"{out} was prepared with another {' and '.join(changed)}; choose a new folder"
+            f"{out} was prepared with another {' and '.join(changed)}: choose a new folder"
         )
 
 

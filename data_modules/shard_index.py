@@ -1,4 +1,4 @@
-"""What ``prepare`` notes about a folder of shards, and ``Shards`` reads."""
+"""Index of a folder of shards, which ``prepare`` writes and ``Shards`` reads."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -36,7 +36,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """What a folder of shards holds."""
+    """Contents of a folder of shards."""
 
     image_size: int
     class_names: list[str]
@@ -65,7 +65,7 @@ class ShardIndex:
         content = read_json(folder / NAME)
         if content.pop("format", None) != FORMAT:
             raise DataError(
-                f"{folder / NAME} has another format; run prepare again into a new folder"
+                f"{folder / NAME} has another format: run prepare again into a new folder"
             )
         content["shards"] = [Shard(**shard) for shard in content["shards"]]
         index = cls(**content)
@@ -100,19 +100,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise DataError(
-            f"there is no {path}; run prepare to make shards, or let an interrupted one finish"
+            f"there is no {path}: run prepare to make shards, or let an interrupted one finish"
         ) from error
     except ValueError as error:
-        raise DataError(f"{path} is damaged, so run prepare again: {error}") from error
+        raise DataError(f"{path} is damaged ({error}): run prepare again") from error
 
 
 def _check_size(path: Path, expected: int) -> None:
     if not path.exists():
         raise DataError(
-            f"the shard {path} is missing; copy it again, or run prepare again into a new folder"
+            f"the shard {path} is missing: copy it again, or run prepare again into a new folder"
         )
     found = path.stat().st_size
     if found != expected:
         raise DataError(
-            f"the shard {path} has {found:,} bytes where {expected:,} were written; copy it again"
+            f"the shard {path} must have {expected:,} bytes, got {found:,}: copy it again"
         )

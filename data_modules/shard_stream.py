@@ -60,7 +60,7 @@ class ShardStream:
         urls = [self.urls] if isinstance(self.urls, str) else self.urls
         shards = [shard for url in urls for shard in expand_urls(url)]
         if not shards:
-            raise DataError("the stream of shards has no urls")
+            raise DataError("urls is empty: name at least one shard")
         return shards
 
     def shards_of(self, rank: int, ranks: int, workers: int) -> list[str]:
@@ -74,8 +74,8 @@ class ShardStream:
         shards, workers = self.shards(), max(1, workers)
         if len(shards) < ranks * workers:
             raise DataError(
-                f"{len(shards)} shards cannot feed {ranks} processes x {workers} workers; "
-                "lower num_workers, or cut the data into more shards"
+                f"{len(shards)} shards cannot feed {ranks} processes x {workers} workers: lower "
+                "num_workers, or cut the data into more shards"
             )
         return shards[rank::ranks]
 
@@ -153,7 +153,7 @@ class StreamDraws(StreamPass):
             size: Side of the images in pixels.
             batch_size: Images of this process in a batch.
             flip: Mirror every second image, by chance.
-            key: What chance depends on: the seed, the process, and where training stands.
+            key: Numbers that seed the order: the seed, the process, and where training stands.
         """
         super().__init__(stream, shards, size, batch_size)
         self._flip = flip
@@ -238,4 +238,6 @@ class _WatchedFile:
         while self.read(1 << 20):
             pass
         if self._plain and self._tail != _TAR_END:
-            raise DataError(f"the shard {url} is cut off: it does not end as a tar file does")
+            raise DataError(
+                f"the shard {url} is cut off (it lacks the end of a tar file): fetch it again"
+            )

@@ -53,7 +53,7 @@ class Shards(Source):
 
     def __init__(self, path: Path, window: int = 16, upscale: bool = False) -> None:
         if window < 1:
-            raise DataError(f"window = {window} must be at least 1 shard")
+            raise DataError(f"window must be at least 1 shard, got {window}")
         self.path = Path(path)
         self.window = window
         self.upscale = upscale
@@ -88,8 +88,8 @@ class Shards(Source):
         prepared = self._index.image_size
         if size > prepared and not self.upscale:
             raise DataError(
-                f"{self.path} was prepared at {prepared} pixels, less than image_size = {size}; "
-                "prepare it again at that size, or set upscale"
+                f"image_size must be at most {prepared}, at which {self.path} was prepared, got "
+                f"{size}: prepare it again at that size, or set upscale"
             )
 
     @override
@@ -126,8 +126,8 @@ class Shards(Source):
         prepared = self._index.images(held_out=True)
         if held_out > prepared:
             raise DataError(
-                f"held_out = {held_out}, but {self.path} was prepared with {prepared} held out; "
-                f"ask for at most {prepared}, or prepare the data again with more held out"
+                f"held_out must be at most {prepared}, with which {self.path} was prepared, got "
+                f"{held_out}: prepare the data again with more held out"
             )
         if prepared == 0:
             return self, None
@@ -169,7 +169,7 @@ class Shards(Source):
         ]
         if not shards:
             raise DataError(
-                f"{self.path} has no images to train on; prepare it with fewer held out"
+                f"{self.path} has no images to train on: prepare it with fewer held out"
             )
         return shards
 
@@ -207,6 +207,6 @@ class Shards(Source):
                     return to_tensor(image)
         except Exception as error:
             raise UnusableImageError(
-                f"{self.name(index)} is damaged, so prepare it again: {error}"
+                f"{self.name(index)} is damaged ({error}): prepare it again"
             ) from error
         return to_tensor(fit(decode(data, self.name(index)), self.name(index), size, self.upscale))

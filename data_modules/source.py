@@ -1,4 +1,4 @@
-"""What every source of images can do: tell how many it has, and read any of them by number."""
+"""Source of images: their number, and any of them by its number."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -99,7 +99,7 @@ class Source(ABC):
             return self, None
         if not 0 < held_out < len(self):
             raise DataError(
-                f"held_out = {held_out} must be from 0 to less than the {len(self)} images"
+                f"held_out must be from 0 to less than the {len(self)} images, got {held_out}"
             )
         return Part(self, held_out, len(self)), Part(self, 0, held_out)
 

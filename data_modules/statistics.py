@@ -96,7 +96,7 @@ def measure(
         images: Batches ``(N, C, H, W)``, this process's share.
         channels: The number of channels C.
         split: Halves images once, such as :func:`wavelight.wavelets.dwt2`.
-        levels: How often the coarse band is split.
+        levels: How often LL is split.
     """
     moments = BandMoments(channels, levels)
     for image in images:

@@ -39,7 +39,7 @@ class CSVLogger(loggers.CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """What writes the file."""
+        """The run that writes the file."""
         if self._experiment is None:
             self._experiment = _AppendingWriter(self.log_dir)
         return self._experiment

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 DETAIL_BANDS = 3
 
 Split = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Halves images once: ``(N, C, H, W)`` to a coarse band ``(N, C, H/2, W/2)`` and details, of any shape."""
+"""Halves images once: ``(N, C, H, W)`` to LL ``(N, C, H/2, W/2)`` and details, of any shape."""
 
 
 class BandOrder(Enum):
@@ -45,7 +45,7 @@ class BandOrder(Enum):
 
 
 class BandStatistics(NamedTuple):
-    """What a data set's bands look like, one entry a channel: the numbers that band scalings are made of."""
+    """Statistics of a data set's bands, one entry a channel: the numbers that band scalings are made of."""
 
     mean: Tensor
     std: Tensor
@@ -54,14 +54,14 @@ class BandStatistics(NamedTuple):
 
 
 class LevelStatistics(NamedTuple):
-    """Statistics of one level of a pyramid: its coarse band ``(C,)``, and its details, ``(3C,)`` of a wavelet."""
+    """Statistics of one level of a pyramid: its LL ``(C,)``, and its details, ``(3C,)`` of a wavelet."""
 
     coarse: BandStatistics
     details: BandStatistics
 
 
 def dwt2(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
-    """Split images into a coarse band and detail bands at half the resolution, orthonormally.
+    """Split images into LL and detail bands at half the resolution, orthonormally.
 
     For a block ``(a b; c d)`` the Haar bands are LL = (a+b+c+d)/2, LH = (a+b-c-d)/2, HL =
     (a-b+c-d)/2 and HH = (a-b-c+d)/2. Other wavelets continue the image periodically, which keeps
@@ -81,7 +81,8 @@ def dwt2(image: Tensor, wavelet: str = "haar") -> tuple[Tensor, Tensor]:
     height, width = image.shape[-2:]
     if height % 2 or width % 2:
         raise ValueError(
-            f"an image of {height}x{width} has an odd side, which no wavelet level can halve"
+            "the sides of an image must be even (a wavelet level halves them), got "
+            f"{height}x{width}"
         )
     if wavelet == "haar":
         coarse, *details = haar_split(image)
@@ -111,7 +112,8 @@ def idwt2(coarse: Tensor, details: Tensor, wavelet: str = "haar") -> Tensor:
     batch, channels, height, width = coarse.shape
     if details.shape != (batch, DETAIL_BANDS * channels, height, width):
         raise ValueError(
-            f"details of shape {tuple(details.shape)} do not go with a coarse band of {tuple(coarse.shape)}"
+            f"details of shape {tuple(details.shape)} do not fit an LL of shape "
+            f"{tuple(coarse.shape)}"
         )
     if wavelet == "haar":
         return haar_merge(coarse, *details.chunk(DETAIL_BANDS, dim=1))
@@ -134,7 +136,8 @@ def filter_length(wavelet: str) -> int:
 
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise ValueError(
-            f"no wavelet is called {wavelet!r}; the families are haar, db, sym, coif, bior, rbio, dmey"
+            f"there is no wavelet {wavelet!r}: the families are haar, db, sym, coif, bior, "
+            "rbio, dmey"
         )
     return pywt.Wavelet(wavelet).dec_len
 
@@ -144,7 +147,7 @@ def haar_split(x: Tensor, scale: float = 0.5) -> tuple[Tensor, Tensor, Tensor, T
 
     Args:
         x: ``(N, C, H, W)``, even ``H`` and ``W``, in any memory layout.
-        scale: What the sums of four pixels are multiplied by: 1/2 makes the transform orthonormal,
+        scale: Factor on the sums of four pixels: 1/2 makes the transform orthonormal,
             1/4 makes LL the mean.
 
     Returns:
@@ -195,7 +198,7 @@ def _check_side(side: int, wavelet: str) -> None:
     taps = filter_length(wavelet)
     if side < taps:
         raise ValueError(
-            f"wavelet {wavelet!r} has {taps} taps and needs an image side of at least that, not {side}"
+            f"the image side must be at least the {taps} taps of wavelet {wavelet!r}, got {side}"
         )
 
 

@@ -38,7 +38,8 @@ def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
         raise ValueError(_why_unreadable(path)) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(
-            f"{path} holds a {type(checkpoint).__name__} where a checkpoint has named parts"
+            f"{path} must hold a dictionary, as a checkpoint does, got a "
+            f"{type(checkpoint).__name__}"
         )
     return checkpoint
 
@@ -50,10 +51,10 @@ def _why_unreadable(path: Path) -> str:
         objects = []
     if objects:
         return (
-            f"{path} holds {objects[0]} beside weights, which is not read because it could run code; what is needed "
-            "has weights alone, as the published netG_<epoch>.pth have and content.pth has not"
+            f"Refusing to unpickle {objects[0]} from {path} (it could run code): export the "
+            "state dict alone, e.g. netG_<epoch>.pth rather than content.pth"
         )
-    return f"{path} cannot be read as a checkpoint; it is damaged or something else"
+    return f"{path} cannot be read as a checkpoint: it is damaged or of another format"
 
 
 def holds_run(path: Path) -> bool:
@@ -94,7 +95,7 @@ def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, 
         ValueError: If it is no checkpoint of wavelight.
     """
     if "state_dict" not in checkpoint:
-        raise ValueError("this file is no checkpoint of wavelight: it has no state_dict")
+        raise ValueError("the file is not a checkpoint of wavelight: it has no state_dict")
     state = dict(checkpoint["state_dict"])
     return state if averaged else state | checkpoint.get(TRAINING_KEY, {})
 
@@ -115,7 +116,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{path} cannot be read as safetensors; it is damaged or something else"
+            f"{path} cannot be read as safetensors: it is damaged or of another format"
         ) from error
 
 
@@ -159,7 +160,10 @@ def load_weights(system: SamplingModule, path: Path, averaged: bool = True) -> l
     if "state_dict" in checkpoint:
         return _load_named(system, state_of(checkpoint, averaged), path)
     if len(networks) > 1:
-        raise ValueError(f"{path} holds one network, but the system samples with {len(networks)}")
+        raise ValueError(
+            f"{path} holds one network, but the system samples with {len(networks)}: load a "
+            "file that `wavelight export` made of the system"
+        )
     ((prefix, network),) = networks.items()
     load_published(network, checkpoint)
     return _weights_among(
@@ -172,7 +176,7 @@ def check_same_tensors(system: nn.Module, state: Mapping[str, Tensor]) -> None:
 
     Args:
         system: The system.
-        state: What a checkpoint calls its ``state_dict``.
+        state: The ``state_dict`` of a checkpoint.
 
     Raises:
         ValueError: If a name or a shape differs, in one sentence with the first that does.
@@ -187,7 +191,7 @@ def check_same_tensors(system: nn.Module, state: Mapping[str, Tensor]) -> None:
                 else f"is not in the {where}"
                 for where, shapes in (("file", there), ("model", here))
             ]
-            raise ValueError(f"the checkpoint is of another model: {name} {' and '.join(said)}")
+            raise ValueError(f"the checkpoint does not fit the model: {name} {' and '.join(said)}")
 
 
 def sampling_state(system: SamplingModule) -> dict[str, Tensor]:
@@ -211,9 +215,7 @@ def _load_named(system: SamplingModule, state: Mapping[str, Tensor], path: Path)
     try:
         result = system.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise ValueError(
-            f"the weights of {path} have other shapes than the model: {_first(error)}"
-        ) from error
+        raise ValueError(f"the weights of {path} do not fit the model: {_first(error)}") from error
     needed = tuple(f"{name}." for name in system.sampling_parts())
     wrong = [
         *result.unexpected_keys,
@@ -221,7 +223,7 @@ def _load_named(system: SamplingModule, state: Mapping[str, Tensor], path: Path)
     ]
     if wrong:
         raise ValueError(
-            f"the weights of {path} are of another model: {wrong[0]!r} is missing or unknown there"
+            f"the weights of {path} do not fit the model: {wrong[0]!r} is missing or unknown"
         )
     return _weights_among(system, result.missing_keys)
 

@@ -1,4 +1,4 @@
-"""What stands where: draws the description of a scene, which the picture's size does not enter."""
+"""Composition of a scene: draws the description of a scene, which the picture's size does not enter."""
 
 from collections.abc import Callable
 from typing import NamedTuple

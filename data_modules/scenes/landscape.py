@@ -1,4 +1,4 @@
-"""What lies around the building: sky, hills, woods, a meadow, and trees at both sides."""
+"""Landscape around the building: sky, hills, woods, a meadow, and trees at both sides."""
 
 import numpy as np
 

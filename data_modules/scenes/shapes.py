@@ -21,14 +21,14 @@ ORIGIN = Place(0, 0)
 
 
 class Shape(Protocol):
-    """What can be painted."""
+    """A part of a scene that paints itself onto a canvas."""
 
     def paint(self, canvas: Canvas) -> None:
         """Lay the shape over what the canvas shows."""
 
 
 class Surface(NamedTuple):
-    """What a wall or roof looks like."""
+    """Colour and texture of a wall or roof."""
 
     colour: Array
     """``(3, 1, 1)`` in [0, 1]."""

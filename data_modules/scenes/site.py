@@ -1,4 +1,4 @@
-"""What everything that is built shares: random numbers, the light, and a place to stand."""
+"""Site of a building: random numbers, the light, and a place to stand."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar

@@ -32,9 +32,9 @@ class Scenes(Source):
 
     def __init__(self, images: int = 1_000_000, seed: int = 0) -> None:
         if images < 1:
-            raise DataError(f"images = {images} leaves nothing to draw; ask for at least 1")
+            raise DataError(f"images must be at least 1, got {images}")
         if seed < 0:
-            raise DataError(f"seed = {seed} is negative; scenes are numbered by seeds from 0")
+            raise DataError(f"seed must not be negative, got {seed}")
         self.images = images
         self.seed = seed
 
@@ -61,8 +61,12 @@ class Scenes(Source):
             DataError: If scenes cannot be drawn at this size.
         """
         if not 0 <= index < self.images:
-            raise IndexError(f"scene {index} is none of 0 to {self.images - 1}")
+            raise IndexError(
+                f"scene {index} is out of range: scenes are numbered 0 to {self.images - 1}"
+            )
         if not SMALLEST <= size <= LARGEST:
-            raise DataError(f"scenes are drawn at {SMALLEST} to {LARGEST} pixels, not at {size}")
+            raise DataError(
+                f"image_size of scenes must be from {SMALLEST} to {LARGEST} pixels, got {size}"
+            )
         scene = compose(np.random.default_rng((self.seed, index)))
         return Sample(torch.from_numpy(scene.render(size)), scene.kind)

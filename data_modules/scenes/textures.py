@@ -1,4 +1,4 @@
-"""What fills surfaces: noise for clouds, grass and leaves; courses of brick, stone or shingle."""
+"""Textures of surfaces: noise for clouds, grass and leaves; courses of brick, stone or shingle."""
 
 from functools import cache
 from typing import NamedTuple

@@ -160,7 +160,9 @@ def test_what_a_killed_process_began_is_no_obstacle(tmp_path):
 
 def test_another_simulation_in_the_folder_is_refused(tmp_path):
     simulate(tmp_path / "one", 4, 10, chains=10, interval=1)
-    with pytest.raises(DataError, match="other values of seed and interval; choose"):
+    with pytest.raises(
+        DataError, match="was simulated with other values of seed and interval: choose a new folder"
+    ):
         simulate(tmp_path / "one", 4, 10, chains=10, interval=2, seed=1)
     with pytest.raises(DataError, match="other values of chains"):
         Phi4(tmp_path / "one", 4, 10, chains=5, interval=1).read(0, 4)
@@ -175,14 +177,23 @@ def test_another_simulation_in_the_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"size": 5}, "size = 5 must be even"),
-        ({"size": 0}, "size = 0 must be even"),
-        ({"images": 0}, "images = 0"),
-        ({"chains": 0}, "chains = 0"),
-        ({"interval": 0}, "interval = 0"),
-        ({"seed": -1}, "seed = -1"),
-        ({"beta": -0.1}, "beta = -0.1"),
-        ({"chains": 2_000_000}, "too many at once"),
+        (
+            {"size": 5},
+            r"size must be even and at least 2 \(the lattice has two sublattices\), got 5",
+        ),
+        (
+            {"size": 0},
+            r"size must be even and at least 2 \(the lattice has two sublattices\), got 0",
+        ),
+        ({"images": 0}, "images must be at least 1, got 0"),
+        ({"chains": 0}, "chains and interval must be at least 1, got 0 and 30"),
+        ({"interval": 0}, "chains and interval must be at least 1, got 500 and 0"),
+        ({"seed": -1}, r"seed and beta must not be negative, got -1 and 0\.6806"),
+        ({"beta": -0.1}, r"seed and beta must not be negative, got 0 and -0\.1"),
+        (
+            {"chains": 2_000_000},
+            "chains x size x size must be below 1073741824 sites, got 2000000 x 32 x 32",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(tmp_path, options, sentence):
@@ -209,7 +220,7 @@ def test_the_source_simulates_what_is_missing_and_reads_by_number(tmp_path):
     assert (len(source), data.channels, data.value_range) == (25, 1, None)
     with pytest.raises(IndexError, match="0 to 24"):
         source.read(25, 4)
-    with pytest.raises(DataError, match="image_size = 8 is not the size of the lattice, 4"):
+    with pytest.raises(DataError, match="image_size must be the size of the lattice, 4, got 8"):
         source.check(8)
 
 

@@ -159,7 +159,7 @@ def test_coverage_is_a_share_of_area():
 
 @pytest.mark.parametrize("size", [7, 1025])
 def test_sizes_that_cannot_be_drawn_are_refused(size):
-    with pytest.raises(DataError, match=f"not at {size}"):
+    with pytest.raises(DataError, match=f"got {size}"):
         SOURCE.read(0, size)
 
 
@@ -169,9 +169,9 @@ def test_numbers_beyond_the_last_are_refused():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(DataError, match="images = 0"):
+    with pytest.raises(DataError, match="images must be at least 1, got 0"):
         Scenes(images=0)
-    with pytest.raises(DataError, match="seed = -1"):
+    with pytest.raises(DataError, match="seed must not be negative, got -1"):
         Scenes(seed=-1)
 
 

@@ -161,7 +161,7 @@ def test_an_unreadable_image_in_a_stream_is_named(tmp_path):
 def test_a_stream_has_no_held_out_part(make_shards):
     with pytest.raises(DataError, match="held_out must be 0 for a stream"):
         streamed(make_shards(3), held_out=1).setup()
-    with pytest.raises(DataError, match="no images are held out"):
+    with pytest.raises(DataError, match="there is no held-out split"):
         streamed(make_shards(3, name="other")).held_out_dataloader()
 
 
@@ -171,5 +171,5 @@ def test_statistics_and_fingerprint_of_a_stream(make_shards):
 
 
 def test_no_urls_is_an_error():
-    with pytest.raises(DataError, match="no urls"):
+    with pytest.raises(DataError, match="urls is empty: name at least one shard"):
         ShardStream([]).shards()

@@ -86,30 +86,40 @@ def test_band_orders_exchange_the_mixed_bands():
 
 
 def test_odd_sides_are_refused():
-    with pytest.raises(ValueError, match="33x32 has an odd side"):
+    with pytest.raises(
+        ValueError,
+        match=r"the sides of an image must be even \(a wavelet level halves them\), got 33x32",
+    ):
         dwt2(images(33, 1, 32))
 
 
 def test_sides_shorter_than_the_filter_are_refused():
-    with pytest.raises(ValueError, match="'db4' has 8 taps"):
+    with pytest.raises(
+        ValueError, match="the image side must be at least the 8 taps of wavelet 'db4', got 4"
+    ):
         dwt2(images(4), "db4")
-    with pytest.raises(ValueError, match="'db4' has 8 taps"):
+    with pytest.raises(
+        ValueError, match="the image side must be at least the 8 taps of wavelet 'db4', got 4"
+    ):
         idwt2(images(2), images(2, 9), "db4")
 
 
 def test_bands_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match="do not go with"):
+    with pytest.raises(
+        ValueError,
+        match=r"details of shape \(2, 8, 16, 16\) do not fit an LL of shape \(2, 3, 16, 16\)",
+    ):
         idwt2(images(16), images(16, 8))
 
 
 def test_unknown_wavelets_are_named():
-    with pytest.raises(ValueError, match="no wavelet is called 'sine'"):
+    with pytest.raises(ValueError, match="there is no wavelet 'sine'"):
         filter_length("sine")
 
 
 def test_haar_needs_neither_library():
     code = (
-        "import sys, torch; from wavelight.wavelets import analysis; dwt2(torch.zeros(1, 1, 2, 2));"
+        "import sys, torch; from wavelight.wavelets import dwt2; dwt2(torch.zeros(1, 1, 2, 2));"
         "assert not {'pywt', 'pytorch_wavelets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

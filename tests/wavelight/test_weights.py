@@ -24,7 +24,9 @@ def test_averaged_and_raw_weights_are_told_apart():
     checkpoint = {"state_dict": {"a": 1, "b": 2}, TRAINING_KEY: {"a": 3}}
     assert state_of(checkpoint) == {"a": 1, "b": 2}
     assert state_of(checkpoint, averaged=False) == {"a": 3, "b": 2}
-    with pytest.raises(ValueError, match="no checkpoint of wavelight"):
+    with pytest.raises(
+        ValueError, match="the file is not a checkpoint of wavelight: it has no state_dict"
+    ):
         state_of({"model": 1})
 
 
@@ -60,7 +62,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'models.0.generator.more' is missing or unknown"):
         load_weights(tiny_system(), path)
     torch.save({"state_dict": state | {"models.0.generator.head.bias": torch.ones(1)}}, path)
-    with pytest.raises(ValueError, match="have other shapes than the model"):
+    with pytest.raises(ValueError, match="do not fit the model"):
         load_weights(tiny_system(), path)
 
 
@@ -70,7 +72,9 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path):
     torch.save(other_system().state_dict(), tmp_path / "whole.ckpt")
     cut = tmp_path / "cut.ckpt"
     cut.write_bytes((tmp_path / "whole.ckpt").read_bytes()[:2000])
-    with pytest.raises(ValueError, match="damaged or something else"):
+    with pytest.raises(
+        ValueError, match="cannot be read as a checkpoint: it is damaged or of another format"
+    ):
         read_checkpoint(cut)
 
 
@@ -81,6 +85,6 @@ class Harmful:
 
 def test_no_code_in_a_checkpoint_runs(tmp_path, capsys):
     torch.save({"state_dict": Harmful()}, tmp_path / "x.ckpt")
-    with pytest.raises(ValueError, match=r"holds .*print beside weights"):
+    with pytest.raises(ValueError, match=r"\(it could run code\)"):
         read_checkpoint(tmp_path / "x.ckpt")
     assert "stranger" not in capsys.readouterr().out

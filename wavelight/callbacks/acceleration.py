@@ -1,4 +1,4 @@
-"""What makes a run faster and changes its numbers by rounding alone."""
+"""Acceleration of a run that changes its numbers by rounding alone."""
 
 import lightning as L
 import torch

@@ -65,7 +65,7 @@ class LastCheckpoint(ModelCheckpoint):
             filename="last", enable_version_counter=False, save_on_train_epoch_end=True
         )
         if every_n_batches is not None and every_n_batches < 1:
-            raise ValueError(f"every_n_batches is at least 1, not {every_n_batches}")
+            raise ValueError(f"every_n_batches must be at least 1, got {every_n_batches}")
         self.every_n_batches = every_n_batches
 
     @override

@@ -32,7 +32,7 @@ class ExponentialMovingAverage(L.Callback):
 
     def __init__(self, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"the decay of an average is 0 or more and below 1, not {decay}")
+            raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
         self.decay = decay
         self._average: dict[str, Tensor] = {}
         self._swapped = False

@@ -57,16 +57,16 @@ class Evaluation(L.Callback):
     WaveletDataModule.
 
     Args:
-        metrics: What to measure. Of data without bounds (fields), ``FieldDistance`` alone can be;
+        metrics: Metrics to compute. Data without bounds (fields) take ``FieldDistance`` alone;
             it takes pictures, too.
         reference_images: How many real images to measure; all of the training part by default.
         at_start: Whether to measure the untrained network too, before its first batch. Resumed runs
             do not.
 
     Attributes:
-        history: What was measured, as (images seen, {name: value}), oldest first; kept in
+        history: Values measured, as (images seen, {name: value}), oldest first; kept in
             checkpoints.
-        held_out: What was measured on held-out real images, by name.
+        held_out: Values measured on held-out real images, by name.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from wavelight.support.pictures import to_uint8
 
 
 class ReferenceData(Protocol):
-    """What Evaluation asks of the data module; ``WaveletDataModule`` has it."""
+    """Interface that Evaluation needs of the data module; ``WaveletDataModule`` has it."""
 
     fingerprint: str
     cache_dir: Path
@@ -39,7 +39,8 @@ def reference_data(trainer: L.Trainer) -> ReferenceData:
     data = cast(ReferenceData | None, trainer.datamodule)  # type: ignore[attr-defined]
     if data is None:
         raise ValueError(
-            "Evaluation measures against the real images of a data module: give the Trainer one"
+            "Evaluation compares with the real images of a data module: give the Trainer a "
+            "datamodule"
         )
     return data
 

@@ -37,7 +37,7 @@ class SampleGrid(L.Callback):
         every_n_epochs: Epochs from one picture to the next.
         smallest_side: Images smaller than this are enlarged to it, in whole steps and without
             smoothing.
-        coarse_bands: How many coarse bands of the same images stand further right: the image halved
+        coarse_bands: How many LL bands of the same images stand further right: the image halved
             once, twice and so on by the system's own wavelet, enlarged to the image's side. For a
             WSGM of as many levels, that is what it drew at every scale; 0 shows none.
 
@@ -139,7 +139,7 @@ def band_mosaic(images: Tensor) -> Tensor:
 
 
 def coarse_images(images: Tensor, wavelet: str, bands: int) -> list[Tensor]:
-    """Return coarse bands as pictures of the images' size: the LL of the images, the LL of that, and so on.
+    """Return LL bands as pictures of the images' size: the LL of the images, the LL of that, and so on.
 
     Each is divided by 2 per level, into the range of pixels; with a wavelet other than Haar's some
     values leave it.

@@ -27,11 +27,14 @@ def data_options(path: Path, config: Mapping[str, Any], changes: Mapping[str, An
     from jsonargparse import ArgumentError
 
     if "data" not in config:
-        raise ValueError(f"{path} does not say on what data it was trained")
+        raise ValueError(
+            f"{path} has no `data` section, so its data set is unknown: use a checkpoint "
+            "written by `wavelight fit`"
+        )
     try:
         return _parser().parse_object({"data": config["data"] | dict(changes)})
     except ArgumentError as error:
-        raise ValueError(f"the data of {path} cannot be had: {error}") from error
+        raise ValueError(f"the data of {path} cannot be built: {error}") from error
 
 
 def build_data(options: Any) -> WaveletDataModule:

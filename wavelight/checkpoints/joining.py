@@ -11,14 +11,14 @@ from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import read_checkpoint, state_of
 
 _HOW_TRAINED = ("train", "scheduler", "accumulate_grad_batches", "gradient_clip_val", "start_from")
-"""What runs of one system may do differently, beside their optimizers: it shapes no image by itself."""
+"""Options in which runs of one system may differ, beside their optimizers: they shape no image by themselves."""
 
 
 _SAME_STATISTICS = 1e-6
 
 
 class TrainedRun(NamedTuple):
-    """What a checkpoint says of the run that wrote it."""
+    """The run that wrote a checkpoint, as its configuration has it."""
 
     path: Path
     config: dict[str, Any]
@@ -49,13 +49,14 @@ def read_run(path: Path) -> TrainedRun:
     text = checkpoint.get(CONFIG_KEY, "")
     if not text:
         raise ValueError(
-            f"{path} holds no configuration, as checkpoints of the command line do, so that nothing tells which "
-            "factors it trained"
+            f"{path} holds no configuration, so that the factors it trained are unknown: use a "
+            "checkpoint written by `wavelight fit`"
         )
     config = yaml.safe_load(text)
     if "train" not in config["model"]["init_args"]:
         raise ValueError(
-            f"{path} is of {config['model']['class_path']}, which does not train its factors apart"
+            f"{path} holds a {config['model']['class_path']}, whose factors are not trained "
+            "separately: join WSGM or Hybrid checkpoints"
         )
     return TrainedRun(path, config, state)
 
@@ -66,7 +67,7 @@ def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
         first.config["model"], other.config["model"], "model", matters=_tells_the_system
     )
     if difference is not None:
-        raise ValueError(f"{first.path} and {other.path} are not of one system: {difference}")
+        raise ValueError(f"{first.path} and {other.path} hold different systems: {difference}")
 
 
 def _tells_the_system(option: str) -> bool:
@@ -81,7 +82,7 @@ def check_same_statistics(first: TrainedRun, other: TrainedRun) -> None:
             tensor, other.state[name], rtol=_SAME_STATISTICS, atol=_SAME_STATISTICS
         ):
             raise ValueError(
-                f"{first.path} and {other.path} were trained on different data: {name} is not the same"
+                f"{first.path} and {other.path} were trained on different data: {name} differs"
             )
 
 
@@ -92,13 +93,17 @@ def owners(runs: list[TrainedRun]) -> list[TrainedRun]:
         for factor in run.trained:
             if factor in owners:
                 raise ValueError(
-                    f"factor {factor} was trained in {owners[factor].path} and again in {run.path}"
+                    f"factor {factor} was trained in both {owners[factor].path} and {run.path}: name "
+                    "only one of them"
                 )
             owners[factor] = run
     factors = range(len(runs[0].models))
     for factor in factors:
         if factor not in owners:
-            raise ValueError(f"factor {factor} was trained in none of the checkpoints")
+            raise ValueError(
+                f"factor {factor} was trained in none of the checkpoints: name the one that trained "
+                "it, too"
+            )
     return [owners[factor] for factor in factors]
 
 

@@ -1,4 +1,4 @@
-"""From a file to the system in it."""
+"""Loading of the system that a checkpoint holds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +37,9 @@ def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
     config = config_text(path)
     if not config:
         raise ValueError(
-            f"{path} holds no configuration, as checkpoints of the command line do; build its system in Python and "
-            "load its weights with wavelight.weights.load_weights"
+            f"{path} holds no configuration, unlike a checkpoint written by `wavelight fit`: "
+            "build its system in Python and load the weights with "
+            "wavelight.weights.load_weights"
         )
     system = system_from_config(config)
     load_weights(system, path, averaged)

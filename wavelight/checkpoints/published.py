@@ -79,7 +79,9 @@ def load_player(
     players = _players(system)
     if player not in players:
         known = " and ".join(players) or "none"
-        raise ValueError(f"{experiment} has no player {player!r} to load; it has {known}")
+        raise ValueError(
+            f"{experiment} has no network {player!r} to load weights into: choose {known}"
+        )
     if isinstance(source, Mapping):
         state, given = source, "the state dict"
     else:
@@ -89,8 +91,8 @@ def load_player(
         fitting = " or ".join(_fitting_experiments(player, state))
         others = f" and {len(wrong) - 1} more are" if len(wrong) > 1 else " is"
         raise ValueError(
-            f"{given} is not the {player} of {experiment}: {wrong[0]!r}{others} missing, unknown "
-            f"or of another shape; it fits {fitting or f'no {player} of the experiments that ship'}"
+            f"{given} does not fit the {player} of {experiment}: {wrong[0]!r}{others} missing, "
+            f"unknown or of another shape; it fits {fitting or f'no {player} of the experiments that ship'}"
         )
     load_published(players[player], state)
     return players[player]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check_name(out: Path) -> None:
     """Refuse a name for a checkpoint that does not end in .ckpt, before any work is done for it."""
     if Path(out).suffix != ".ckpt":
-        raise ValueError(f"the file to write ends in .ckpt, which {out} does not")
+        raise ValueError(f"the output file must end in .ckpt, got {out}")
 
 
 def write_start(out: Path, system: ImageGenerator, config: str) -> None:

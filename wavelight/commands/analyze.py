@@ -98,12 +98,18 @@ def _check(image_size: int, levels: int, images: int, wavelet: str) -> None:
 
     check_least({"levels": (levels, 1), "images": (images, 1), "image_size": (image_size, 1)})
     if image_size % 2**levels:
-        raise ValueError(f"image_size {image_size} is not divisible by 2**levels = {2**levels}")
+        raise ValueError(
+            f"image_size must be divisible by 2**levels = {2**levels}, got {image_size}"
+        )
     taps = filter_length(wavelet)
     if wavelet != "haar" and not pywt.Wavelet(wavelet).orthogonal:
-        raise ValueError(f"wavelet {wavelet!r} is not orthogonal, so it would change what is white")
+        raise ValueError(
+            "wavelet must be orthogonal (another would not keep white noise white), got "
+            f"{wavelet!r}"
+        )
     shortest = image_size >> (levels - 1)
     if taps > shortest:
         raise ValueError(
-            f"wavelet {wavelet!r} has {taps} taps, and level {levels} splits a side of {shortest}"
+            f"wavelet {wavelet!r} has {taps} taps, more than the side of {shortest} that level "
+            f"{levels} splits: lower levels"
         )

@@ -39,7 +39,7 @@ def benchmark(
     default = DEFAULT_EXPERIMENTS if where.type == "cpu" else DEFAULT_EXPERIMENTS_ON_GPU
     names = [experiments] if isinstance(experiments, str) else experiments or default
     if min(threads, turns) < 1:
-        raise ValueError(f"threads and turns are at least 1, not {threads} and {turns}")
+        raise ValueError(f"threads and turns must be at least 1, got {threads} and {turns}")
     torch.set_num_threads(threads)
     lines: Iterator[str]
     if where.type == "cpu":
@@ -57,5 +57,5 @@ def _check_known(names: list[str]) -> None:
     for name in names:
         if name not in DRAWN_GFLOP:
             raise ValueError(
-                f"it is not known what {name!r} cost as published; known are {', '.join(DRAWN_GFLOP)}"
+                f"the published cost of {name!r} is unknown: choose from {', '.join(DRAWN_GFLOP)}"
             )

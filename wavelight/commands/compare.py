@@ -44,7 +44,7 @@ def compare(
             without score models are measured as they are; without this option all are.
         images: How many images each system samples for a row.
         seed: The seed of the set of images, the same for all.
-        metrics: What to measure; none takes the Fréchet wavelet distance, and the distances of
+        metrics: Metrics to compute; none takes the Fréchet wavelet distance, and the distances of
             fields where values are unbounded.
         reference_images: How many real images to compare with; none takes the whole training part.
         batch_size: How many images each device samples at once.

@@ -38,7 +38,8 @@ def convert(source: Path, experiment: str, out: Path, discriminator: Path | None
         system = system_from_config(config)
     if system.factorization.needs_statistics():
         raise ValueError(
-            f"{experiment} scales bands by statistics of its data, which are not in {source}"
+            f"{experiment} scales bands by statistics of its data, which {source} does not "
+            "hold: choose an experiment with fixed scales"
         )
     load_player(system, experiment, GENERATOR, source)
     if discriminator is not None:

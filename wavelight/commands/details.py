@@ -29,42 +29,42 @@ def details(
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str:
-    """Measure the details of a WSGM or Hybrid: how they bear generated coarse bands, and whether they use their noise.
+    """Measure the details of a WSGM or Hybrid: how they bear generated LL bands, and whether they use their noise.
 
     The first table is of exposure bias: images are generated as usual, and again with the coarsest band, and with the
-    finer ones in turn, taken from real images that no training saw, and all compared with the training part. What gets
-    worse in fwd_details when the coarsest band is generated is what the details suffer from its errors. As details
-    depend on the coarse band, even exact ones given wrong bands are distributed otherwise: the rise accuses the model
+    finer ones in turn, taken from real images that no training saw, and all compared with the training part. The rise
+    of fwd_details when the coarsest band is generated is the effect of its errors on the details. As details
+    depend on LL, even exact ones conditioned on wrong bands are distributed otherwise: the rise accuses the model
     of the details only as far as fwd_coarse is near that of real images. And distances of distributions do not see
-    whether details fit the very band that they were generated given; the second table does.
+    whether details fit the very LL that they were conditioned on; the second table does.
 
-    The second table is of diversity at fixed coarse bands, level by level, of true bands: several samples at each are
-    compared with each other and with the true details. A ratio of 1 is necessary for the right distribution
-    and not sufficient: details generated regardless of the coarse band have it, too, with an error of 1.
+    The second table is of diversity, level by level: several samples conditioned on each true LL are
+    compared with each other and with the true details. A spread-skill ratio of 1 is necessary for the right
+    distribution and not sufficient: details generated regardless of LL have it, too, with an error of 1.
 
-    Averaged weights sample, and all checkpoints get the same images, bands and noise.
+    EMA weights sample, and all checkpoints get the same images, bands and noise.
 
     Args:
         checkpoints: Checkpoints of runs of WSGM or Hybrid on the same data, or files that were exported with it,
             such as '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
-        images: How many images are generated for a row of the first table; none takes as many as are held out,
-            and no more can be.
-        bands: Of how many held-out images the coarse bands of the second table are; none takes 256, or as many as
+        images: How many images are generated for a row of the first table; none takes all images of the held-out
+            split, and no more can be.
+        bands: Number of held-out images whose LL the second table uses; none takes 256, or as many as
             there are.
-        draws: How many times details are generated at each of them, at least 2.
+        draws: Samples of the details conditioned on each of them, at least 2.
         seed: The seed of all samples.
-        metrics: What the first table measures beside fwd_coarse and fwd_details; none takes the Fréchet wavelet
+        metrics: Metrics of the first table beside fwd_coarse and fwd_details; none takes the Fréchet wavelet
             distance, and the distances of fields where values are unbounded.
         reference_images: How many real images to compare with; none takes the whole training part.
         batch_size: How many images are generated at once; it changes nothing else.
         accelerator: Where to sample: cpu, gpu, mps; auto takes a GPU if there is one.
         out: A JSON file for all numbers, rewritten after each checkpoint.
-        plot: A PNG of a few held-out images: the coarsest band, the image, draws given that band, and their standard
-            deviation; drawing needs matplotlib.
+        plot: A PNG of a few held-out images: the coarsest band, the image, samples conditioned on that band, and their
+            standard deviation; it needs matplotlib.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
-        ValueError: If a value makes no sense, a system samples no details given a coarse band, the data hold
+        ValueError: If a value makes no sense, a system samples no details given LL, the data hold
             no images out or differ between checkpoints, or there is no matplotlib to draw with.
     """
     check_least(
@@ -109,7 +109,7 @@ def details(
 
 
 def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:
-    """Return what tells errors of the coarse band from those of the details; of fields, spectra do."""
+    """Return what tells errors of LL from those of the details; of fields, spectra do."""
     if data.value_range is None:
         return []
     return [SplitWaveletDistance(system.pyramid.levels, data.image_size)]

@@ -27,7 +27,7 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
         raw: Whether the weights that were learning are written, in place of their average.
     """
     if Path(out).suffix != ".safetensors":
-        raise ValueError(f"the file to write ends in .safetensors, which {out} does not")
+        raise ValueError(f"the output file must end in .safetensors, got {out}")
     system = load(checkpoint, averaged=not raw)
     write_safetensors(
         Path(out), sampling_state(system), {CONFIG_KEY: config_text(Path(checkpoint))}

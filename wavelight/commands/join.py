@@ -37,7 +37,7 @@ def join(checkpoints: list[Path], out: Path) -> None:
 
     check_name(out)
     if not checkpoints:
-        raise ValueError("there are no checkpoints to join")
+        raise ValueError("checkpoints is empty: name at least one checkpoint to join")
     runs = [read_run(Path(path)) for path in checkpoints]
     for other in runs[1:]:
         check_same_system(runs[0], other)

@@ -31,7 +31,7 @@ def phi4(
         sizes: Sides of the lattices, like [8,16]; none takes 8, 16 and 32.
         steps: Numbers of steps, like [16,64]; none takes 4, 8, ... 256.
         fields: How many are fitted, as many are held out, and as many are generated each time.
-        seed: Of the simulation, of the noise in the fit, and of what is generated.
+        seed: Seed of the simulation, of the noise in the fit, and of the samples.
         plot: A PNG to draw the curves into; drawing needs matplotlib.
 
     Returns:
@@ -42,7 +42,7 @@ def phi4(
     """
     steps = steps or [4, 8, 16, 32, 64, 128, 256]
     if fields < 1 or min(steps) < 1:
-        raise ValueError(f"fields = {fields} and steps = {steps} must be at least 1")
+        raise ValueError(f"fields and steps must be at least 1, got {fields} and {steps}")
     figure = None if plot is None else empty_figure(10, 4.5)
     rows = list(table(Path(path), sizes or [8, 16, 32], steps, fields, seed))
     if figure is not None and plot is not None:

@@ -44,12 +44,12 @@ def scaling(
             calculated and not generated: Euler-Maruyama, uniform steps from time 10, the exact score,
             the same steps at every scale.
         kl_per_dim: The accuracy on those fields: the largest KL(true || sampled) per pixel, in nats.
-        steps: Steps at every scale in the samples that are timed. What the steps needed take is
-            worked out from them, in proportion.
+        steps: Steps at every scale in the samples that are timed. The cost of the steps needed
+            is worked out from them, in proportion.
         rounds: How often every size of both systems is timed, in turns, after one warm-up; the
             median counts.
         out: A JSON file for all numbers, every repetition's among them.
-        plot: A PNG to draw multiply-adds and seconds at equal accuracy into; it needs matplotlib.
+        plot: A PNG to plot MACs and seconds at equal accuracy; it needs matplotlib.
 
     Returns:
         Two Markdown tables and the exponents.
@@ -89,7 +89,9 @@ def _check(sizes: Sequence[int], coarsest: int, steps: int, rounds: int) -> None
         times, rest = divmod(size, coarsest)
         if rest or times < 2 or times & (times - 1):
             raise ValueError(
-                f"sizes are the coarsest band's {coarsest} pixels times 2, 4, 8 ..., which {size} is not"
+                f"sizes must be coarsest = {coarsest} pixels times a power of 2 above 1, got {size}"
             )
     if len(sizes) < 2:
-        raise ValueError(f"an exponent needs at least two sizes, not {len(sizes)}")
+        raise ValueError(
+            f"sizes must name at least two image sizes to fit an exponent, got {len(sizes)}"
+        )

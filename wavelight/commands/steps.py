@@ -27,7 +27,7 @@ def steps(
         sizes: Sides of the fields, in pixels, like [16,32]; none takes 8, 16, ... 256.
         etas: Powers of the spectra, like [1,2]; none takes 1 (natural images) and 2.
         kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
-        wavelet: Of WSGM: an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
+        wavelet: Wavelet of WSGM, an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
         xi: The frequency below which the spectra are flat; none takes 2 pi / size.
         plot: A PNG to draw the curve into; drawing needs matplotlib.
 

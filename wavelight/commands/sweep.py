@@ -36,7 +36,7 @@ def sweep(
             with other options.
     """
     if jobs < 1:
-        raise ValueError(f"jobs is at least 1, not {jobs}")
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     file = read_sweep(path)
     runs = runs_of(file, file.seeds if seeds is None else seeds)
     comparison = _comparison(file)

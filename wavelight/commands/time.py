@@ -27,7 +27,7 @@ def time(
     Prints a table of single images and a table of batches, with the published times beside them.
 
     Args:
-        systems: What samples: a checkpoint, an exported generator, or the name of an experiment that
+        systems: Systems to time: a checkpoint, an exported generator, or the name of an experiment that
             comes with the package, whose random weights cost the same; or several of them,
             [cifar10,stl10,runs/church/checkpoints/last.ckpt].
         batch_sizes: How many images are generated at once, such as [1,100]; none takes both published
@@ -76,7 +76,7 @@ def _check(
     names: list[str], batch_sizes: list[int], warm_ups: int, repetitions: int, threads: int | None
 ) -> None:
     if not names:
-        raise ValueError("nothing is named whose sampling is to be timed")
+        raise ValueError("systems is empty: name at least one checkpoint or experiment")
     least = {
         "a batch size": (min(batch_sizes), 1),
         "warm_ups": (warm_ups, 0),
@@ -89,7 +89,7 @@ def _check(
 def _device(name: str | None, precision: Precision) -> torch.device:
     device = find_device(name)
     if precision is Precision.tf32 and device.type != "cuda":
-        raise ValueError(f"tf32 is a precision of CUDA devices, not of {device.type}")
+        raise ValueError(f"precision tf32 needs a CUDA device, got {device.type}")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

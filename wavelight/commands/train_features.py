@@ -28,7 +28,7 @@ def train_features(
     """Train a small classifier of labelled images, and write its features for FeatureNetworkMetrics.
 
     The Fréchet distance, precision and recall through them compare systems on the same images by the
-    same file. They are no FID, and compare with no published number. Of shards, only the part that
+    same file. They are no FID, and compare with no published number. From shards, only the part that
     `prepare` did not hold out is trained on, so that held-out images can be measured without bias.
     On a CPU the same seed gives the same file.
 
@@ -43,11 +43,11 @@ def train_features(
         epochs: How often each image is looked at.
         width: Channels of the first layer; there are 16 times as many features.
         flip: Mirror half of the images in training; not for images whose sides matter, as digits'.
-        seed: Of the initial weights, and of the order, shifts and flips of images.
+        seed: Seed of the initial weights, and of the order, shifts and flips of images.
         device: Where to train: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
 
     Returns:
-        What was made, in a sentence.
+        A sentence on the network that was made.
 
     Raises:
         DataError: If the images cannot be read, or not as many can be held out.
@@ -62,7 +62,8 @@ def train_features(
     classes = len(source.class_names)
     if classes < 2:
         raise ValueError(
-            f"features are learnt by telling classes apart, and there are {classes}: each folder of images is one"
+            f"training features needs at least 2 classes of images, got {classes}: make one "
+            "folder a class"
         )
     training, aside = (read_labelled(part, image_size) for part in source.split(held_out) if part)
     images, labels = training

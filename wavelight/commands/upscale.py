@@ -73,7 +73,8 @@ def upscale(
     channels = upscaler.system.channels
     if channels not in PNG_CHANNELS:
         raise ValueError(
-            f"the system samples images of {channels} channels, which no picture file has"
+            f"the system samples images of {channels} channels, which no picture file holds: "
+            f"use one of {' or '.join(map(str, PNG_CHANNELS))} channels"
         )
     upscaler.system.to(find_device(device))
     made = {
@@ -113,8 +114,8 @@ def _upscale_file(upscaler: Upscaler, source: Path, target: Path, made: Mapping[
     if target.exists():
         if _note(target) != note:
             raise ValueError(
-                f"{target} exists, and was not made from {source} by these weights, seed and options; remove it, or "
-                "name another"
+                f"{target} exists, made from another image, weights, seed or options than {source} "
+                "and these: remove it, or name another"
             )
         sys.stderr.write(f"{target} is there already\n")
         return
@@ -139,10 +140,12 @@ def _note(path: Path) -> str | None:
 def _tiles(side: int | None, overlap: int | None) -> Tiles | None:
     if side is None:
         if overlap is not None:
-            raise ValueError("an overlap is for tiles: give their side, tile, too")
+            raise ValueError(
+                f"overlap needs tile, got {overlap}: give the side of the tiles with tile"
+            )
         return None
     if side < 1:
-        raise ValueError(f"a tile has a side of at least 1 pixel, not {side}")
+        raise ValueError(f"tile must be at least 1 pixel, got {side}")
     return Tiles(side, side // 4 if overlap is None else overlap)
 
 
@@ -150,15 +153,16 @@ def _jobs(image: Path, out: Path) -> dict[Path, Path]:
     """Return the files to read, and for each the one to write."""
     if not image.is_dir():
         if not image.exists():
-            raise ValueError(f"there is no {image}; check the path of the image")
+            raise ValueError(f"there is no {image}: check the path of the image")
         if out.suffix.lower() != ".png":
-            raise ValueError(f"the file to write ends in .png, which {out} does not")
+            raise ValueError(f"the output file must end in .png, got {out}")
         return {image: out}
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{image} is a folder, so {out} must be one, and it is a file")
+        raise ValueError(f"out must be a folder because {image} is one, got the file {out}")
     if out.resolve().is_relative_to(image.resolve()):
         raise ValueError(
-            f"{out} lies in {image}, whose images the next run would take for input; name another folder"
+            f"out must not lie in {image} (the next run would upscale its own output), got "
+            f"{out}: name another folder"
         )
     source = ImageFolder(image)
     files = [Path(source.name(number)) for number in range(len(source))]
@@ -167,6 +171,6 @@ def _jobs(image: Path, out: Path) -> dict[Path, Path]:
     for file, target in jobs.items():
         if first.setdefault(target, file) != file:
             raise ValueError(
-                f"{first[target]} and {file} would both be written to {target}; rename one"
+                f"{first[target]} and {file} would both be written to {target}: rename one"
             )
     return jobs

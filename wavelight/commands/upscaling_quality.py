@@ -31,7 +31,7 @@ def upscaling_quality(
     raw: bool = False,
     device: str | None = None,
 ) -> str:
-    """Measure how close the upscaled coarse bands of known images come to the images.
+    """Measure how close the upscaled LL bands of known images come to the images.
 
     Images of the data that the checkpoint was trained on, held-out ones where there are some, are made
     smaller by the pyramid's own wavelet (for Haar, the mean of each block), and enlarged again: by the
@@ -43,7 +43,7 @@ def upscaling_quality(
         images: How many; no more than there are.
         seed: The seed of the details.
         batch_size: How many are generated at once.
-        packet_side: Of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
+        packet_side: Side of a packet of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
             times. As every Fréchet distance it falls with the number of images.
         source: Other images than those of the checkpoint's data, such as ImageZip with
             --source.path; all of them count, and not only held-out ones.
@@ -57,7 +57,7 @@ def upscaling_quality(
             cannot upscale.
     """
     if min(images, batch_size) < 2:
-        raise ValueError(f"images and batch_size are at least 2, not {images} and {batch_size}")
+        raise ValueError(f"images and batch_size must be at least 2, got {images} and {batch_size}")
     system = load(checkpoint, averaged=not raw)
     finest = Upscaler(system, seed, doublings=1)
     side = system.image_size if image_size is None else image_size
@@ -76,7 +76,7 @@ def upscaling_quality(
             sys.stderr.write("  ".join(row.values()) + "\n")
             rows.append(row)
     caption = (
-        f"{len(true):,} {kind}, made smaller by {finest.pyramid.bands} (its coarse band, not rounded to bytes) and "
+        f"{len(true):,} {kind}, made smaller by {finest.pyramid.bands} (its LL, not rounded to bytes) and "
         f"enlarged again; seed {seed}, packets of {packet_side}."
     )
     return "\n".join([caption, *LEGEND, "", *markdown_table(rows)])

@@ -32,10 +32,11 @@ class FewStepDiffusion(nn.Module):
     def __init__(self, steps: int, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
         super().__init__()
         if steps < 1:
-            raise ValueError(f"a diffusion needs at least 1 step, not {steps}")
+            raise ValueError(f"steps must be at least 1, got {steps}")
         if not 0 < beta_min <= beta_max:
             raise ValueError(
-                f"the noise must rise: 0 < beta_min <= beta_max, not {beta_min}, {beta_max}"
+                f"beta_min and beta_max must be 0 < beta_min <= beta_max, got {beta_min} and "
+                f"{beta_max}"
             )
         self.steps = steps
         time = (

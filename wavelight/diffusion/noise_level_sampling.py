@@ -54,7 +54,7 @@ class LogNormalSigma(NoiseLevelSampling):
     2024, equation 19): mean 0 and deviation 1 are those of Stable Diffusion 3.
 
     Args:
-        mean: Of the logarithm: -1.2 for pixels of standard deviation 0.5, and -0.5, which is log 2
+        mean: Mean of log sigma: -1.2 for pixels of standard deviation 0.5, and -0.5, which is log 2
             more, for standardised bands; 0 for flow matching.
         deviation: The standard deviation of the logarithm.
     """

@@ -1,4 +1,4 @@
-"""What a network of a score model puts out, and how the denoised image is made of it."""
+"""Parameterizations: the output of a score model's network, and how it gives the denoised image."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Parameterization(ABC):
             process: The process.
             x0: ``(N, C, H, W)``.
             t: Times that broadcast to it, ``(N, 1, 1, 1)``.
-            noise: Of the shape of ``x0``.
+            noise: Noise, in the shape of ``x0``.
         """
 
 
@@ -43,7 +43,7 @@ class EpsPrediction(Parameterization):
     """The network predicts the noise (Ho et al., 2020, section 3.2).
 
     Args:
-        time_scale: What times are multiplied by before the network is told them: 200 as WSGM has
+        time_scale: Factor on the times that the network receives: 200 as WSGM has
             it, so that its end at 5 is the 1000 of DDPM.
     """
 
@@ -66,7 +66,7 @@ class VPrediction(Parameterization):
     It is for processes that preserve variance.
 
     Args:
-        time_scale: What times are multiplied by before the network is told them.
+        time_scale: Factor on the times that the network receives.
     """
 
     def __init__(self, time_scale: float = 200.0) -> None:
@@ -88,7 +88,7 @@ class FlowPrediction(Parameterization):
     It is meant for ``RectifiedFlow``, where x_0 is about x_t - t F, and holds for every process.
 
     Args:
-        time_scale: What times are multiplied by before the network is told them.
+        time_scale: Factor on the times that the network receives.
     """
 
     def __init__(self, time_scale: float = 1000.0) -> None:
@@ -119,7 +119,7 @@ class Preconditioned(Parameterization):
 
     def __init__(self, sigma_data: float = 1.0) -> None:
         if not sigma_data > 0:
-            raise ValueError(f"sigma_data is a standard deviation and above 0, not {sigma_data}")
+            raise ValueError(f"sigma_data must be positive, got {sigma_data}")
         self.sigma_data = sigma_data
 
     @override

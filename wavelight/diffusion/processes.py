@@ -22,7 +22,7 @@ class Process(ABC):
     def __init__(self, start: float, end: float) -> None:
         if not (0 <= start < end and math.isfinite(end)):
             raise ValueError(
-                f"times of a process must rise from 0 or more, not run from {start} to {end}"
+                f"start and end must be 0 <= start < end and finite, got {start} and {end}"
             )
         self.start = start
         self.end = end
@@ -120,7 +120,8 @@ class LinearVariancePreserving(Process):
         super().__init__(0.0, 1.0)
         if not 0 < beta_min <= beta_max:
             raise ValueError(
-                f"the noise must rise: 0 < beta_min <= beta_max, not {beta_min}, {beta_max}"
+                f"beta_min and beta_max must be 0 < beta_min <= beta_max, got {beta_min} and "
+                f"{beta_max}"
             )
         self.beta_min = beta_min
         self.beta_max = beta_max

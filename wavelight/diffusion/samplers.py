@@ -61,8 +61,8 @@ def euler_maruyama(
     """
     if process.alpha(times[0]) == 0:
         raise ValueError(
-            "the reverse equation cannot start where nothing is left of the image: take another sampler, or a schedule "
-            "that starts before, such as Karras"
+            "the sampler cannot start where alpha = 0: take another sampler, or a schedule "
+            "that starts below pure noise, such as Karras"
         )
     delta = times[:-1] - times[1:]
     here = times[:-1]
@@ -187,8 +187,8 @@ class HeunWithChurn:
     ) -> None:
         if not (churn >= 0 and 0 <= smallest <= largest and noise_scale > 0):
             raise ValueError(
-                "churn needs churn >= 0, 0 <= smallest <= largest and noise_scale > 0, "
-                f"not {churn}, {smallest}, {largest} and {noise_scale}"
+                "churn, smallest, largest and noise_scale must be churn >= 0, 0 <= smallest <= "
+                f"largest and noise_scale > 0, got {churn}, {smallest}, {largest} and {noise_scale}"
             )
         self.churn = churn
         self.smallest = smallest
@@ -278,5 +278,6 @@ def _check_end(process: Process, times: Tensor) -> None:
     left = process.sigma_over_alpha(times[-1]).item()
     if left != 0:
         raise ValueError(
-            f"Heun's method ends at noise 0, so the last time cannot have noise {left:g}"
+            f"heun must end at noise level 0, got {left:g}: use a schedule that ends there, "
+            "such as Karras"
         )

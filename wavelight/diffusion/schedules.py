@@ -68,8 +68,8 @@ class Karras(Schedule):
     def __init__(self, smallest: float = 0.002, largest: float = 80.0, rho: float = 7.0) -> None:
         if not (0 < smallest < largest and rho > 0):
             raise ValueError(
-                "a Karras schedule needs 0 < smallest < largest and rho > 0, "
-                f"not {smallest}, {largest} and {rho}"
+                "smallest, largest and rho must be 0 < smallest < largest and rho > 0, got "
+                f"{smallest}, {largest} and {rho}"
             )
         self.smallest = smallest
         self.largest = largest
@@ -80,8 +80,8 @@ class Karras(Schedule):
         low, high = process.sigma_over_alpha(_limits(process)).tolist()
         if not low < self.smallest < self.largest <= high:
             raise ValueError(
-                f"a Karras schedule from noise {self.largest:g} to {self.smallest:g} needs a process that covers "
-                f"both, not one from {high:g} to {low:g}"
+                "smallest and largest of Karras must lie within the process's noise levels, "
+                f"{low:g} to {high:g}, got {self.smallest:g} and {self.largest:g}"
             )
         # A multiple of the largest level, so that the first is exact.
         u = torch.linspace(0, 1, _checked(steps), dtype=torch.float64)
@@ -105,7 +105,7 @@ class Cosine(Schedule):
 
     def __init__(self, offset: float = 0.008) -> None:
         if offset < 0:
-            raise ValueError(f"the offset of a cosine schedule must be 0 or more, not {offset}")
+            raise ValueError(f"offset must not be negative, got {offset}")
         self.offset = offset
 
     @override
@@ -123,7 +123,7 @@ class Cosine(Schedule):
 
 def _checked(steps: int) -> int:
     if steps < 1:
-        raise ValueError(f"a schedule needs at least 1 step, not {steps}")
+        raise ValueError(f"steps must be at least 1, got {steps}")
     return steps
 
 

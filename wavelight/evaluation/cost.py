@@ -1,4 +1,4 @@
-"""What sampling an image costs, counted and not declared: evaluations, MACs and parameters of each network."""
+"""Cost of sampling an image, counted and not declared: evaluations, MACs and parameters of each network."""
 
 import copy
 from typing import Any, NamedTuple
@@ -19,21 +19,21 @@ class Evaluation(NamedTuple):
 
     times: int
     macs: int
-    """Of one call."""
+    """MACs of one call."""
 
 
 class NetworkCost(NamedTuple):
-    """What one network contributes to the cost of sampling one image."""
+    """Share of one network in the cost of sampling one image."""
 
     name: str
     """As its parameters have it in a state dict."""
 
     parameters: int
     evaluations: int
-    """How often it is called."""
+    """Number of its calls while an image is sampled."""
 
     macs: int
-    """Of all its calls together."""
+    """MACs of all its calls together."""
 
 
 def cost(system: ImageGenerator) -> list[NetworkCost]:

@@ -25,12 +25,16 @@ def read_labelled(part: Source, image_size: int) -> tuple[Tensor, Tensor]:
         ValueError: If one has no class, or values without bounds.
     """
     if part.value_range is None:
-        raise ValueError("features are of pictures, and the images of this source have no bounds")
+        raise ValueError(
+            "training features needs images with bounds (pictures), and this source has none"
+        )
     images = OnePass(part, image_size, None)
     batch = UnusableImages(limit=0).receive(images[range(images.images)])
     outside = (batch["label"] < 0).nonzero()
     if len(outside):
-        raise ValueError(f"{part.name(int(outside[0]))} lies in no folder of a class")
+        raise ValueError(
+            f"{part.name(int(outside[0]))} has no class: put each image in a folder of its class"
+        )
     return to_uint8(batch["image"], part.value_range), batch["label"]
 
 

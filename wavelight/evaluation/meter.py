@@ -39,11 +39,11 @@ class Meter:
 
     Args:
         data: Real images, and the numbers of those to sample.
-        metrics: What to measure.
+        metrics: Metrics to compute.
         reference_images: How many real images to compare with; none takes all.
         accelerator: Where to sample, in Lightning's words.
         devices: How many of them.
-        callbacks: What is called at each batch before it is measured.
+        callbacks: Functions called at each batch before it is measured.
 
     Raises:
         ValueError: If there are no such devices.
@@ -76,7 +76,7 @@ class Meter:
 
     @property
     def device(self) -> torch.device:
-        """Where this process samples."""
+        """The device on which this process samples."""
         return self._trainer.strategy.root_device
 
     @property

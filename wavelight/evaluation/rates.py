@@ -31,7 +31,7 @@ WAYS = EAGER | {"compiled": "default", "CUDA graphs": "reduce-overhead"}
 """The ways to run the networks, and the mode of ``torch.compile`` that each takes."""
 
 MATRIX_SIDE = 8192
-"""Of the square matrices whose product sets the limit."""
+"""Side of the square matrices whose product sets the limit."""
 
 _WARM_UPS = 5
 """They compile, choose convolutions, and record CUDA graphs, which takes three."""
@@ -91,7 +91,7 @@ def rows(
     """Measure one system, and yield the cells of a row for each precision and each way.
 
     Args:
-        name: What the system is called.
+        name: Name of the system.
         system: On the device where to measure; it is left as it is.
         batch: Images of a training iteration.
         products: GFLOP/s of matrix products in the precisions to measure.

@@ -50,28 +50,28 @@ SYSTEMS = (System.WSGM, System.SGM)
 
 
 class Measurement(NamedTuple):
-    """What a system costs at one size."""
+    """Cost of a system at one image size."""
 
     system: System
     size: int
     steps: int
-    """At every scale, in what is timed."""
+    """Steps at every scale, in the samples that are timed."""
 
     networks: list[NetworkCost]
-    """Of one image in those steps."""
+    """Cost of one image in those steps, network by network."""
 
     needed: int
     """Steps at every scale for the accuracy asked for."""
 
     images: int
-    """How many were generated at once."""
+    """Images generated at once."""
 
     draws: list[float]
     """Seconds of each repetition, in the steps that are timed."""
 
     @property
     def pixels(self) -> int:
-        """Of an image."""
+        """Pixels of an image."""
         return self.size**2
 
     @property
@@ -81,7 +81,7 @@ class Measurement(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Of an image in the steps that are timed."""
+        """MACs of an image in the steps that are timed."""
         return sum(network.macs for network in self.networks)
 
     @property
@@ -91,7 +91,7 @@ class Measurement(NamedTuple):
 
     @property
     def macs_needed(self) -> int:
-        """Of an image in the steps needed: a step evaluates a network once."""
+        """MACs of an image in the steps needed: a step evaluates a network once."""
         return self.macs * self.needed // self.steps
 
     @property
@@ -203,8 +203,8 @@ def exponent(pixels: Sequence[int], values: Sequence[float]) -> float:
     """Return the power of the number of pixels that fits the values best: least squares of logarithms.
 
     Args:
-        pixels: Of each image, positive.
-        values: What each costs, positive.
+        pixels: Pixels of each image, positive.
+        values: Cost of each, positive.
 
     Returns:
         The power; nan for fewer than two sizes.

@@ -120,7 +120,7 @@ def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
     """Sample what both systems cost in the steps they need, against pixels, beside lines of exponent 1.
 
     Args:
-        rows: Of :func:`measure`.
+        rows: Rows of :func:`measure`.
         figure: An empty one.
         title: Says which steps are needed.
     """

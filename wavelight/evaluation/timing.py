@@ -36,15 +36,15 @@ class Precision(Enum):
 
 
 class Timing(NamedTuple):
-    """What was measured of one system at one batch size."""
+    """Times of one system at one batch size."""
 
     system: str
     image_size: int
     images: int
-    """How many were generated at once."""
+    """Images generated at once."""
 
     draws: list[float]
-    """Seconds of each repetition."""
+    """Seconds of each repetition, for the whole batch."""
 
     peak_memory: int
     """Bytes: what tensors took on a GPU; on a CPU what the process took since it started."""
@@ -124,7 +124,7 @@ def measure(
     """Time a system at each batch size, both published ones if none is given.
 
     Args:
-        name: What the system is called.
+        name: Name of the system.
         system: On the device that is to sample; its networks are left compiled, if they are to be.
         batch_sizes: How many images are generated at once.
         warm_ups: Batches generated before measuring, at each batch size.
@@ -230,5 +230,5 @@ def check_known(name: str) -> None:
     known = shipped_experiments()
     if not Path(name).is_file() and name not in known:
         raise FileNotFoundError(
-            f"there is no checkpoint {name!r}, and no experiment; there are {', '.join(known)}"
+            f"there is no checkpoint or experiment {name!r}: the experiments are {', '.join(known)}"
         )

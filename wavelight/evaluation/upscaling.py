@@ -50,11 +50,11 @@ class Quality(NamedTuple):
 
 
 def smaller(images: Tensor, pyramid: LevelByLevel, halvings: int) -> Tensor:
-    """Return coarse bands in the range of pixels: for Haar the mean of each block.
+    """Return LL bands in the range of pixels: for Haar the mean of each block.
 
     Args:
         images: ``(N, C, H, W)``.
-        pyramid: What splits them.
+        pyramid: The pyramid that splits them.
         halvings: How often the sides are halved.
 
     Returns:

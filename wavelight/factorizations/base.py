@@ -130,7 +130,7 @@ class Factorization(nn.Module, ABC):
         """Choose the scale of each band.
 
         Args:
-            statistics: Of the levels 0 (pixels) to :attr:`levels`, over the training set.
+            statistics: Statistics of the levels 0 (pixels) to :attr:`levels`, over the training set.
         """
 
     def _analyses(self, image: Tensor) -> "list[LevelBands]":
@@ -171,17 +171,18 @@ def check_transform(wavelet: str, levels: int) -> None:
     """Refuse wavelets that do not exist, and transforms of no level."""
     filter_length(wavelet)
     if levels < 1:
-        raise ValueError(f"a wavelet transform needs at least 1 level, not {levels}")
+        raise ValueError(f"levels must be at least 1, got {levels}")
 
 
 def check_sides(height: int, width: int, wavelet: str, levels: int) -> None:
     """Refuse images whose sides the transform cannot halve as often."""
     size = height if height == width else f"{height}x{width}"
     if height % 2**levels or width % 2**levels:
-        raise ValueError(f"image_size {size} is not divisible by 2**levels = {2**levels}")
+        raise ValueError(f"image_size must be divisible by 2**levels = {2**levels}, got {size}")
     taps, side = filter_length(wavelet), min(height, width) >> (levels - 1)
     if side < taps:
         raise ValueError(
-            f"image_size {size} leaves a side of {side} for level {levels}, but wavelet {wavelet!r} has "
-            f"{taps} taps and needs as many pixels"
+            f"image_size {size} leaves a side of {side} for level {levels}, but wavelet "
+            f"{wavelet!r} has {taps} taps and needs as many pixels: lower levels or use a "
+            "shorter wavelet"
         )

@@ -74,8 +74,8 @@ class LevelByLevel(Factorization):
         check_sides(height, width, self.wavelet, self.levels)
         if channels != self.channels:
             raise ValueError(
-                f"the {type(self).__name__} is built for channels {self.channels}, but the images have channels "
-                f"{channels}"
+                f"channels of {type(self).__name__} must be those of the images, {channels}, got "
+                f"{self.channels}"
             )
         return [
             (channels, height >> self.levels, width >> self.levels),

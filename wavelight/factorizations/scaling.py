@@ -29,7 +29,7 @@ class BandScaling(ABC):
         Args:
             level: How often the image was halved to give this band.
             channels: The channels of the band.
-            statistics: Of the band over the training set; None where they are not known yet.
+            statistics: Statistics of the band over the training set; None where they are not known yet.
         """
 
     def bounds(self, wavelet: str) -> bool:
@@ -137,7 +137,8 @@ class ScaledBand(nn.Module):
         mean, scale = self.scaling.mean_and_scale(self.level, self.channels, statistics)
         if not (scale > 0).all():
             raise ValueError(
-                f"a band of level {self.level} is constant over the training set and cannot be scaled"
+                f"a band of level {self.level} is constant over the training set and cannot be "
+                "scaled: use Unscaled or Half, or other data"
             )
         self.mean.copy_(mean.reshape(-1, 1, 1))
         self.scale.copy_(scale.reshape(-1, 1, 1))

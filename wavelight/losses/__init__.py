@@ -1,4 +1,4 @@
-"""What players minimise, apart from any network."""
+"""Losses of the players, apart from any network."""
 
 from wavelight.losses.gan import AdversarialLoss, BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 

@@ -17,30 +17,30 @@ class AdversarialLoss(ABC):
     """The losses of the two players; it holds no network."""
 
     @abstractmethod
-    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
+    def generator_loss(self, discriminator: Critic, fake: Tensor, real: Tensor) -> Tensor:
         """Return what the generator minimises.
 
         Args:
-            judge: The discriminator.
-            fake: What the generator drew, ``(N, C, H, W)``, with its gradients.
+            discriminator: The discriminator.
+            fake: Generated images, ``(N, C, H, W)``, with its gradients.
             real: The real ones in whose place it was generated, ``(N, C, H, W)``.
         """
 
     @abstractmethod
     def discriminator_losses(
-        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
+        self, discriminator: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         """Return the terms, by name, whose sum the discriminator minimises.
 
         Args:
-            judge: The discriminator; on a turn that is :meth:`penalised`, with second derivatives.
-            fake: What the generator drew, ``(N, C, H, W)``, without gradients.
+            discriminator: The discriminator; on a turn that is :meth:`penalised`, with second derivatives.
+            fake: Generated images, ``(N, C, H, W)``, without gradients.
             real: The real ones in whose place it was generated, ``(N, C, H, W)``.
             turn: The number of the discriminator's turns before this one.
         """
 
     def penalised(self, turn: int) -> bool:
-        """Tell whether a turn has a gradient penalty, for which the judge needs second derivatives.
+        """Tell whether a turn has a gradient penalty, for which the discriminator needs second derivatives.
 
         Args:
             turn: The number of the discriminator's turns before this one.
@@ -49,21 +49,21 @@ class AdversarialLoss(ABC):
 
 
 class BoundedCriticLoss(AdversarialLoss):
-    """The game of the published hybrid: the judge's sigmoid is a score, high for real ones (Xiao et al., 2024).
+    """The game of the published hybrid: the discriminator's sigmoid is a score, high for real ones (Xiao et al., 2024).
 
     With their words a Wasserstein term, but with nothing that keeps the score smooth; equations 17
     and 18 as coded (arXiv 2411.09356).
     """
 
     @override
-    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
-        return -_score(judge(fake))
+    def generator_loss(self, discriminator: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return -_score(discriminator(fake))
 
     @override
     def discriminator_losses(
-        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
+        self, discriminator: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
-        return {"real": -_score(judge(real)) / 2, "fake": _score(judge(fake)) / 2}
+        return {"real": -_score(discriminator(real)) / 2, "fake": _score(discriminator(fake)) / 2}
 
 
 class NonSaturatingLoss(AdversarialLoss):
@@ -80,24 +80,27 @@ class NonSaturatingLoss(AdversarialLoss):
 
     def __init__(self, r1_gamma: float, r1_every: int) -> None:
         if r1_gamma < 0:
-            raise ValueError(f"r1_gamma is a weight and cannot be negative, as {r1_gamma} is")
+            raise ValueError(f"r1_gamma must not be negative, got {r1_gamma}")
         if r1_every < 1:
-            raise ValueError(f"r1_every counts turns and is at least 1, not {r1_every}")
+            raise ValueError(f"r1_every must be at least 1, got {r1_every}")
         self.r1_gamma = r1_gamma
         self.r1_every = r1_every
 
     @override
-    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
-        return real_logistic_loss(judge(fake))
+    def generator_loss(self, discriminator: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return real_logistic_loss(discriminator(fake))
 
     @override
     def discriminator_losses(
-        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
+        self, discriminator: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         penalised = self.penalised(turn)
         real = real.detach().requires_grad_(penalised)
-        logits = judge(real)
-        losses = {"real": real_logistic_loss(logits), "fake": fake_logistic_loss(judge(fake))}
+        logits = discriminator(real)
+        losses = {
+            "real": real_logistic_loss(logits),
+            "fake": fake_logistic_loss(discriminator(fake)),
+        }
         if penalised:
             losses["r1"] = r1_penalty(logits, real, self.r1_gamma)
         return losses
@@ -122,20 +125,20 @@ class RpGANLoss(AdversarialLoss):
 
     def __init__(self, gamma: float) -> None:
         if gamma < 0:
-            raise ValueError(f"gamma is a weight and cannot be negative, as {gamma} is")
+            raise ValueError(f"gamma must not be negative, got {gamma}")
         self.gamma = gamma
 
     @override
-    def generator_loss(self, judge: Critic, fake: Tensor, real: Tensor) -> Tensor:
-        return real_logistic_loss(judge(fake) - judge(real))
+    def generator_loss(self, discriminator: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return real_logistic_loss(discriminator(fake) - discriminator(real))
 
     @override
     def discriminator_losses(
-        self, judge: Critic, fake: Tensor, real: Tensor, turn: int
+        self, discriminator: Critic, fake: Tensor, real: Tensor, turn: int
     ) -> dict[str, Tensor]:
         penalised = self.penalised(turn)
         fake, real = (images.detach().requires_grad_(penalised) for images in (fake, real))
-        of_fake, of_real = judge(fake), judge(real)
+        of_fake, of_real = discriminator(fake), discriminator(real)
         losses = {"pairing": real_logistic_loss(of_real - of_fake)}
         if penalised:
             losses["r1"] = r1_penalty(of_real, real, self.gamma)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 SMALLEST_SIDE = 6
-"""Of images, in pixels, that continue by reflection under half of SSIM's window of 11."""
+"""Smallest side of images that continue by reflection under half of SSIM's window of 11."""
 
 
 def dissimilarity(predicted: Tensor, true: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every metric of generated images can do, and the one way from floats to bytes."""
+"""Base of the metrics of generated images, and the one way from floats to bytes."""
 
 from abc import ABC, abstractmethod
 from typing import Any

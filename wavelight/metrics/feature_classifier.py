@@ -6,7 +6,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 _STRIDES = (1, 2, 2, 2)
-"""Of the blocks; each stride of 2 doubles the channels."""
+"""Strides of the blocks; each stride of 2 doubles the channels."""
 
 
 _BATCH = 64
@@ -43,7 +43,7 @@ class Features(nn.Module):
     """
 
     scales: Tensor
-    """What the means of each layer are divided by, ``(layers,)``."""
+    """Scale that divides the means of each layer, ``(layers,)``."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

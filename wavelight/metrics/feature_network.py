@@ -76,8 +76,8 @@ class NetworkFile(FeatureExtractor):
         pairs = zip(self._expected[1:], images.shape[1:], strict=True)
         if any(isinstance(wanted, int) and wanted != found for wanted, found in pairs):
             raise ValueError(
-                f"{self.path} looks at images of {_by(self._expected[1:])} (channels, height, width), "
-                f"and these are {_by(images.shape[1:])}"
+                f"{self.path} takes images of {_by(self._expected[1:])} (channels, height, width), "
+                f"got {_by(images.shape[1:])}"
             )
 
     def _network(self, device: torch.device) -> nn.Module:
@@ -97,11 +97,11 @@ class FeatureNetworkMetrics(FeatureMetrics):
     :func:`write_feature_network` from any network.
 
     The numbers compare systems on the same data, by the same file and the same numbers of images,
-    and nothing else: they are no FID, and no published precision or recall. What a network was
-    trained on decides what it sees. Inception favours what distinguishes the classes of ImageNet,
+    and nothing else: they are no FID, and no published precision or recall. The training
+    data of a network decide what it sees. Inception favours what distinguishes the classes of ImageNet,
     and ranks systems on other data differently from features learnt without its labels (Morozov et
     al., 2021, "On self-supervised image representations for GAN evaluation"). Features of a
-    classifier of the data itself see what tells its classes apart, and may overlook the rest.
+    classifier of the data itself see the differences between its classes, and may overlook the rest.
     Precision and recall: Kynkäänniemi et al., 2019.
 
     A file is a program: open only those that you trust, for PyTorch may run code that is in them.
@@ -110,9 +110,9 @@ class FeatureNetworkMetrics(FeatureMetrics):
     Args:
         network: A file (.pt2) of a network that takes uint8 images (N, C, H, W), any number of
             them, and returns floats (N, D).
-        distance: What the Fréchet distance is called in logs; not fid, which is Inception's.
+        distance: Name of the Fréchet distance in logs; not fid, which is Inception's.
         precision_recall: Whether to measure improved precision and recall too; they keep the
-            features of all images. Of several networks in one run only one can, as they go by the
+            features of all images. Among several networks in one run only one can, as they go by the
             same names.
         neighbours: k of precision and recall.
     """
@@ -126,7 +126,8 @@ class FeatureNetworkMetrics(FeatureMetrics):
     ) -> None:
         if distance in _TAKEN:
             raise ValueError(
-                f"the distance through {network} cannot be called {distance}, which is another number's name"
+                f"name {distance!r} of the distance through {network} is taken by another metric: "
+                "choose another name"
             )
         super().__init__(NetworkFile(network), distance, precision_recall, neighbours)
 
@@ -169,14 +170,14 @@ def write_feature_network(
 def check_network_name(path: Path) -> None:
     """Refuse a name for a network that does not end in .pt2, before any work is done for it."""
     if Path(path).suffix != ".pt2":
-        raise ValueError(f"the file to write ends in .pt2, which {path} does not")
+        raise ValueError(f"the output file must end in .pt2, got {path}")
 
 
 def _read(path: Path) -> ExportedProgram:
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no feature network {path}: make one of labelled images with `wavelight train_features`, or of "
-            "your own network with wavelight.metrics.write_feature_network"
+            f"there is no feature network {path}: train one on labelled images with `wavelight "
+            "train_features`, or export your own with wavelight.metrics.write_feature_network"
         )
     problem = ValueError(f"{path} is no network as torch.export.save writes it, or is damaged")
     # Of other files PyTorch tells a screen full.
@@ -199,7 +200,7 @@ def _shapes(program: ExportedProgram, path: Path) -> tuple[tuple[int | torch.Sym
     """
     if program.graph_signature.buffers_to_mutate or _drops(program):
         raise ValueError(
-            f"the network of {path} is in training mode: call its eval() before exporting"
+            f"the network of {path} is in training mode: call eval() on it before exporting"
         )
     inputs = [
         node.meta["val"]
@@ -209,15 +210,15 @@ def _shapes(program: ExportedProgram, path: Path) -> tuple[tuple[int | torch.Sym
     outputs = [getattr(node, "meta", {}).get("val") for node in program.graph.output_node().args[0]]
     images = _only_tensor(inputs, 4)
     if images is None or images.dtype != torch.uint8:
-        raise ValueError(f"the network of {path} does not take uint8 images (N, C, H, W) alone")
+        raise ValueError(f"the network of {path} must take one input, uint8 images (N, C, H, W)")
     if isinstance(images.shape[0], int):
         raise ValueError(
-            f"the network of {path} takes {images.shape[0]} images at once and no other number: export it with a "
-            "dynamic first dimension"
+            f"the network of {path} takes batches of {images.shape[0]} images only: export it "
+            "with a dynamic first dimension"
         )
     features = _only_tensor(outputs, 2)
     if features is None or not features.is_floating_point() or features.shape[0] != images.shape[0]:
-        raise ValueError(f"the network of {path} does not return floats (N, D) alone")
+        raise ValueError(f"the network of {path} must return one output, floats (N, D)")
     return tuple(images.shape), int(features.shape[1])
 
 

@@ -39,7 +39,7 @@ class FeatureMetrics(nn.Module, ImageMetric):
 
     Args:
         features: The network to look through.
-        distance: What the Fréchet distance is called in logs; ``fid`` belongs to Inception alone.
+        distance: Name of the Fréchet distance in logs; ``fid`` belongs to Inception alone.
         precision_recall: Whether to measure improved precision and recall too; they keep the
             features of all images.
         neighbours: k of precision and recall.

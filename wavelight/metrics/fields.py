@@ -52,7 +52,7 @@ def radial_spectrum(spectrum: Tensor) -> RadialSpectrum:
     """
     height, width = spectrum.shape[-2:]
     if height != width:
-        raise ValueError(f"a radial spectrum wants square images, not {height}x{width}")
+        raise ValueError(f"a radial spectrum needs square images, got {height}x{width}")
     waves = torch.fft.fftfreq(width, 1 / width, dtype=torch.float64, device=spectrum.device)
     ring = torch.hypot(waves[:, None], waves).round().long().flatten()
     power = spectrum.double().mean(0).flatten()
@@ -188,7 +188,7 @@ class FieldDistance(Metric, ImageMetric):
             ValueError: If the fields are bytes, or of another size than before.
         """
         if not images.is_floating_point():
-            raise ValueError(f"fields are compared as floats, not as {images.dtype}")
+            raise ValueError(f"fields must be floats, got {images.dtype}")
         self._allocate(torch.Size([2, *images.shape[1:]]))
         side = int(real)
         self.count[side] += len(images)
@@ -207,7 +207,8 @@ class FieldDistance(Metric, ImageMetric):
         if not count.all():
             generated, real = count.tolist()
             raise ValueError(
-                f"fields are compared with at least one real and one generated, not {real} and {generated}"
+                f"FieldDistance needs at least one real and one generated field, got {real} and "
+                f"{generated}"
             )
         drawn_power, real_power = total(self.power) / count[:, None, None, None]
         in_bin = total(self.values_in_bin)
@@ -245,8 +246,8 @@ class FieldDistance(Metric, ImageMetric):
             return
         if self.power.ndim > 1:
             raise ValueError(
-                f"fields of {tuple(shape[1:])} do not compare with earlier ones of "
-                f"{tuple(self.power.shape[1:])}: all must have one size"
+                f"all fields must have one size, {tuple(self.power.shape[1:])} so far, got "
+                f"{tuple(shape[1:])}"
             )
         self.power = self.power.new_zeros(shape)
 
@@ -264,11 +265,11 @@ def _counts(fields: Tensor, low: float, high: float, bins: int) -> Tensor:
 
 def _check_some(fields: Tensor) -> None:
     if not fields.numel():
-        raise ValueError("there are no fields to measure")
+        raise ValueError("a field metric needs at least one field, got none")
 
 
 def _check_bins(low: float, high: float, bins: int) -> None:
     if bins < 1 or not low < high:
         raise ValueError(
-            f"{bins} bins from {low} to {high} are none; give an interval and a number"
+            f"bins must be at least 1 and low below high, got {bins} bins from {low} to {high}"
         )

@@ -53,7 +53,7 @@ class InceptionFeatures(FeatureExtractor):
         if self.network is None:
             raise RuntimeError("InceptionFeatures.prepare() was not called")
         if images.shape[1] not in (1, 3):
-            raise ValueError(f"Inception looks at images of 1 or 3 channels, not {images.shape[1]}")
+            raise ValueError(f"Inception takes images of 1 or 3 channels, got {images.shape[1]}")
         return self.network(images.expand(-1, 3, -1, -1))
 
 
@@ -86,8 +86,8 @@ def find_weights(path: Path | None = None) -> Path:
     if path is not None:
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f"no Inception weights at {path}: fetch {URL_INCEPTION_V3} and give the path of "
-                "that file as `weights`"
+                f"there are no Inception weights at {path}: fetch {URL_INCEPTION_V3} and give the "
+                "path of that file as `weights`"
             )
         return Path(path)
     kept = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[-1]
@@ -117,5 +117,5 @@ def _inception(weights: Path) -> nn.Module:
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         raise ValueError(
             f"{weights} does not hold torch-fidelity's Inception weights "
-            f"({str(error).splitlines()[0]})"
+            f"({str(error).splitlines()[0]}): fetch torch-fidelity's file again"
         ) from error

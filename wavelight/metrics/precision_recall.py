@@ -59,8 +59,8 @@ class PrecisionRecall(Metric):
         real, generated = _joined(self.real), _joined(self.generated)
         if min(len(real), len(generated)) <= self.neighbours:
             raise ValueError(
-                f"precision and recall with k = {self.neighbours} need at least "
-                f"{self.neighbours + 1} real and generated images, not {len(real)} and {len(generated)}"
+                f"precision and recall with k = {self.neighbours} need at least {self.neighbours + 1} "
+                f"real and generated images, got {len(real)} and {len(generated)}"
             )
         return precision_recall(generated, real, self.neighbours)
 

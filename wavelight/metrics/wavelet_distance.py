@@ -76,7 +76,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         """
         if images.dtype != torch.uint8:
             raise ValueError(
-                f"the Fréchet wavelet distance takes uint8 images (to_uint8), not {images.dtype}"
+                f"the Fréchet wavelet distance takes uint8 images, got {images.dtype}: convert with "
+                "to_uint8"
             )
         packets = haar_packets(images.double(), packet_level(images, self.packet_side))
         self._allocate(torch.Size([2, *packets.shape[:1], *packets.shape[2:]]))
@@ -129,9 +130,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
             return
         if self.total.ndim > 1:
             raise ValueError(
-                f"images of {shape[1]} packets of {shape[2]} numbers do not compare with "
-                f"earlier ones of {self.total.shape[1]} of {self.total.shape[2]}: all images must "
-                "have one size"
+                f"all images must have one size, {self.total.shape[1]} packets of "
+                f"{self.total.shape[2]} coefficients so far, got {shape[1]} of {shape[2]}"
             )
         self.total = self.total.new_zeros(shape)
         self.outer = self.outer.new_zeros((*shape, shape[-1]))
@@ -140,16 +140,16 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         generated, real = count.tolist()
         if min(generated, real) < 2:
             raise ValueError(
-                "the Fréchet wavelet distance needs at least 2 real and 2 generated images, "
-                f"not {real} and {generated}"
+                "the Fréchet wavelet distance needs at least 2 real and 2 generated images, got "
+                f"{real} and {generated}"
             )
         dimension = self.total.shape[-1]
         if min(generated, real) <= dimension and not self._warned and rank() == 0:
             self._warned = True
             warnings.warn(
-                f"fwd of {generated} generated and {real} real images: with no more than {dimension} "
-                "images, the numbers in a packet, covariances are singular and the distance is far "
-                "too large; compare it with numbers of equal n only",
+                f"fwd of {generated} generated and {real} real images: with at most {dimension} "
+                "images (the coefficients in a packet) covariances are singular and the distance "
+                "is far too large: compare it at equal n only",
                 stacklevel=3,
             )
 
@@ -192,7 +192,7 @@ def packet_level(images: Tensor, packet_side: int) -> int:
     level = (height // packet_side).bit_length() - 1
     if height != width or level < 0 or height != packet_side << level:
         raise ValueError(
-            f"images of {height}x{width} have no packets of {packet_side}x{packet_side}: "
-            f"the Fréchet wavelet distance wants squares of {packet_side} times a power of 2"
+            f"the Fréchet wavelet distance needs square images of {packet_side} times a power "
+            f"of 2, got {height}x{width}"
         )
     return level

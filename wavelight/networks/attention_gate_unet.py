@@ -56,7 +56,7 @@ class AttentionGate(nn.Module):
 
         Args:
             h: The decoder's features ``(N, channels, H, W)``.
-            skip: What the encoder left, ``(N, channels, H, W)``.
+            skip: Features of the encoder, ``(N, channels, H, W)``.
 
         Returns:
             The skip, times a number between 0 and 1 for each pixel.
@@ -85,7 +85,7 @@ class GatedUp(nn.Module):
 
 
 class AttentionGateUNet(DetailGenerator):
-    """Maps noise and a coarse band to details, in one evaluation: the generator of the hybrid (GANO).
+    """Maps noise and LL to details, in one evaluation: the generator of the hybrid (GANO).
 
     One network serves bands of all sizes that the pools divide. Initial weights, of which the
     description says nothing, are PyTorch's.
@@ -113,9 +113,9 @@ class AttentionGateUNet(DetailGenerator):
         bounded: bool = True,
     ) -> None:
         if pools < 1:
-            raise ValueError(f"the U-Net needs 1 pool or more, and was given {pools}")
+            raise ValueError(f"pools must be at least 1, got {pools}")
         if width < 4 or width % 4:
-            raise ValueError(f"the U-Net's width of {width} channels is not a multiple of 4")
+            raise ValueError(f"width must be a positive multiple of 4, got {width}")
         channels, condition_channels = shape.channels, shape.condition_channels
         super().__init__(channels, condition_channels, noise_channels, halvings=pools)
         self.bounded = bounded
@@ -136,7 +136,7 @@ class AttentionGateUNet(DetailGenerator):
 
     @override
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        h = self.encoder[0](self.told(noise, condition))
+        h = self.encoder[0](self.conditioned(noise, condition))
         skips = []
         for block in self.encoder[1:]:
             skips.append(h)

@@ -22,7 +22,7 @@ class Compiled(nn.Module):
 
     @torch.no_grad()
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Sample, as the network does."""
+        """Evaluate the network, compiled."""
         import torch._inductor.config as inductor
 
         # The option "freezing" of torch.compile is not seen by the tracer, so it is set around the

@@ -1,4 +1,4 @@
-"""What tells residual blocks the diffusion step and the latent, computed for all at once."""
+"""Conditioning of residual blocks on the diffusion step and the latent, computed for all at once."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class Condition(NamedTuple):
-    """What one residual block is told."""
+    """Scales and shifts on which one residual block is conditioned."""
 
     shift: Tensor
     """Added to the features between its convolutions, ``(N, outputs)``; it carries the step."""

@@ -189,8 +189,8 @@ def minibatch_standard_deviation(h: Tensor) -> Tensor:
     group = min(batch, GROUP)
     if batch % group:
         raise ValueError(
-            f"the discriminator compares images in groups of {group}, "
-            f"which {batch} images do not fill; take a multiple"
+            f"the batch must be a multiple of group = {group} (minibatch standard deviation), "
+            f"got {batch}"
         )
     grouped = h.unflatten(0, (group, batch // group))
     deviation = grouped - grouped.mean(dim=0)

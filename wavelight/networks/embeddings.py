@@ -1,4 +1,4 @@
-"""What conditions a network: the embedding of the diffusion step, and the mapping of the latent."""
+"""Embeddings that condition a network: the embedding of the diffusion step, and the mapping of the latent."""
 
 from itertools import pairwise
 from math import log

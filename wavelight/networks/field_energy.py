@@ -19,7 +19,7 @@ from typing_extensions import override
 from wavelight.wavelets import dwt2, idwt2
 
 _WIDTH = 0.75
-"""Of a sigmoid, in units of the distance between centres: enough for their sums to be smooth."""
+"""Width of a sigmoid, in units of the distance between centres: enough for their sums to be smooth."""
 
 
 class EnergyParameters(NamedTuple):
@@ -37,27 +37,27 @@ class ScoreMatching(NamedTuple):
     """The sums over fields that score matching needs, of Q = F S + V P parameters, float64."""
 
     products: Tensor
-    """Of the gradients of the parameters' terms, ``(Q, Q)``."""
+    """Gram matrix of the gradients of the parameters' terms, ``(Q, Q)``."""
     laplacian: Tensor
-    """Of the terms' Laplacians, ``(Q,)``."""
+    """Sums of the terms' Laplacians, ``(Q,)``."""
 
 
 class _Sigmoids(NamedTuple):
     """Sigmoids at the values of fields, ``(N, P, H, W)``."""
 
     rise: Tensor
-    """Their values."""
+    """Values of the sigmoids."""
     scale: Tensor
-    """Their widths, ``(N, 1, 1, 1)``."""
+    """Widths of the sigmoids, ``(N, 1, 1, 1)``."""
 
     @property
     def slope(self) -> Tensor:
-        """Their first derivatives."""
+        """First derivatives of the sigmoids."""
         return self.rise * (1 - self.rise) / self.scale
 
     @property
     def bend(self) -> Tensor:
-        """Their second derivatives."""
+        """Second derivatives of the sigmoids."""
         return self.slope * (1 - 2 * self.rise) / self.scale
 
 
@@ -65,7 +65,7 @@ class FieldEnergy(nn.Module):
     """The energy of square periodic fields of one channel, as a function of all of a field or of its details alone.
 
     For a wavelet, a field is the sum of two parts: the synthesis of its details, whose energy this
-    is, and that of the coarse band which it is given. Pairs of the first interact by a K of their
+    is, and that of LL which it is given. Pairs of the first interact by a K of their
     own and with the second by another; the potential sees the sum. Without a wavelet the field has
     one part, itself, and m = sum_u z_u / L has a potential, too.
 
@@ -74,7 +74,7 @@ class FieldEnergy(nn.Module):
         reach: The farthest interaction along an axis, at most ``size // 2``. Shifts that
             reflections and an exchange of the axes turn into each other share one parameter.
         sigmoids: How many make a potential, at least 2.
-        wavelet: The wavelet that tells details from the coarse band; none where all of a field is
+        wavelet: The wavelet that tells details from LL; none where all of a field is
             free.
 
     Raises:
@@ -89,9 +89,9 @@ class FieldEnergy(nn.Module):
     def __init__(self, size: int, reach: int, sigmoids: int, wavelet: str | None = None) -> None:
         super().__init__()
         if not 0 <= reach <= size // 2:
-            raise ValueError(f"reach is from 0 to half the size, {size // 2}, not {reach}")
+            raise ValueError(f"reach must be from 0 to half the size, {size // 2}, got {reach}")
         if sigmoids < 2:
-            raise ValueError(f"a potential needs at least 2 sigmoids, not {sigmoids}")
+            raise ValueError(f"sigmoids must be at least 2, got {sigmoids}")
         self.size = size
         self.wavelet = wavelet
         self.parts = 1 if wavelet is None else 2
@@ -110,7 +110,7 @@ class FieldEnergy(nn.Module):
 
         Args:
             parts: The parts of the fields, details first, ``(N, 1, L, L)`` each.
-            parameters: Of one energy for each field.
+            parameters: Parameters of one energy for each field.
         """
         half = self.symbols[..., : self.size // 2 + 1].flatten(1).to(parts[0].dtype)
         symbols = (parameters.interactions @ half).unflatten(-1, (self.size, -1))
@@ -148,7 +148,7 @@ class FieldEnergy(nn.Module):
 
         Args:
             parts: The parts of the fields, details first, ``(N, 1, L, L)`` each.
-            spreads: Of the potentials, ``(V,)``.
+            spreads: Spreads of the potentials, ``(V,)``.
         """
         sigmoids = [
             self._sigmoids(values, spread.expand(len(values)))
@@ -209,7 +209,7 @@ class FieldEnergy(nn.Module):
         return _Sigmoids(torch.sigmoid(values / scale - centres), scale)
 
     def _blocks(self, coefficients: Tensor) -> Tensor:
-        """Put frequencies that a coarse band confuses beside each other, ``(..., B, A)``."""
+        """Put frequencies that LL confuses beside each other, ``(..., B, A)``."""
         if self.wavelet is None:
             return coefficients.flatten(-2)[..., None]
         half = self.size // 2
@@ -249,7 +249,7 @@ def _of_details(size: int, wavelet: str | None) -> tuple[Tensor, Tensor]:
     """Return the projector on details, in blocks of frequencies, and its diagonal for sites.
 
     Returns:
-        ``(B, A, A)`` complex128: A frequencies share one of the coarse band's. And ``(L, L)``
+        ``(B, A, A)`` complex128: A frequencies share one of LL's. And ``(L, L)``
         float64, which depends on whether a site's row and column are even.
     """
     if wavelet is None:

@@ -23,7 +23,7 @@ class FrequencyDownBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
@@ -47,7 +47,7 @@ class FrequencyUpBlock(Residual):
     Args:
         channels: Channels that come in, and go out.
         taken: Channels of the block that took the details.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
     """
 
     published_names: ClassVar = Residual.published_names | {"details": "convH_0"}
@@ -99,7 +99,7 @@ def refine_coarse(block: ResidualBlock, h: Tensor, condition: Condition) -> Tens
     Args:
         block: The block, which keeps channels.
         h: Features ``(N, C, H, W)``.
-        condition: Of the block.
+        condition: Conditioning of the block.
 
     Returns:
         ``(N, C, H, W)``.

@@ -16,7 +16,7 @@ from wavelight.networks.resampling import check_halvings, fitted
 
 
 class Shared(NamedTuple):
-    """What all parts of a U-Net have in common."""
+    """Options that all parts of a U-Net share."""
 
     embedding: int
     """Length of the embedding of the time."""
@@ -56,7 +56,7 @@ class ScaleShiftBlock(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        shared: What all parts have in common.
+        shared: Options that all parts share.
     """
 
     def __init__(self, inputs: int, outputs: int, shared: Shared) -> None:
@@ -92,7 +92,7 @@ class HeadsAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         if channels % heads:
-            raise ValueError(f"{heads} heads of attention cannot share {channels} channels evenly")
+            raise ValueError(f"channels must be divisible by heads = {heads}, got {channels}")
         self.heads = heads
         self.norm = group_norm(channels)
         self.query_key_value = fan_average(nn.Conv2d(channels, 3 * channels, 1))
@@ -113,7 +113,7 @@ class Stage(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        shared: What all parts have in common.
+        shared: Options that all parts share.
         attends: Whether there is attention.
     """
 
@@ -132,7 +132,7 @@ class Up(nn.Module):
 
     Args:
         channels: Channels that come in, and go out.
-        shared: What all parts have in common.
+        shared: Options that all parts share.
     """
 
     def __init__(self, channels: int, shared: Shared) -> None:
@@ -145,13 +145,13 @@ class Up(nn.Module):
 
 
 class EncoderLevel(nn.Module):
-    """What the encoder does at one resolution: its stages, and the way down.
+    """Encoder at one resolution: its stages, and the way down.
 
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
         blocks: Number of stages.
-        shared: What all parts have in common.
+        shared: Options that all parts share.
         attends: Whether every stage has attention.
         last: Whether there is no way down.
     """
@@ -169,10 +169,10 @@ class EncoderLevel(nn.Module):
 
         Args:
             h: Features ``(N, inputs, H, W)``.
-            affines: What the blocks are told, from here on.
+            affines: Scales and shifts that condition the blocks from here on.
 
         Returns:
-            What the level leaves for the decoder, of which the last enters the next level.
+            The skips of the level for the decoder; the last one enters the next level.
         """
         skips = []
         for stage in self.stages:
@@ -182,13 +182,13 @@ class EncoderLevel(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """What the decoder does at one resolution: its stages, which read a skip each, and the way up.
+    """Decoder at one resolution: its stages, which read a skip each, and the way up.
 
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
         skips: Channels of what the stages read from the encoder, in their order.
-        shared: What all parts have in common.
+        shared: Options that all parts share.
         attends: Whether every stage has attention.
         last: Whether there is no way up.
     """
@@ -326,16 +326,13 @@ class ImprovedUNet(nn.Module):
         """Put the condition beside the noisy images."""
         found = 0 if condition is None else condition.shape[1]
         if found != self.condition_channels:
-            raise ValueError(
-                f"the network is made for a condition of {self.condition_channels} channels, "
-                f"and was given one of {found}"
-            )
+            raise ValueError(f"condition must have {self.condition_channels} channels, got {found}")
         if condition is None:
             return x
         if condition.shape[2:] != x.shape[2:]:
             raise ValueError(
-                f"a condition of {tuple(condition.shape[2:])} pixels does not fit "
-                f"images of {tuple(x.shape[2:])}"
+                f"condition must have the size of the images, {tuple(x.shape[2:])}, got "
+                f"{tuple(condition.shape[2:])}"
             )
         return torch.cat([x, condition], dim=1)
 

@@ -54,7 +54,7 @@ class GroupedBlock(nn.Module):
 
 
 class GroupedUNet(DetailGenerator):
-    """Maps noise and a coarse band to details, in one evaluation, by blocks of R3GAN.
+    """Maps noise and LL to details, in one evaluation, by blocks of R3GAN.
 
     R3GAN samples whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
     Details follow a band of their own resolution, so here
@@ -107,7 +107,7 @@ class GroupedUNet(DetailGenerator):
 
     @override
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        h = self.encoder[0](self.stem(self.told(noise, condition)))
+        h = self.encoder[0](self.stem(self.conditioned(noise, condition)))
         skips = []
         for down, stage in zip(self.downs, self.encoder[1:], strict=True):
             skips.append(h)
@@ -169,10 +169,10 @@ class GroupedDiscriminator(DetailDiscriminator):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         if x.shape[2:] != (self.resolution, self.resolution):
             raise ValueError(
-                f"the discriminator is made for images of side {self.resolution}, "
-                f"and was given {tuple(x.shape[2:])} pixels"
+                f"images must be {self.resolution}x{self.resolution} pixels, got "
+                f"{tuple(x.shape[2:])}"
             )
-        h = self.stages[0](self.stem(self.told(x, condition)))
+        h = self.stages[0](self.stem(self.conditioned(x, condition)))
         for down, stage in zip(self.downs, self.stages[1:], strict=True):
             h = stage(down(downsample(h)))
         return self.score(self.basis(h).flatten(1))
@@ -213,13 +213,13 @@ def _stage(channels: int, blocks: int, total: int) -> nn.Sequential:
 
 def _widths(width: int, multipliers: Sequence[int]) -> list[int]:
     if not multipliers:
-        raise ValueError("a network needs one multiplier or more, one for each resolution")
+        raise ValueError("multipliers is empty: give one for each resolution")
     widths = [width * multiplier for multiplier in multipliers]
     for channels in widths:
         if channels < 1 or EXPANSION * channels % GROUP:
             raise ValueError(
-                f"{channels} channels, times {EXPANSION}, do not split into groups of {GROUP}; "
-                f"take a multiple of {GROUP // EXPANSION}"
+                f"channels must be a multiple of {GROUP // EXPANSION} (times {EXPANSION}, in groups "
+                f"of {GROUP}), got {channels}"
             )
     return widths
 

@@ -55,8 +55,8 @@ def without_prefix(state: Mapping[str, Any]) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ValueError(
-                f"a published state dict has tensors alone, but {name!r} in this one is of "
-                f"type {type(value).__name__}"
+                f"a published state dict must hold tensors only, got a {type(value).__name__} for "
+                f"{name!r}: export the state dict alone"
             )
     # All of them or none, so that no two names become one.
     prefix = _PREFIX if all(name.startswith(_PREFIX) for name in state) else ""
@@ -94,9 +94,9 @@ def load_published(network: nn.Module, state: Mapping[str, Any]) -> None:
     wrong = differences(network, state)
     if wrong:
         raise ValueError(
-            f"the weights are not those of this {type(network).__name__}: {len(wrong)} of its "
-            f"{len(network.state_dict())} tensors are missing, unknown or of another shape, "
-            f"the first {wrong[0]!r}; check the values it is built with"
+            f"the weights do not fit {type(network).__name__}: {len(wrong)} of its "
+            f"{len(network.state_dict())} tensors are missing, unknown or of another shape, the "
+            f"first {wrong[0]!r}: check the options of the network"
         )
     given = without_prefix(state)
     names = _published_names(network, list(network.state_dict()))

@@ -16,7 +16,7 @@ class FilteredDown(nn.Module):
     Args:
         margin: Zeros on each side of the image: 1 halves it; 2 with a ``stride`` of 1 is one sample
             larger than it.
-        stride: Of how many samples one is kept.
+        stride: One sample in this many is kept.
     """
 
     kernel: Tensor
@@ -157,5 +157,6 @@ def check_halvings(resolution: int, levels: int) -> None:
     """
     if resolution % 2 ** (levels - 1):
         raise ValueError(
-            f"resolution {resolution} cannot be halved {levels - 1} times, as {levels} multipliers ask for"
+            f"resolution must be divisible by {2 ** (levels - 1)} for {levels} multipliers, got "
+            f"{resolution}"
         )

@@ -13,23 +13,23 @@ from wavelight.networks.resampling import FilteredDown, convolve_filtered_up, fi
 
 
 class Sizes(NamedTuple):
-    """Lengths of what all residual blocks of a generator are told."""
+    """Sizes of the embeddings that condition all residual blocks of a generator."""
 
     step: int
-    """Of the embedding of the diffusion step."""
+    """Size of the embedding of the diffusion step."""
 
     style: int
-    """Of what the latent is mapped to."""
+    """Size of the mapped latent."""
 
 
 class Halved(NamedTuple):
-    """What a block that halves the resolution puts out."""
+    """Output of a block that halves the resolution."""
 
     features: Tensor
     """``(N, outputs, H/2, W/2)``."""
 
     details: Tensor | None
-    """What halving took from the features, for the block that will double them again; None where it
+    """Detail bands that halving took from the features, for the block that will double them again; None where it
     is given up."""
 
 
@@ -39,7 +39,7 @@ class Residual(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
         mapped: Whether the shortcut maps channels.
     """
 
@@ -78,7 +78,7 @@ class ResidualBlock(Residual):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
     """
 
     def __init__(self, inputs: int, outputs: int, sizes: Sizes) -> None:
@@ -95,7 +95,7 @@ class DownBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
@@ -113,7 +113,7 @@ class UpBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:

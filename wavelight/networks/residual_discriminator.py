@@ -39,7 +39,7 @@ class HalvingBlock(nn.Module):
 class ResidualDiscriminator(DetailDiscriminator):
     """Judges whether images are real, or details: the discriminator of the hybrid (GANO).
 
-    As published it judges images one level finer than the coarse band, and is not told the band
+    As published it judges images one level finer than LL, and is not told the band
     itself. It takes images of every size, so one serves all levels. Batch normalization lets the
     images of a batch meet in training: a penalty of gradients sees the whole batch, and real and
     generated images that are judged apart are normalized apart. Initial weights, of which the
@@ -70,6 +70,6 @@ class ResidualDiscriminator(DetailDiscriminator):
 
     @override
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        h = functional.leaky_relu(self.norm(self.stem(self.told(x, condition))), SLOPE)
+        h = functional.leaky_relu(self.norm(self.stem(self.conditioned(x, condition))), SLOPE)
         h = self.blocks(h).mean(dim=(2, 3))
         return self.score(self.dropout(functional.leaky_relu(self.hidden(h), SLOPE)))

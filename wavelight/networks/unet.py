@@ -38,7 +38,7 @@ class Stage(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Of what the block is told.
+        sizes: Sizes of the embeddings that condition the block.
         attends: Whether there is attention.
     """
 
@@ -53,13 +53,13 @@ class Stage(nn.Module):
 
 
 class EncoderLevel(nn.Module):
-    """What the encoder does at one resolution: its stages, and the way down.
+    """Encoder at one resolution: its stages, and the way down.
 
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
         blocks: Number of stages.
-        sizes: Of what the blocks are told.
+        sizes: Sizes of the embeddings that condition the blocks.
         attends: Whether every stage has attention.
         down: Halves the features; ``None`` at the smallest resolution.
         pyramid: Halves the image that is carried beside them; ``None`` likewise.
@@ -89,10 +89,10 @@ class EncoderLevel(nn.Module):
         Args:
             h: Features ``(N, inputs, H, W)``.
             image: The carried image ``(N, carried, H, W)``.
-            conditions: Of the blocks from here on.
+            conditions: Conditioning of the blocks from here on.
 
         Returns:
-            What the level leaves for the decoder, of which the last enters the next level; the
+            The skips of the level for the decoder; the last one enters the next level; the
             carried image there; and the details that were taken from the features on the way.
         """
         skips = []
@@ -107,13 +107,13 @@ class EncoderLevel(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """What the decoder does at one resolution: its stages, which read a skip each, and the way up.
+    """Decoder at one resolution: its stages, which read a skip each, and the way up.
 
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
         skips: Channels of what the stages read from the encoder, in their order.
-        sizes: Of what the blocks are told.
+        sizes: Sizes of the embeddings that condition the blocks.
         attends: Whether the last stage has attention.
         up: Doubles the features; ``None`` at the full resolution.
     """

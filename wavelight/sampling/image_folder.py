@@ -51,7 +51,7 @@ class ImageFolder(ABC):
 
     def __init__(self, path: Path, images: int, seed: int) -> None:
         if images < 1:
-            raise ValueError(f"the number of images to sample is at least 1, not {images}")
+            raise ValueError(f"images must be at least 1, got {images}")
         self.path = Path(path)
         self.images = images
         self.seed = seed
@@ -60,7 +60,7 @@ class ImageFolder(ABC):
         """Return the numbers of the images that are still to be generated."""
         if (self.path / _PACKED).exists():
             raise ValueError(
-                f"{self.path / _PACKED} exists; sample into another folder, or remove it"
+                f"{self.path / _PACKED} exists: sample into another folder, or remove it"
             )
         return [number for number in range(self.images) if not self._file(number).exists()]
 
@@ -79,13 +79,13 @@ class ImageFolder(ABC):
         if path.exists():
             if json.loads(path.read_text()) != record:
                 raise ValueError(
-                    f"{self.path} holds images of another checkpoint or seed; sample into another folder"
+                    f"{self.path} holds images of another checkpoint or seed: sample into another folder"
                 )
             return
         if first:
             if self._file(0).exists():
                 raise ValueError(
-                    f"{self.path} holds images of unknown origin; sample into another folder"
+                    f"{self.path} holds images of unknown origin: sample into another folder"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record))
@@ -187,7 +187,7 @@ def image_folder(system: ImageGenerator, path: Path, images: int, seed: int) -> 
     """Return a folder for what a system samples, pictures or fields.
 
     Args:
-        system: What samples.
+        system: The system that samples.
         path: The folder; it need not exist.
         images: How many images it is to hold.
         seed: The seed of the set of images.

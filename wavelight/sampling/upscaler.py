@@ -57,17 +57,19 @@ class Upscaler:
     ) -> None:
         if not isinstance(system.factorization, LevelByLevel):
             raise ValueError(
-                f"only a pyramid (WSGM, Hybrid) can upscale images; {type(system).__name__} samples no details given "
-                "a coarse band"
+                f"only a pyramid (WSGM, Hybrid) can upscale images: {type(system).__name__} does "
+                "not sample details conditioned on LL"
             )
         if not system.bounded:
-            raise ValueError("the system samples fields without bounds; upscaling is for pictures")
+            raise ValueError(
+                "upscaling needs a system of bounded images (pictures), got one of unbounded fields"
+            )
         pyramid = system.factorization
         self.doublings = pyramid.levels if doublings is None else doublings
         if not 1 <= self.doublings <= pyramid.levels:
             raise ValueError(
-                f"the pyramid has {pyramid.levels} level{'s'[: pyramid.levels > 1]} and can double an image as often, "
-                f"at least once, not {self.doublings} times"
+                f"doublings must be from 1 to the pyramid's {pyramid.levels} levels, got "
+                f"{self.doublings}"
             )
         self.system = system.eval()
         self.pyramid = pyramid
@@ -141,37 +143,38 @@ class Upscaler:
         side, overlap = self.tiles
         if not 0 <= overlap < side:
             raise ValueError(
-                f"tiles of side {side} cannot overlap by {overlap} pixels: the overlap is from 0 to less than the side"
+                f"overlap must be from 0 to less than the side of a tile, {side}, got {overlap}"
             )
         for level, divisor in self._multiples.items():
             if divisor is None:
                 raise ValueError(
-                    f"the model of level {level} is made for images of one side only, and so takes no tiles"
+                    f"the model of level {level} takes images of one size only: leave out tile"
                 )
             if side % divisor or overlap % divisor:
                 raise ValueError(
-                    f"tiles of side {side} that overlap by {overlap} pixels do not suit the model of level {level}: "
-                    f"both must be multiples of {divisor}"
+                    f"tile and overlap must be multiples of {divisor} for the model of level {level}, "
+                    f"got {side} and {overlap}"
                 )
 
     def _check(self, images: Tensor) -> tuple[int, int]:
         channels, height, width = images.shape[1:]
         if channels != self.system.channels:
             raise ValueError(
-                f"the images have {channels} channels, but the system samples {self.system.channels}"
+                f"the images must have {self.system.channels} channels, as the system samples, got "
+                f"{channels}"
             )
         for level, divisor in self._multiples.items():
             side = self.system.image_size >> self.doublings
             if divisor is None and (height, width) != (side, side):
                 raise ValueError(
-                    f"an image of {width}x{height} cannot be doubled {self.doublings} times: the model of level "
-                    f"{level} takes no other than {side}x{side}"
+                    f"doubling {self.doublings} times needs an image of another size: the model of "
+                    f"level {level} takes {side}x{side} only, got {width}x{height}"
                 )
         taps = filter_length(self.pyramid.wavelet)
         if 2 * min(height, width) < taps:
             raise ValueError(
-                f"an image of {width}x{height} is too small for wavelet {self.pyramid.wavelet!r}, which needs sides of "
-                f"{-(-taps // 2)}"
+                f"the image must have sides of at least {-(-taps // 2)} for wavelet "
+                f"{self.pyramid.wavelet!r}, got {width}x{height}"
             )
         return height, width
 

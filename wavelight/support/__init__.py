@@ -1,1 +1,1 @@
-"""What any program needs: files, tables, figures, pictures, devices, errors."""
+"""Support for any program: files, tables, figures, pictures, devices, errors."""

@@ -16,4 +16,4 @@ def find_device(name: str | None) -> torch.device:
     try:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"there is no device {name!r} here") from error
+        raise ValueError(f"device {name!r} is not available on this machine") from error

@@ -47,14 +47,14 @@ def check_least(least: Mapping[str, tuple[int | None, int]]) -> None:
     """
     for name, (number, lowest) in least.items():
         if number is not None and number < lowest:
-            raise ValueError(f"{name} is at least {lowest}, not {number}")
+            raise ValueError(f"{name} must be at least {lowest}, got {number}")
 
 
 def fail(message: str, error: Exception | None = None) -> NoReturn:
     """Say what is wrong with the input in one sentence, and stop with exit code 2.
 
     Args:
-        message: What is wrong.
+        message: The problem, in one sentence.
         error: The exception that told it; raised again, with its traceback, if WAVELIGHT_TRACEBACK
             is set.
     """

@@ -21,7 +21,7 @@ def empty_figure(width: float, height: float) -> "Figure":
         # Not pyplot, which looks for a screen.
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError("drawing curves needs matplotlib: pip install matplotlib") from error
+        raise ValueError("plotting needs matplotlib: pip install matplotlib") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -117,7 +117,7 @@ def write_png(path: Path, image: Tensor, texts: Mapping[str, str] | None = None)
     Args:
         path: The file.
         image: ``(C, H, W)`` uint8 of 1 or 3 channels.
-        texts: What the file is to say beside its pixels, by keyword.
+        texts: Texts that the file holds beside its pixels, by keyword.
     """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo

@@ -1,4 +1,4 @@
-"""Progress on stderr."""
+"""Progress of long commands, on stderr."""
 
 import sys
 

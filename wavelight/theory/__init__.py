@@ -1,4 +1,4 @@
-"""What SGM and WSGM do on stationary Gaussian fields, exactly: no training, no sampling, seconds on a CPU.
+"""Exact theory of SGM and WSGM on stationary Gaussian fields: no training, no sampling, seconds on a CPU.
 
 ``steps_needed(system="wsgm", size=64, eta=2.0, kl_per_dim=1e-2, wavelet="db4")`` is the answer in
 one call; the modules are its parts: spectrum, wavelet level, factors, recursion, errors, steps.

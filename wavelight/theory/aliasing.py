@@ -15,15 +15,15 @@ _TOLERANCE = 1e-7
 
 
 class Level(NamedTuple):
-    """The law of the details given the coarse band, at each of the M x M coarse frequencies.
+    """The law of the details given LL, at each of the M x M coarse frequencies.
 
-    With x the Fourier coefficients of the coarse band, those of the details LH, HL, HH are
+    With x the Fourier coefficients of LL, those of the details LH, HL, HH are
     N(regression x, covariance), independently from one frequency to the next. Units are those of
     the field: no band is rescaled.
     """
 
     coarse: NDArray[np.float64]
-    """The spectrum of the coarse band, ``(M, M)``: it is stationary again."""
+    """The spectrum of LL, ``(M, M)``: it is stationary again."""
 
     regression: NDArray[np.complex128]
     """Cov(details, coarse) / Var(coarse), ``(M, M, 3)``."""
@@ -80,10 +80,10 @@ def _side_transform(size: int, wavelet: str) -> NDArray[np.complex128]:
     import pywt
 
     if size % 2:
-        raise ValueError(f"a field of side {size} is odd, which no wavelet level can halve")
+        raise ValueError(f"size must be even (a wavelet level halves it), got {size}")
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise ValueError(
-            f"no wavelet is called {wavelet!r}; orthogonal families are haar, db, sym, coif"
+            f"there is no wavelet {wavelet!r}: the orthogonal families are haar, db, sym, coif"
         )
     filters = np.array(pywt.Wavelet(wavelet).filter_bank[:2])
     frequency = 2 * np.pi * np.arange(size) / size
@@ -93,5 +93,5 @@ def _side_transform(size: int, wavelet: str) -> NDArray[np.complex128]:
     transform = response.reshape(2, 2, size // 2).transpose(2, 0, 1) / np.sqrt(2)
     identity = transform @ transform.conj().swapaxes(-1, -2)
     if np.abs(identity - np.eye(2)).max() > _TOLERANCE:
-        raise ValueError(f"wavelet {wavelet!r} is not orthogonal, which the exact theory needs")
+        raise ValueError(f"wavelet must be orthogonal, got {wavelet!r}")
     return transform

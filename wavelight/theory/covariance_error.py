@@ -1,6 +1,6 @@
 """The largest error of a sampled covariance, relative to the largest eigenvalue: the measure of WSGM's figures.
 
-For SGM it is max |P^ - P| / max P over frequencies. For one level of WSGM, whose coarse band is the
+For SGM it is max |P^ - P| / max P over frequencies. For one level of WSGM, whose LL is the
 true one, it is the largest operator norm of the error of an alias block; the wavelet transform is
 unitary, so that this is also the norm for the field.
 """
@@ -18,7 +18,7 @@ def pixel_error(spectrum: NDArray[np.float64], times: NDArray[np.float64]) -> fl
 
     Args:
         spectrum: ``(L, L)``, of any scale: SGM samples the field at unit variance.
-        times: Of the sampler, falling to 0.
+        times: Times of the sampler, falling to 0.
     """
     variances = pixel_factor(spectrum).variances
     generated = euler_maruyama(variances, times).variances
@@ -26,12 +26,12 @@ def pixel_error(spectrum: NDArray[np.float64], times: NDArray[np.float64]) -> fl
 
 
 def level_error(spectrum: NDArray[np.float64], wavelet: str, times: NDArray[np.float64]) -> float:
-    """Return the largest error of the covariance of a true coarse band with details that WSGM samples.
+    """Return the largest error of the covariance of a true LL with details that WSGM samples.
 
     Args:
         spectrum: ``(L, L)``, even ``L``, of any scale: details are sampled at unit mean square.
         wavelet: An orthogonal wavelet of PyWavelets.
-        times: Of the sampler, falling to 0.
+        times: Times of the sampler, falling to 0.
 
     Raises:
         ValueError: If the side is odd, or no orthogonal wavelet has this name.

@@ -44,14 +44,14 @@ class EnergyNetwork(nn.Module):
     """Predicts the noise as a perfect network with ``EpsPrediction`` would, if its energy were the true.
 
     That is sigma grad E(x_t), with parameters of E that are linear in the time between the times at
-    which they are known. Of details, x_t, and a condition c, the energy sees the field whose details
-    are x_t and whose coarse band is alpha c: as an image at this time, but for the coarse band's
+    which they are known. For details x_t and a condition c, the energy sees the field whose details
+    are x_t and whose LL is alpha c: as an image at this time, but for LL's
     noise.
 
     Args:
         energy: The energy, of all of x_t or of details.
         process: How targets turn to noise.
-        time_scale: What times were multiplied by to give labels.
+        time_scale: Factor by which times were multiplied for the network.
         times: At which parameters are known, rising, ``(T,)``.
         condition_scale: The scale of the condition in units of that of the details.
     """
@@ -131,7 +131,7 @@ class EnergyNetwork(nn.Module):
 
         Args:
             factor: Targets without noise, ``(N, C, H, W)``, and their conditions.
-            seed: Of the noise.
+            seed: Seed of the noise.
         """
         generator = torch.Generator().manual_seed(seed)
         for index, time in enumerate(self.times):
@@ -184,9 +184,9 @@ def solve(sums: Iterable[ScoreMatching], sigmoids: tuple[int, int], ridge: float
     mean square of their gradients first.
 
     Args:
-        sums: Of disjoint batches of fields.
+        sums: Sums over disjoint batches of fields.
         sigmoids: The last parameters are of so many potentials, of so many sigmoids each.
-        ridge: What is added to the mean squares of the sigmoids' gradients, in units of the largest
+        ridge: Constant added to the mean squares of the sigmoids' gradients, in units of the largest
             of a potential.
     """
     products, laplacian = (torch.stack(list(each)).sum(0) for each in zip(*sums, strict=True))
@@ -194,7 +194,7 @@ def solve(sums: Iterable[ScoreMatching], sigmoids: tuple[int, int], ridge: float
     interactions, potentials = products.diagonal().tensor_split([-count])
     largest = potentials.reshape(sigmoids).amax(1).repeat_interleave(sigmoids[1])
     size = torch.cat([interactions, largest])
-    # What has no gradient up to rounding, such as a shift that leaves the coarse band alone.
+    # What has no gradient up to rounding, such as a shift that leaves LL alone.
     scale = torch.where(size > 1e-9 * size.max(), size.rsqrt(), 0)
     added = torch.full_like(scale, _ROUNDING)
     added[-count:] = ridge
@@ -214,9 +214,9 @@ def energy_sgm(
 
     Args:
         fields: ``(N, 1, L, L)``, periodic.
-        steps: Of the sampler.
+        steps: Steps of the sampler.
         reach: The farthest interaction along an axis, in pixels; none takes all.
-        seed: Of the noise in the fit.
+        seed: Seed of the noise in the fit.
         schedule: Where the steps begin and end; uniform as in WSGM's experiment.
         sampler: Euler-Maruyama as in WSGM's experiment.
 
@@ -244,12 +244,12 @@ def energy_wsgm(
 
     Args:
         fields: ``(N, 1, L, L)``, periodic.
-        steps: Of the sampler, at every scale.
-        levels: Of the pyramid; none takes as many as leave a side of at least 4.
+        steps: Steps of the sampler, at every scale.
+        levels: Levels of the pyramid; none takes as many as leave a side of at least 4.
         wavelet: An orthogonal wavelet of PyWavelets, no longer than the shortest side that is split.
         reach: The farthest interaction along an axis, in pixels of the level's field; none takes
             all.
-        seed: Of the noise in the fit.
+        seed: Seed of the noise in the fit.
         schedule: Where the steps begin and end; uniform as in WSGM's experiment.
         sampler: Euler-Maruyama as in WSGM's experiment.
 

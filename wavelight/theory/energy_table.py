@@ -30,12 +30,12 @@ _SITES_AT_ONCE = 2**18
 
 
 class Row(NamedTuple):
-    """The distances of fields that one system drew in some steps, or of simulated ones."""
+    """Distances of fields that one system sampled in some steps, or of simulated ones."""
 
     size: int
     system: str
     steps: int | None
-    """None for what is simulated."""
+    """None for simulated fields."""
     spectrum: float
     marginal: float
 
@@ -79,7 +79,7 @@ def draw(rows: Sequence[Row], figure: "Figure") -> None:
     """Sample both distances against the steps, with a curve for each size and system and lines for the floors.
 
     Args:
-        rows: Of :func:`table`.
+        rows: Rows of :func:`table`.
         figure: An empty one.
     """
     sizes = list(dict.fromkeys(row.size for row in rows))

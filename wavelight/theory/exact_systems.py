@@ -39,7 +39,7 @@ class GaussianNetwork(nn.Module):
 
     Args:
         process: How targets turn to noise.
-        time_scale: What times were multiplied by to give labels.
+        time_scale: Factor by which times were multiplied for the network.
         variances: The eigenvalues l, ``(M, M, C)``, at the frequencies of ``numpy.fft.fftfreq``.
         vectors: The eigenvectors in the columns of U, ``(M, M, C, C)``.
         regression: A, ``(M, M, C)``; none where there is no condition.
@@ -107,7 +107,7 @@ def exact_sgm(
     Args:
         size: The side of the field.
         eta: How fast its spectrum falls, see :func:`wavelight.theory.power_law`.
-        steps: Of the sampler.
+        steps: Steps of the sampler.
         schedule: Where the steps begin and end; uniform as in WSGM's theory.
         sampler: Euler-Maruyama as in WSGM's theory.
 
@@ -131,14 +131,14 @@ def exact_wsgm(
 ) -> WSGM:
     """Return a WSGM that knows the scores of a power-law field of unit variance, one channel.
 
-    Bands are scaled by one number each, exactly: details by WSGM's gamma_j, coarse bands to unit
+    Bands are scaled by one number each, exactly: details by WSGM's gamma_j, LL bands to unit
     mean variance.
 
     Args:
         size: The side of the field.
         eta: How fast its spectrum falls, see :func:`wavelight.theory.power_law`.
-        steps: Of the sampler, at every scale.
-        levels: Of the pyramid; none takes as many as leave a side of at least 4.
+        steps: Steps of the sampler, at every scale.
+        levels: Levels of the pyramid; none takes as many as leave a side of at least 4.
         wavelet: An orthogonal wavelet of PyWavelets, no longer than the shortest side that is split.
         schedule: Where the steps begin and end; uniform as in WSGM's theory.
         sampler: Euler-Maruyama as in WSGM's theory.
@@ -192,7 +192,7 @@ def _field_network(
 def _detail_network(
     process: Process, parameterization: EpsPrediction, level: Level
 ) -> GaussianNetwork:
-    """Return the network of scaled details given the scaled coarse band."""
+    """Return the network of scaled details given the scaled LL."""
     variances, vectors = np.linalg.eigh(level.covariance / level.variance)
     regression = level.regression * np.sqrt(level.coarse.mean() / level.variance)
     return GaussianNetwork(process, parameterization.time_scale, variances, vectors, regression)

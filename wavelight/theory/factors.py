@@ -49,14 +49,16 @@ def pyramid_factors(
     Args:
         spectrum: ``(L, L)``, ``L`` divisible by ``2**levels``.
         wavelet: An orthogonal wavelet of PyWavelets.
-        levels: How often to split the coarse band; at 0 the pyramid is the field.
+        levels: How often to split LL; at 0 the pyramid is the field.
 
     Raises:
         ValueError: If the side cannot be split that often, or no orthogonal wavelet has this name.
     """
     size = len(spectrum)
     if levels < 0 or size % 2**levels:
-        raise ValueError(f"size {size} is not divisible by 2**levels, with levels {levels}")
+        raise ValueError(
+            f"size must be divisible by 2**levels, with levels {levels} not negative, got {size}"
+        )
     details = []
     for _ in range(levels):
         level = split(spectrum, wavelet)
@@ -66,7 +68,7 @@ def pyramid_factors(
 
 
 def detail_factor(level: Level) -> GaussianFactor:
-    """Return the factor of a level's details given its coarse band, at unit mean-square detail.
+    """Return the factor of a level's details given its LL, at unit mean-square detail.
 
     With Gamma = U diag(l) U^H at a coarse frequency, the conditional mean A x has the squares
     E |u_i^H A x|^2 = |u_i^H A|^2 Var(x).

@@ -1,4 +1,4 @@
-"""What Euler-Maruyama with the exact score makes of a Gaussian, and how far that is from it.
+"""Recursion of Euler-Maruyama with the exact score of a Gaussian, and the error of its samples.
 
 The forward process is Ornstein-Uhlenbeck's, x_t = e^-t x_0 + sqrt(1 - e^-2t) z. Given its condition
 the target is N(m, Gamma), so that along an eigenvector of Gamma with eigenvalue l
@@ -28,7 +28,7 @@ from wavelight.theory.factors import GaussianFactor
 
 
 class Chain(NamedTuple):
-    """What a sampler samples in place of N(m, l), along each eigenvector: N(gain m, variance)."""
+    """Law of the samples in place of N(m, l), along each eigenvector: N(gain m, variance)."""
 
     variances: NDArray[np.float64]
     gains: NDArray[np.float64]
@@ -41,9 +41,9 @@ def uniform_times(steps: int, horizon: float = 10.0) -> NDArray[np.float64]:
         ValueError: If there is no step, or the horizon is not positive.
     """
     if steps < 1:
-        raise ValueError(f"sampling needs at least 1 step, not {steps}")
+        raise ValueError(f"steps must be at least 1, got {steps}")
     if horizon <= 0:
-        raise ValueError(f"sampling starts at a time above 0, not {horizon}")
+        raise ValueError(f"horizon must be positive, got {horizon}")
     return np.linspace(horizon, 0, steps + 1)
 
 

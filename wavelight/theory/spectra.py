@@ -20,12 +20,12 @@ def power_law(size: int, eta: float, xi: float | None = None) -> NDArray[np.floa
         ValueError: If the side is below 2, ``eta`` negative or ``xi`` not positive.
     """
     if size < 2:
-        raise ValueError(f"a field needs a side of at least 2, not {size}")
+        raise ValueError(f"size must be at least 2, got {size}")
     if eta < 0:
-        raise ValueError(f"a spectrum falls by a power eta of at least 0, not {eta}")
+        raise ValueError(f"eta must not be negative, got {eta}")
     xi = 2 * np.pi / size if xi is None else xi
     if xi <= 0:
-        raise ValueError(f"a spectrum is flat below a frequency xi above 0, not {xi}")
+        raise ValueError(f"xi must be positive, got {xi}")
     frequency = 2 * np.pi * np.fft.fftfreq(size)
     spectrum = 1 / (xi**eta + np.hypot(frequency[:, None], frequency) ** eta)
     return spectrum / spectrum.mean()

@@ -24,7 +24,7 @@ class System(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> None:
-        raise ValueError(f"the exact theory has the systems {', '.join(cls)}, not {value!r}")
+        raise ValueError(f"system must be one of {', '.join(cls)}, got {value!r}")
 
 
 def steps_needed(
@@ -47,8 +47,8 @@ def steps_needed(
         size: The side L of the field, d = L^2.
         eta: How fast the spectrum 1 / (xi^eta + |w|^eta) falls.
         kl_per_dim: The largest KL / d, in nats.
-        wavelet: Of WSGM: an orthogonal wavelet of PyWavelets.
-        levels: Of WSGM's pyramid; none takes those that :func:`default_levels` says.
+        wavelet: Wavelet of WSGM, an orthogonal wavelet of PyWavelets.
+        levels: Levels of WSGM's pyramid; none takes :func:`default_levels`.
         xi: The frequency below which the spectrum is flat; none takes 2 pi / L.
         horizon: The time T at which sampling starts.
 
@@ -76,8 +76,8 @@ def kl_per_dimension(
         size: The side L of the field, d = L^2.
         eta: How fast the spectrum 1 / (xi^eta + |w|^eta) falls.
         steps: The number of steps N, of length T / N.
-        wavelet: Of WSGM: an orthogonal wavelet of PyWavelets.
-        levels: Of WSGM's pyramid; none takes those that :func:`default_levels` says.
+        wavelet: Wavelet of WSGM, an orthogonal wavelet of PyWavelets.
+        levels: Levels of WSGM's pyramid; none takes :func:`default_levels`.
         xi: The frequency below which the spectrum is flat; none takes 2 pi / L.
         horizon: The time T at which sampling starts.
 
@@ -101,8 +101,8 @@ def factors_of(
         system: ``sgm`` or ``wsgm``.
         size: The side of the field.
         eta: How fast the spectrum falls.
-        wavelet: Of WSGM: an orthogonal wavelet of PyWavelets.
-        levels: Of WSGM's pyramid; none takes those that :func:`default_levels` says.
+        wavelet: Wavelet of WSGM, an orthogonal wavelet of PyWavelets.
+        levels: Levels of WSGM's pyramid; none takes :func:`default_levels`.
         xi: The frequency below which the spectrum is flat; none takes 2 pi / L.
 
     Raises:
@@ -139,12 +139,14 @@ def smallest_steps(error: Callable[[int], float], threshold: float) -> int:
         ValueError: If the threshold is not positive, or no number of steps up to 2^17 reaches it.
     """
     if threshold <= 0:
-        raise ValueError(f"an error can be asked to be below a number above 0, not {threshold}")
+        raise ValueError(f"kl_per_dim must be positive, got {threshold}")
     enough = 1
     # What is no number, because the sampler overflows, is not enough either.
     while not error(enough) <= threshold:
         if enough >= MOST_STEPS:
-            raise ValueError(f"{enough} steps still leave an error above {threshold}")
+            raise ValueError(
+                f"kl_per_dim = {threshold} is not reached in {enough} steps: ask for a larger one"
+            )
         enough *= 2
     too_few = enough // 2
     while enough - too_few > 1:

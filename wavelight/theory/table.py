@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """What the two systems need at one size, for one spectrum."""
+    """Steps that the two systems need at one size, for one spectrum."""
 
     eta: float
     size: int
@@ -19,10 +19,10 @@ class Row(NamedTuple):
     """The condition number of the covariance that SGM samples."""
 
     details: float
-    """The worst of those of WSGM's details, given the coarser band; nan without levels."""
+    """The worst condition number of WSGM's details, conditioned on LL; nan without levels."""
 
     coarsest: float
-    """That of WSGM's coarsest band."""
+    """The condition number of WSGM's coarsest LL."""
 
     steps: dict[System, int]
 
@@ -81,7 +81,7 @@ def draw(rows: Sequence[Row], figure: "Figure", kl_per_dim: float, wavelet: str)
     """Sample the steps of both systems against the image size, a pair of curves for each spectrum.
 
     Args:
-        rows: Of :func:`table`.
+        rows: Rows of :func:`table`.
         figure: An empty one.
         kl_per_dim: The accuracy they belong to.
         wavelet: WSGM's.

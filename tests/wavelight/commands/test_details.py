@@ -64,7 +64,7 @@ def test_both_tables_and_a_file(folder, run):
     )
     found = json.loads((folder / "out" / "details.json").read_text())
     first, second = cells(told)
-    true = ["nothing", "coarse band of level 1 (8x8)", "images"]
+    true = ["nothing", "LL of level 1 (8x8)", "images"]
     assert [row["true"] for row in found["exposure"]] == [row[1] for row in first] == true
     values = [row["values"] for row in found["exposure"]]
     assert set(values[0]) == {"fwd", "fwd_coarse", "fwd_details"}

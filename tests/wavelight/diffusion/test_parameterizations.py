@@ -65,5 +65,5 @@ def test_times_are_told_in_thousandths_of_five_and_noise_levels_by_their_logarit
 
 
 def test_data_without_spread_is_refused():
-    with pytest.raises(ValueError, match="sigma_data is a standard deviation and above 0, not 0"):
+    with pytest.raises(ValueError, match="sigma_data must be positive, got 0"):
         Preconditioned(0)

@@ -74,9 +74,9 @@ def test_penalties_come_when_they_are_told():
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (lambda: NonSaturatingLoss(-1.0, 1), "r1_gamma is a weight and cannot be negative"),
-        (lambda: NonSaturatingLoss(1.0, 0), "r1_every counts turns and is at least 1"),
-        (lambda: RpGANLoss(-1.0), "gamma is a weight and cannot be negative"),
+        (lambda: NonSaturatingLoss(-1.0, 1), r"r1_gamma must not be negative, got -1\.0"),
+        (lambda: NonSaturatingLoss(1.0, 0), "r1_every must be at least 1, got 0"),
+        (lambda: RpGANLoss(-1.0), r"gamma must not be negative, got -1\.0"),
     ],
 )
 def test_bad_values_are_refused(build, sentence):

@@ -137,26 +137,31 @@ def test_equal_fields_are_at_distance_zero():
 
 def test_fields_that_do_not_compare_are_an_error():
     metric = FieldDistance()
-    with pytest.raises(ValueError, match=r"floats, not as torch\.uint8"):
+    with pytest.raises(ValueError, match=r"fields must be floats, got torch\.uint8"):
         metric.update(noise(2).byte(), real=True)
     metric.update(noise(2), real=True)
-    with pytest.raises(ValueError, match="not 2 and 0"):
+    with pytest.raises(
+        ValueError,
+        match="FieldDistance needs at least one real and one generated field, got 2 and 0",
+    ):
         metric.values()
-    with pytest.raises(ValueError, match=r"\(1, 4, 4\) do not compare with earlier ones of \(1, 8"):
+    with pytest.raises(
+        ValueError, match=r"all fields must have one size, \(1, 8, 8\) so far, got \(1, 4, 4\)"
+    ):
         metric.update(noise(2, 4), real=False)
 
 
 def test_nothing_to_measure_is_an_error():
     for function in (power_spectrum, binder_cumulant):
-        with pytest.raises(ValueError, match="no fields"):
+        with pytest.raises(ValueError, match="a field metric needs at least one field, got none"):
             function(noise(0))
-    with pytest.raises(ValueError, match="no fields"):
+    with pytest.raises(ValueError, match="a field metric needs at least one field, got none"):
         marginal_histogram(torch.zeros(0), 0.0, 1.0, 3)
     with pytest.raises(ValueError, match=r"0 bins from 0\.0 to 1\.0"):
         marginal_histogram(noise(1), 0.0, 1.0, 0)
     with pytest.raises(ValueError, match=r"5 bins from 1\.0 to 1\.0"):
         FieldDistance(1.0, 1.0, 5)
-    with pytest.raises(ValueError, match="square images, not 4x6"):
+    with pytest.raises(ValueError, match="a radial spectrum needs square images, got 4x6"):
         radial_spectrum(torch.ones(1, 4, 6))
 
 

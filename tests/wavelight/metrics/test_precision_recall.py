@@ -45,7 +45,10 @@ def test_a_collapsed_model_is_precise_and_recalls_little():
 
 def test_too_few_images_are_an_error():
     features = torch.randn(3, 8)
-    with pytest.raises(ValueError, match="at least 4 real and generated images, not 50 and 3"):
+    with pytest.raises(
+        ValueError,
+        match="precision and recall with k = 3 need at least 4 real and generated images, got 50 and 3",
+    ):
         measure(features, torch.randn(50, 8))
 
 

@@ -142,7 +142,11 @@ def modern(resolution):
         ({"generator": GroupedUNet(9, 8, [1, 1], 3, 3, blocks=1)}, (9, 8, 8), None),
         ({"discriminator": modern(16)}, (9, 8, 8), None),
         ({}, (3, 8, 8), "the generator is built for channels 9, but its factor has channels 3"),
-        ({}, (9, 9, 9), "a coarse band of side 9 cannot be halved 1 times"),
+        (
+            {},
+            (9, 9, 9),
+            "the side of LL must be a multiple of 2 for the generator's 1 halvings, got 9",
+        ),
         ({}, (9, 2, 2), "complete images of side 4, but SSIM needs 6: give ssim_weight 0"),
         ({"ssim_weight": 0.0}, (9, 2, 2), None),
         (

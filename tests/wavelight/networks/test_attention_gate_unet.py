@@ -66,7 +66,7 @@ def test_way_up_doubles_before_it_maps_and_asks_the_gate() -> None:
 def test_condition_comes_before_the_noise() -> None:
     network = AttentionGateUNet(2, 4, condition_channels=1, noise_channels=3, pools=1).eval()
     noise, condition = normal(1, 2, 3, 4, 4), normal(2, 2, 1, 4, 4)
-    assert torch.equal(network.told(noise, condition), torch.cat([condition, noise], dim=1))
+    assert torch.equal(network.conditioned(noise, condition), torch.cat([condition, noise], dim=1))
 
 
 def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
@@ -85,15 +85,17 @@ def test_smallest_side_is_that_of_the_pools(pools: int) -> None:
     network = AttentionGateUNet(9, 4, 3, 3, pools)
     side = 2**pools
     assert network(normal(1, 2, 3, side, side), normal(2, 2, 3, side, side)).shape[2] == side
-    with pytest.raises(ValueError, match=f"side {side // 2} cannot be halved {pools} times"):
+    with pytest.raises(ValueError, match=f"{pools} halvings, got {side // 2}"):
         network.check_side(side // 2)
 
 
 def test_network_without_pools_or_of_odd_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="1 pool or more, and was given 0"):
+    with pytest.raises(ValueError, match="pools must be at least 1, got 0"):
         AttentionGateUNet(9, 64, 3, 3, pools=0)
     for width in (0, 6):
-        with pytest.raises(ValueError, match=f"width of {width} channels is not a multiple of 4"):
+        with pytest.raises(
+            ValueError, match=f"width must be a positive multiple of 4, got {width}"
+        ):
             AttentionGateUNet(9, width, 3, 3)
 
 

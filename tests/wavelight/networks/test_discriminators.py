@@ -155,5 +155,8 @@ def test_spread_compares_every_second_image_of_eight() -> None:
 
 
 def test_batch_that_fills_no_group_is_refused() -> None:
-    with pytest.raises(ValueError, match="groups of 4, which 6 images do not fill"):
+    with pytest.raises(
+        ValueError,
+        match=r"the batch must be a multiple of group = 4 \(minibatch standard deviation\), got 6",
+    ):
         minibatch_standard_deviation(torch.zeros(6, 1, 2, 2))

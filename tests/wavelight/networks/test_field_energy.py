@@ -100,7 +100,10 @@ def test_shifts_that_reflections_join_are_one_class_and_none_is_in_two():
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"reach": 5, "sigmoids": 4}, "reach is from 0 to"), ({"reach": 2, "sigmoids": 1}, "2 sigmo")],
+    [
+        ({"reach": 5, "sigmoids": 4}, "reach must be from 0 to half the size, 4, got 5"),
+        ({"reach": 2, "sigmoids": 1}, "sigmoids must be at least 2, got 1"),
+    ],
 )
 def test_impossible_energies_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):

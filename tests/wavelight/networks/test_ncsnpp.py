@@ -202,5 +202,7 @@ def test_exported_draws_the_same() -> None:
 
 
 def test_resolution_that_cannot_be_halved_is_refused() -> None:
-    with pytest.raises(ValueError, match="resolution 10 cannot be halved 2 times"):
+    with pytest.raises(
+        ValueError, match="resolution must be divisible by 4 for 3 multipliers, got 10"
+    ):
         NCSNpp(10, 3, 32, [1, 2, 2], [], 1)

@@ -43,9 +43,7 @@ def test_other_weights_are_refused() -> None:
     network = SmallDiscriminator(3, 8, 3)
     state = published_state(network)
     del state["end_linear.bias"]
-    with pytest.raises(
-        ValueError, match=r"not those of this SmallDiscriminator: 1 of its 31 .* 'end_linear.bias'"
-    ):
+    with pytest.raises(ValueError, match="the weights do not fit SmallDiscriminator"):
         load_published(network, state)
     with pytest.raises(ValueError, match=r"start_conv\.weight"):
         load_published(network, published_state(SmallDiscriminator(4, 8, 3)))

@@ -148,7 +148,7 @@ def test_patches_are_cut_colour_by_colour_and_joined_pixel_by_pixel() -> None:
 
 
 def test_patches_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="resolution 10 cannot be cut into patches of 4"):
+    with pytest.raises(ValueError, match="patch must divide the resolution 10, got 4"):
         WaveletNCSNpp(10, 12, **NARROW, patch=4)
 
 

@@ -68,7 +68,7 @@ def test_digest_is_of_the_weights_that_draw():
 
 
 def test_no_images_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="at least 1, not 0"):
+    with pytest.raises(ValueError, match="images must be at least 1, got 0"):
         PictureFolder(tmp_path, 0, 0)
 
 

@@ -57,7 +57,7 @@ class Convolutions(DetailGenerator):
 
     def forward(self, noise, condition):
         self.seen.append(tuple(condition.shape[2:]))
-        return self.layers(self.told(noise, condition))
+        return self.layers(self.conditioned(noise, condition))
 
 
 class OneSide(Convolutions):
@@ -234,24 +234,42 @@ def test_a_tile_is_blended_by_weights_that_sum_to_one():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Upscaler(tiny_system()), "only a pyramid .* can upscale images; WaveDiff"),
-        (lambda: Upscaler(tiny_wsgm(), doublings=3), "has 2 levels .* not 3 times"),
-        (lambda: Upscaler(tiny_wsgm(), doublings=0), "at least once, not 0 times"),
-        (lambda: Upscaler(tiny_wsgm(bounded=False)), "fields without bounds"),
-        (lambda: Upscaler(tiny_wsgm(), tiles=Tiles(8, 8)), "cannot overlap by 8"),
-        (lambda: Upscaler(tiny_hybrid(), tiles=Tiles(8, 3)), "both must be multiples of 2"),
+        (lambda: Upscaler(tiny_system()), r"only a pyramid \(WSGM, Hybrid\) can upscale images"),
+        (
+            lambda: Upscaler(tiny_wsgm(), doublings=3),
+            "doublings must be from 1 to the pyramid's 2 levels, got 3",
+        ),
+        (
+            lambda: Upscaler(tiny_wsgm(), doublings=0),
+            "doublings must be from 1 to the pyramid's 2 levels, got 0",
+        ),
+        (
+            lambda: Upscaler(tiny_wsgm(bounded=False)),
+            r"upscaling needs a system of bounded images \(pictures\), got one of unbounded fields",
+        ),
+        (
+            lambda: Upscaler(tiny_wsgm(), tiles=Tiles(8, 8)),
+            "overlap must be from 0 to less than the side of a tile, 8, got 8",
+        ),
+        (
+            lambda: Upscaler(tiny_hybrid(), tiles=Tiles(8, 3)),
+            "tile and overlap must be multiples of 2 for the model of level 2, got 8 and 3",
+        ),
         (
             lambda: Upscaler(convolutional(network=OneSide), tiles=Tiles(8, 2)),
-            "one side only, and so takes no tiles",
+            "the model of level 1 takes images of one size only: leave out tile",
         ),
         (
             lambda: Upscaler(convolutional(network=OneSide))(images(1, 3, 8, 9), number()),
-            "an image of 9x8 cannot be doubled 1 times: .* no other than 8x8",
+            "doubling 1 times needs an image of another size",
         ),
-        (lambda: Upscaler(tiny_wsgm())(images(1, 1, 4, 4), number()), "have 1 channels"),
+        (
+            lambda: Upscaler(tiny_wsgm())(images(1, 1, 4, 4), number()),
+            "the images must have 3 channels, as the system samples, got 1",
+        ),
         (
             lambda: Upscaler(tiny_wsgm(wavelet="db2"))(images(1, 3, 1, 4), number()),
-            "too small for wavelet 'db2', which needs sides of 2",
+            "the image must have sides of at least 2 for wavelet 'db2', got 4x1",
         ),
     ],
 )
@@ -302,7 +320,9 @@ def test_a_picture_becomes_a_larger_one(tmp_path, loads):
     generated = out.read_bytes()
     run(image, out)
     assert out.read_bytes() == generated
-    with pytest.raises(ValueError, match=r"not made from .* by these weights, seed and options"):
+    with pytest.raises(
+        ValueError, match="exists, made from another image, weights, seed or options than"
+    ):
         run(image, out, seed=1)
     with pytest.raises(ValueError, match="remove it, or name another"):
         run(image, picture(tmp_path / "own.png"))
@@ -332,19 +352,21 @@ def test_a_folder_goes_on_where_it_stopped(tmp_path, loads, capsys):
 def test_files_that_cannot_be_written_are_refused_first(tmp_path, loads):
     image = picture(tmp_path / "in" / "a.png")
     for source, out, message in [
-        (image, tmp_path / "a.jpg", "ends in .png"),
+        (image, tmp_path / "a.jpg", r"the output file must end in \.png, got"),
         (tmp_path / "none.png", tmp_path / "a.png", "there is no"),
-        (image.parent, image, "is a folder, so"),
-        (image.parent, image.parent / "out", "take for input"),
+        (image.parent, image, "out must be a folder because"),
+        (image.parent, image.parent / "out", r"\(the next run would upscale its own output\), got"),
     ]:
         with pytest.raises(ValueError, match=message):
             run(source, out)
     picture(tmp_path / "in" / "a.jpg")
     with pytest.raises(ValueError, match="would both be written to"):
         run(image.parent, tmp_path / "out")
-    with pytest.raises(ValueError, match="give their side"):
+    with pytest.raises(
+        ValueError, match="overlap needs tile, got 4: give the side of the tiles with tile"
+    ):
         run(image, tmp_path / "a.png", overlap=4)
-    with pytest.raises(ValueError, match="at least 1 pixel, not 0"):
+    with pytest.raises(ValueError, match="tile must be at least 1 pixel, got 0"):
         run(image, tmp_path / "a.png", tile=0)
 
 

@@ -176,10 +176,10 @@ def test_an_exact_score_does_not_learn():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"size": 12, "levels": 3}, "a field of side 3 is odd"),
+        ({"size": 12, "levels": 3}, r"size must be even \(a wavelet level halves it\), got 3"),
         ({"size": 16, "levels": 3}, "wavelet 'db4' has 8 taps"),
-        ({"size": 16, "wavelet": "bior4.4"}, "not orthogonal"),
-        ({"size": 16, "levels": 0}, "at least 1 level"),
+        ({"size": 16, "wavelet": "bior4.4"}, r"wavelet must be orthogonal, got 'bior4\.4'"),
+        ({"size": 16, "levels": 0}, "levels must be at least 1, got 0"),
     ],
 )
 def test_fields_that_cannot_be_split_are_refused(options, sentence):

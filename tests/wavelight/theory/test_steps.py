@@ -201,16 +201,22 @@ def test_default_levels_end_at_4_pixels(size, levels):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"system": "vae"}, "systems sgm, wsgm, not 'vae'"),
-        ({"size": 1}, "side of at least 2"),
-        ({"eta": -1.0}, "eta of at least 0"),
-        ({"xi": 0.0}, "xi above 0"),
-        ({"levels": 5}, "16 is not divisible"),
+        ({"system": "vae"}, "system must be one of sgm, wsgm, got 'vae'"),
+        ({"size": 1}, "size must be at least 2, got 1"),
+        ({"eta": -1.0}, r"eta must not be negative, got -1\.0"),
+        ({"xi": 0.0}, r"xi must be positive, got 0\.0"),
+        (
+            {"levels": 5},
+            r"size must be divisible by 2\*\*levels, with levels 5 not negative, got 16",
+        ),
         ({"levels": -1}, "levels -1"),
-        ({"wavelet": "db99"}, "no wavelet is called 'db99'"),
-        ({"wavelet": "bior2.2"}, "'bior2.2' is not orthogonal"),
-        ({"horizon": 0.0}, "above 0"),
-        ({"kl_per_dim": 0.0}, "above 0"),
+        (
+            {"wavelet": "db99"},
+            "there is no wavelet 'db99': the orthogonal families are haar, db, sym, coif",
+        ),
+        ({"wavelet": "bior2.2"}, r"wavelet must be orthogonal, got 'bior2\.2'"),
+        ({"horizon": 0.0}, "horizon must be positive, got 0"),
+        ({"kl_per_dim": 0.0}, "kl_per_dim must be positive, got 0"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message):
@@ -219,11 +225,13 @@ def test_bad_input_is_one_sentence(arguments, message):
 
 
 def test_a_sampler_takes_a_step():
-    with pytest.raises(ValueError, match="at least 1 step"):
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         kl_per_dimension("sgm", 8, 1.0, 0)
 
 
 def test_a_threshold_below_every_error_is_refused(monkeypatch):
     monkeypatch.setattr("wavelight.theory.steps.MOST_STEPS", 64)
-    with pytest.raises(ValueError, match="64 steps still leave an error above"):
+    with pytest.raises(
+        ValueError, match=r"kl_per_dim = 0\.001 is not reached in 64 steps: ask for a larger one"
+    ):
         steps_needed("sgm", 8, 1.0, 1e-3, horizon=0.1)

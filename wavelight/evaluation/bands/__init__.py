@@ -1,4 +1,4 @@
-"""What wavelet bands look like: how far from white, from Gaussian and how sparse, tensors in and numbers out."""
+"""Measures of wavelet bands: how far from white, from Gaussian and how sparse, tensors in and numbers out."""
 
 from wavelight.evaluation.bands.conditioning import (
     LinearPrediction,

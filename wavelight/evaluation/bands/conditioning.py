@@ -80,7 +80,7 @@ class LinearPrediction(NamedTuple):
 
         Args:
             details: ``(P, B)``.
-            around: Of :func:`neighbourhoods`, ``(P, C, 9)``.
+            around: Neighbourhoods from :func:`neighbourhoods`, ``(P, C, 9)``.
 
         Returns:
             ``(P, B)`` float64.
@@ -95,13 +95,13 @@ class LocalScale(NamedTuple):
     """The energies count in these, and 1 is added, that flat places have a logarithm, ``(6,)``."""
 
     mean: Tensor
-    """Of each feature, ``(F,)``."""
+    """Mean of each feature, ``(F,)``."""
 
     std: Tensor
-    """Of each feature, ``(F,)``."""
+    """Standard deviation of each feature, ``(F,)``."""
 
     weight: Tensor
-    """Of the logarithm of the part of the variance that LL predicts, ``(F + 1, B)``."""
+    """Coefficients of the logarithm of the part of the variance that LL predicts, ``(F + 1, B)``."""
 
     constant: Tensor
     """The logarithm of the other part, which is there wherever LL is flat, ``(B,)``."""
@@ -110,7 +110,7 @@ class LocalScale(NamedTuple):
         """Return standard deviations.
 
         Args:
-            around: Of :func:`neighbourhoods`, ``(P, C, 9)``.
+            around: Neighbourhoods from :func:`neighbourhoods`, ``(P, C, 9)``.
 
         Returns:
             ``(P, B)`` float64, positive.
@@ -124,7 +124,7 @@ def fit_linear(details: Tensor, around: Tensor) -> LinearPrediction:
 
     Args:
         details: ``(P, B)``.
-        around: Of :func:`neighbourhoods`, ``(P, C, 9)``.
+        around: Neighbourhoods from :func:`neighbourhoods`, ``(P, C, 9)``.
     """
     inputs = _with_constant(around.flatten(1).double())
     # Neighbours may be equal: grey pictures in three channels.
@@ -141,8 +141,8 @@ def fit_scale(residual: Tensor, around: Tensor) -> LocalScale:
     of Wainwright and Simoncelli's prediction, too: the noise of pictures, and their 8 bits.
 
     Args:
-        residual: Of the linear prediction, ``(P, B)``.
-        around: Of :func:`neighbourhoods`, ``(P, C, 9)``.
+        residual: Residual of the linear prediction, ``(P, B)``.
+        around: Neighbourhoods from :func:`neighbourhoods`, ``(P, C, 9)``.
     """
     floor = _FLOOR * _energies(around).mean(0) + torch.finfo(torch.float32).tiny
     features = _features(around, floor)

@@ -24,14 +24,14 @@ _LABELS = {
 _STYLES = {"marginal": "-o", "linear": "--s", "scaled": "-^"}
 _SHOWN = ("kurtosis", "negentropy", "wasserstein", "gini")
 _SPREAD = 0.06
-"""Of the kinds beside each other, in levels."""
+"""Offset between the kinds of a level, in levels."""
 
 
 def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
     """Sample whiteness of LL, Gaussianity and sparsity of the details against the level, and their histograms.
 
     Args:
-        rows: Of :func:`wavelight.evaluation.bands.analyze_pyramid`, of level 0 and at least one more.
+        rows: Rows of :func:`wavelight.evaluation.bands.analyze_pyramid`, for level 0 and at least one more.
         figure: An empty one.
         title: Says which images they are.
     """

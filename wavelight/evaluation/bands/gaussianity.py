@@ -57,7 +57,7 @@ def sliced_wasserstein(patches: Tensor, directions: Tensor, weights: Tensor) -> 
 
     Args:
         patches: ``(M, D)``.
-        directions: Of the projections, ``(K, D)``, of any length but 0.
+        directions: Directions of the projections, ``(K, D)``, of any length but 0.
         weights: How often each patch counts, ``(B, M)``.
 
     Returns:

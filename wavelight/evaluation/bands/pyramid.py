@@ -23,16 +23,16 @@ KINDS = ("marginal", "linear", "scaled")
 """Details as they are; less their linear prediction from LL; and divided by the scale expected from LL."""
 
 SMALLEST_SIDE = 4
-"""Of a band: without its border there is a patch left."""
+"""Smallest side of a band: without its border there is a patch left."""
 
 LEAST_IMAGES = 20
-"""To resample."""
+"""Fewest images that can be resampled."""
 
 PLACES_PER_INPUT = 10
-"""At the coarsest level, in the half that predictions are fitted on."""
+"""Fewest places for each input of a prediction, at the coarsest level and in the half that is fitted."""
 
 HISTOGRAM_RANGE = 15.0
-"""Of the histograms to look at, in standard deviations, on both sides of 0."""
+"""Range of the histograms to look at, in standard deviations, on both sides of 0."""
 
 HISTOGRAM_BINS = 151
 
@@ -88,30 +88,30 @@ class Interval(NamedTuple):
 
 
 class Level(NamedTuple):
-    """What was measured at one level; level 0 are the pixels, which have no details."""
+    """Measures of one level; level 0 are the pixels, which have no details."""
 
     level: int
     side: int
-    """Of LL, in pixels."""
+    """Side of LL, in pixels."""
 
     dimension: int
-    """The values of LL, over all channels."""
+    """Number of values of LL, over all channels."""
 
     spectrum: Whitening
-    """Of LL, taken for stationary."""
+    """Whitening of LL, taken for stationary."""
 
     grey: Whitening
-    """Of the mean of LL's channels: what pixels do, without what colours do."""
+    """Whitening of the mean of LL's channels: without the correlation of colours."""
 
     covariance: Whitening | None
-    """Of LL, by its whole covariance; None where there are too few images for that."""
+    """Whitening of LL by its whole covariance; None where there are too few images for that."""
 
     explained: float | None
     """The share of the details' variance that the linear prediction from LL explains, where it was not
     fitted, the mean over channels; None at level 0."""
 
     coarse: dict[str, Interval]
-    """The measures of LL."""
+    """Measures of LL, by name."""
 
     details: dict[str, dict[str, Interval]]
     """The measures of the details, by kind; empty at level 0."""
@@ -124,17 +124,17 @@ class Level(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """What is removed from images before all else: their mean intensity and their dynamic range.
+    """Normalization of images before all else: their mean intensity and their dynamic range.
 
     Both are those of the data set, not of each image: images whose own mean is 0 have a covariance
     that cannot be inverted.
     """
 
     mean: Tensor
-    """Of each channel over all images and places, ``(C,)``."""
+    """Mean of each channel over all images and places, ``(C,)``."""
 
     std: Tensor
-    """Of all values about those means; one number, so the colours keep their proportions."""
+    """Standard deviation of all values about those means; one number, so the colours keep their proportions."""
 
     @classmethod
     def of(cls, images: Tensor) -> "Normalization":
@@ -225,13 +225,14 @@ def _check(images: Tensor, levels: int) -> None:
     smallest = min(sides) >> levels
     if smallest < SMALLEST_SIDE:
         raise ValueError(
-            f"LL of level {levels} would have a side of {smallest}; neighbourhoods in it need at least {SMALLEST_SIDE}"
+            f"levels = {levels} leaves an LL band of side {smallest}, where neighbourhoods need "
+            f"at least {SMALLEST_SIDE}: lower levels"
         )
     inputs = _SIDE_OF_NEIGHBOURHOOD**2 * channels + 1
     places = (smallest - 2) ** 2
     least = max(LEAST_IMAGES, -(-2 * PLACES_PER_INPUT * inputs // places))
     if number < least:
-        raise ValueError(f"{levels} levels need at least {least} images, not {number}")
+        raise ValueError(f"images must be at least {least} for {levels} levels, got {number}")
 
 
 def _split(coarse: Tensor, wavelet: str) -> tuple[Tensor, Tensor]:

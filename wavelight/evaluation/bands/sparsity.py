@@ -26,7 +26,7 @@ def hoyer(values: Tensor, weights: Tensor) -> Tensor:
 def gini(values: Tensor, weights: Tensor) -> Tensor:
     """Return the Gini index of the magnitudes: 0 if all are equal, 1 if one has all; a Gaussian has 0.414.
 
-    Of the measures that Hurley and Rickard (2009, «Comparing measures of sparsity») compared, the one
+    Hurley and Rickard (2009, «Comparing measures of sparsity») compared measures: this is the one
     with all the properties that a measure of sparsity should have.
 
     Args:

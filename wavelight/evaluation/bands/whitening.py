@@ -22,7 +22,7 @@ class Whitening(NamedTuple):
     """How far N(mu, S), fitted to images, is from N(0, I)."""
 
     log10_condition: float
-    """Of S, the largest by the smallest eigenvalue; infinite if S is singular."""
+    """Condition number of S, its largest by its smallest eigenvalue; infinite if S is singular."""
 
     kl: float
     """KL(N(0, I) || N(mu, S)) / d in nats: 1/2 [tr S^-1 + mu^T S^-1 mu - d + log det S] / d."""
@@ -90,7 +90,7 @@ def whiten_by_spectrum(fields: Tensor) -> Whitening:
             distance = (along / values).sum()
             best = _whitening(values, (1 / values).sum(), distance, log_det, name)
     if best is None:
-        raise ValueError("the fields hold values that are no numbers")
+        raise ValueError("the fields hold NaN or infinite values")
     return best
 
 
@@ -99,7 +99,7 @@ def condition_floor(images: int, dimension: int) -> float:
 
     Args:
         images: How many.
-        dimension: Of an image, less than their number.
+        dimension: Dimension of an image, less than their number.
     """
     ratio = sqrt(dimension / images)
     return 2 * log10((1 + ratio) / (1 - ratio))

@@ -27,7 +27,7 @@ class Bench:
 
     Args:
         data: Real images, and the numbers of those to sample.
-        metrics: What to measure.
+        metrics: Metrics to compute.
         reference_images: How many real images to measure; none takes all.
         seed: The seed of the set of images.
         accelerator: Where to sample, in Lightning's words.
@@ -127,7 +127,7 @@ class _Stopwatch(L.Callback):
 
     @property
     def milliseconds(self) -> float:
-        """Of one image, by all batches but the first, which also warms up; by that if it is alone."""
+        """Seconds to sample one image, by all batches but the first, which also warms up; by that if it is alone."""
         batches = self._batches[1:] or self._batches
         return 1e3 * sum(time for _, time in batches) / sum(images for images, _ in batches)
 

@@ -1,4 +1,4 @@
-"""What is shown of a comparison: lines as rows come, a table, and curves; seeds of one system together."""
+"""Report of a comparison: lines as rows come, a table, and curves; seeds of one system together."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Seeds(NamedTuple):
 
     @property
     def milliseconds(self) -> float:
-        """Of sampling an image, the mean."""
+        """Mean seconds to sample an image."""
         return fmean(row.milliseconds for row in self.rows)
 
     def value(self, metric: str) -> float | Mean:
@@ -55,7 +55,7 @@ def seeds_of_systems(rows: Sequence[Row], systems: Mapping[str, str]) -> list[Se
     """Put rows of one system and the same steps together, in the order in which they come.
 
     Args:
-        rows: Of all systems.
+        rows: Rows of all systems.
         systems: The system of each run, by the run's name.
 
     Raises:
@@ -68,8 +68,9 @@ def seeds_of_systems(rows: Sequence[Row], systems: Mapping[str, str]) -> list[Se
         for row in alike:
             if row.networks != alike[0].networks:
                 raise ValueError(
-                    f"{alike[0].system} and {row.system} are seeds of {system}, but cost {alike[0].gigamacs:.4g} and "
-                    f"{row.gigamacs:.4g} GMAC an image: one of them was measured with other code"
+                    f"{alike[0].system} and {row.system} are seeds of {system}, but cost "
+                    f"{alike[0].gigamacs:.4g} and {row.gigamacs:.4g} billion MACs an image: measure "
+                    "both with the same code"
                 )
     return [Seeds(system, alike) for (system, _), alike in found.items()]
 
@@ -79,8 +80,8 @@ def tell(row: Row, note: str = "") -> None:
     """Write a row to stderr, in one line.
 
     Args:
-        row: What was measured.
-        note: What to add, in brackets.
+        row: The row to show.
+        note: A remark to add in brackets.
     """
     values = "  ".join(f"{name} {value:.4g}" for name, value in row.values.items())
     line = f"{row.system}, steps {_steps(row)}: {values}  {row.milliseconds:.4g} ms an image"

@@ -1,4 +1,4 @@
-"""What was measured of a system, and the file that keeps it."""
+"""Rows of a comparison, and the file that keeps them."""
 
 import json
 from pathlib import Path
@@ -11,23 +11,23 @@ from wavelight.support.files import write_json
 
 
 class Row(NamedTuple):
-    """What was measured of one system at one setting of its steps."""
+    """Measurements of one system at one setting of its steps."""
 
     system: str
     images_seen: int | None
     """In training; None where the file does not tell."""
 
     steps: list[int]
-    """Of each of its score models, from coarse to fine; empty where it has none."""
+    """Steps of each of its score models, from coarse to fine; empty where it has none."""
 
     networks: list[NetworkCost]
     milliseconds: float
-    """Of sampling an image, on one device."""
+    """Seconds to sample an image on one device."""
 
     batch_size: int
     device: str
     values: dict[str, float]
-    """By metric."""
+    """Distances, by metric."""
 
     held_out: dict[str, float]
     """The same of held-out real images; empty where there are none."""
@@ -58,7 +58,7 @@ class Row(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What rows must differ in to be two rows."""
+        """The key of a row: rows that share it are one."""
         return row_key(self.conditions, self.steps)
 
 
@@ -78,7 +78,7 @@ def read_rows(path: Path) -> dict[str, Row]:
             for entry in entries
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no comparison; name another file") from error
+        raise ValueError(f"{path} holds no comparison: name another file") from error
     return {row.key: row for row in rows}
 
 

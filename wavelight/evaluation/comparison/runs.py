@@ -16,11 +16,11 @@ from wavelight.systems.base import PROGRESS_KEY
 from wavelight.weights import holds_run, read_checkpoint
 
 _SAME_DATA = ("source", "image_size", "held_out", "flip")
-"""What the data must have in common; the rest decides how they are read, not which they are."""
+"""Options of the data that must agree; the rest decides how they are read, not which they are."""
 
 
 class Run(NamedTuple):
-    """What a checkpoint says of the run that wrote it."""
+    """The run that wrote a checkpoint, as its configuration has it."""
 
     path: Path
     name: str
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
     @property
     def seed(self) -> int | None:
-        """Of its training; None where the file does not tell."""
+        """Seed of its training; None where the file does not say."""
         return self.config.get("seed_everything")
 
 
@@ -41,7 +41,7 @@ def read_runs(paths: list[Path]) -> list[Run]:
         ValueError: If there are none, if one is named twice, or holds no configuration.
     """
     if not paths:
-        raise ValueError("there are no checkpoints to compare")
+        raise ValueError("checkpoints is empty: name at least one checkpoint to compare")
     return [_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
@@ -51,8 +51,8 @@ def _run(path: Path, name: str) -> Run:
     text = config_text(path)
     if not text:
         raise ValueError(
-            f"{path} holds no configuration, as checkpoints of the command line do, so that nothing tells on what "
-            "data it was trained"
+            f"{path} holds no configuration, so that its data set is unknown: use a checkpoint "
+            "written by `wavelight fit`"
         )
     # Joined, converted and exported files count from 0.
     progress = read_checkpoint(path, mapped=True)[PROGRESS_KEY] if holds_run(path) else {}
@@ -63,7 +63,7 @@ def _names(paths: list[Path]) -> list[str]:
     """Return as much of the paths as tells the runs apart, their folders' names where these do."""
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
-        raise ValueError(f"{twice} is named twice")
+        raise ValueError(f"checkpoints must name each file once, got {twice} twice")
     folders = [_folder(path) for path in map(Path.absolute, paths)]
     for length in range(1, 1 + max(len(folder.parts) for folder in folders)):
         runs = ["/".join(folder.parts[-length:]) for folder in folders]

@@ -35,17 +35,21 @@ def _fitting(steps: list[int | list[int]], scales: int) -> Iterator[tuple[int, .
 
 def _check_steps(steps: list[int | list[int]], scales: Mapping[str, int]) -> None:
     if not steps:
-        raise ValueError("steps names no number; leave it out for the systems' own")
+        raise ValueError(
+            "steps is empty: give at least one number, or leave it out for the systems' own"
+        )
     for entry in steps:
         numbers = [entry] if isinstance(entry, int) else entry
         if not numbers or min(numbers) < 1:
-            raise ValueError(f"steps are numbers of at least 1, not {entry}")
+            raise ValueError(f"steps must be at least 1, got {entry}")
         if isinstance(entry, list) and len(entry) not in scales.values():
             raise ValueError(
-                f"steps {entry} are for {len(entry)} scales, and no system has as many score models"
+                f"steps {entry} has {len(entry)} numbers, but no system has that many score models: "
+                "give one number a score model"
             )
     for name, count in scales.items():
         if count and not list(_fitting(steps, count)):
             raise ValueError(
-                f"no entry of steps is for {name}, which has {count} score models: give a number, or a list of {count}"
+                f"no entry of steps fits {name}, which has {count} score models: give a number, or "
+                f"a list of {count}"
             )

@@ -1,4 +1,4 @@
-"""Whether details use their noise as they should: several samples at each true coarse band."""
+"""Whether details use their noise as they should: several samples at each true LL."""
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ _BAND_NAMES = ("LH", "HL", "HH")
 def diversity(
     system: PyramidSystem, true: Tensor, draws: int, seed: int, batch_size: int
 ) -> list[Diversity]:
-    """Sample the details of every level several times at each true coarse band, and score them.
+    """Sample the details of every level several times at each true LL, and score them.
 
     Args:
         system: The system, on the device where it is to sample.
         true: ``(N, C, H, W)`` real images, bytes or floats.
-        draws: How many at each coarse band.
+        draws: How many at each LL.
         seed: The seed of the samples.
         batch_size: How many are generated at once.
     """

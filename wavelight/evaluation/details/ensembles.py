@@ -1,4 +1,4 @@
-"""How the spread of several samples at one coarse band compares with their error."""
+"""How the spread of several samples at one LL compares with their error."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Diversity(NamedTuple):
-    """What samples of the details of one level at fixed true coarse bands come to."""
+    """Measures of samples of the details of one level, conditioned on true LL bands."""
 
     system: str
     level: int
@@ -19,7 +19,7 @@ class Diversity(NamedTuple):
     """The standard deviation of the true details, as the transform gives them; what follows is divided by it."""
 
     spread: float
-    """The standard deviation of samples at one coarse band, root mean square over bands and coefficients."""
+    """The standard deviation of samples at one LL, root mean square over bands and coefficients."""
 
     error: float
     """The root mean square error of the expectation of the samples."""
@@ -81,7 +81,7 @@ class EnsembleScores:
 
         Args:
             system: Its name.
-            level: Of the details.
+            level: Level of the details.
             band: The name of the band that the channels are.
             channels: Which.
 
@@ -92,7 +92,9 @@ class EnsembleScores:
         variance, error, crps, mean, square = terms.mean(1)
         power = float((square - mean.square()).mean())
         if power <= 0:
-            raise ValueError(f"the true details of level {level}, {band}, are constant")
+            raise ValueError(
+                f"the true details of level {level}, {band}, are constant: use images that vary"
+            )
         unit = math.sqrt(power)
         # Few bands may leave an estimate below 0.
         error_power = max(float(error.mean()), 0.0)
@@ -112,7 +114,7 @@ def _ratio_error(variance: Tensor, error: Tensor) -> float:
     """Return the standard error of a spread over an error, linearised.
 
     Args:
-        variance: Of each image's members, ``(N,)``.
+        variance: Variance of each image's members, ``(N,)``.
         error: Squared, of the expectation of its members, ``(N,)``.
     """
     mean_variance, mean_error = float(variance.mean()), float(error.mean())

@@ -1,4 +1,4 @@
-"""Whether details suffer from the errors of generated coarse bands: images with true bands beside generated ones."""
+"""Whether details suffer from the errors of generated LL bands: images with true bands beside generated ones."""
 
 import sys
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class Exposure(NamedTuple):
     """Which bands are those of real images, in words."""
 
     values: dict[str, float]
-    """By metric."""
+    """Distances, by metric."""
 
 
 class _WithTrueBands(L.LightningModule):
-    """What Evaluation is shown in place of a system: images some of whose bands are true."""
+    """A stand-in for a system in Evaluation: images some of whose bands are true."""
 
     images_seen = 0
 
@@ -68,4 +68,4 @@ def _true_bands(system: PyramidSystem, known: int) -> str:
         return "nothing"
     level = system.pyramid.levels - known + 1
     side = system.generator.image_size >> level
-    return f"coarse band of level {level} ({side}x{side})"
+    return f"LL of level {level} ({side}x{side})"

@@ -15,9 +15,9 @@ def held_out_counts(
     """Return how many held-out images each table takes.
 
     Args:
-        data: What holds them out.
+        data: The data module that has the held-out split.
         images: How many to sample images from; none takes all.
-        bands: How many to take coarse bands from; none takes 256, or all.
+        bands: How many to take LL bands from; none takes 256, or all.
 
     Raises:
         ValueError: If there are not as many.
@@ -25,12 +25,15 @@ def held_out_counts(
     there = data.held_out_images
     if there < 2:
         raise ValueError(
-            "true coarse bands are those of images that no training saw, but the data of the run hold out "
-            f"{there}; train with --data.held_out, or with shards that were prepared with a held-out part"
+            "the held-out split must have at least 2 images (true LL bands come from images "
+            f"unseen in training), got {there}: train with --data.held_out, or with shards that "
+            "were prepared with held_out"
         )
     for name, number in {"images": images, "bands": bands}.items():
         if number is not None and number > there:
-            raise ValueError(f"{name} is {number}, but only {there} images are held out")
+            raise ValueError(
+                f"{name} must be at most the {there} images of the held-out split, got {number}"
+            )
     return images or there, bands or min(_BANDS, there)
 
 

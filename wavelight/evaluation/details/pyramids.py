@@ -27,7 +27,7 @@ def pyramid_system(run: Run) -> PyramidSystem:
     generator = load(run.path)
     if not isinstance(generator.factorization, LevelByLevel):
         raise ValueError(
-            f"only a pyramid (WSGM, Hybrid) samples details given a coarse band; {run.path} holds a "
-            f"{type(generator).__name__}"
+            f"only a pyramid (WSGM, Hybrid) samples details conditioned on LL: {run.path} holds "
+            f"a {type(generator).__name__}"
         )
     return PyramidSystem(run.name, run.path, generator, generator.factorization)

@@ -1,4 +1,4 @@
-"""What is shown of details: two tables, a file of all numbers, and pictures of samples at one coarse band."""
+"""Report on details: two tables, a file of all numbers, and pictures of samples conditioned on one LL."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +32,10 @@ _EXPOSURE_LEGEND = (
     "fall with the number of images, and few images of little variance come below the real ones: take thousands.",
 )
 _DIVERSITY_LEGEND = (
-    "Details of a level given its true coarse band, in standard deviations of the true details of the row. spread: "
-    "standard deviation of samples at one coarse band (0: the noise is not used); error: of the samples' expectation.",
+    "Details of a level given its true LL, in standard deviations of the true details of the row. spread: "
+    "standard deviation of samples at one LL (0: the noise is not used); error: of the samples' expectation.",
     "spread/error, ± its standard error over images: 1 is calibrated, less is too little diversity. crps: the fair "
-    "one, small is good, which also counts how much of the coarse band is used. explained: 1 - error^2.",
+    "one, small is good, which also counts how much of LL is used. explained: 1 - error^2.",
 )
 
 
@@ -69,9 +69,7 @@ def report(conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Di
         f"{conditions['images']:,} images of seed {conditions['seed']} a row, against "
         f"{'all' if real is None else f'{real:,}'} real images of the training part."
     )
-    second = (
-        f"{conditions['samples']} samples at each of {conditions['bands']:,} true coarse bands."
-    )
+    second = f"{conditions['samples']} samples at each of {conditions['bands']:,} true LL bands."
     return "\n".join(
         [
             first,
@@ -109,10 +107,10 @@ def _diversity_cells(row: Diversity) -> dict[str, str]:
 def draw(
     figure: "Figure", systems: list[PyramidSystem], true: Tensor, draws: int, seed: int, path: Path
 ) -> None:
-    """Sample a block a system and a row an image: coarse band, image, samples given the band, their deviation.
+    """Sample a block a system and a row an image: LL, image, samples given the band, their deviation.
 
     Args:
-        figure: What to draw into.
+        figure: The figure to draw into.
         systems: The systems.
         true: ``(N, C, H, W)`` real images, bytes or floats, of which the first are shown.
         draws: How many the deviation is of.
@@ -165,7 +163,7 @@ def _pictures(system: PyramidSystem, true: Tensor, draws: Tensor) -> dict[str, T
     images = floats(true, torch.device("cpu"))
     coarse = smaller(images, system.pyramid, system.pyramid.levels)
     side = coarse.shape[-1]
-    columns = {f"coarse band, {side}x{side}": coarse, "held-out image": images}
+    columns = {f"LL, {side}x{side}": coarse, "held-out image": images}
     columns |= {f"sample {number}": generated for number, generated in enumerate(draws, start=1)}
     if not system.generator.bounded:
         limit = field_limit(images)
