@@ -1,4 +1,5 @@
 import signal
+from functools import partial
 
 import lightning as L
 import pytest
@@ -9,6 +10,8 @@ from tests.runs import StopAt, assert_same_run, fit, last
 from tests.tiny import BATCHES_AN_EPOCH, tiny_data, tiny_system
 from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.pyramids import Pyramid
+from wavelight.factors import FactorShape
+from wavelight.models import GenerativeModel
 from wavelight.systems import ImageGenerator
 
 
@@ -154,18 +157,52 @@ def test_drawn_images_depend_on_their_number_alone():
 
 
 def test_a_player_left_out_does_not_learn():
-    class Constant(ImageGenerator):
-        pass
+    model = tiny_system().models[0]
+    with pytest.raises(ValueError, match="one for each of the 3 factors of Pyramid, got 1"):
+        ImageGenerator(Pyramid(2), [lambda shape: model], 16, 0)
+    with pytest.raises(
+        ValueError, match=r"train names the factors \[1\], but there are only 0 to 0"
+    ):
+        ImageGenerator(Pixels(), [lambda shape: model], 16, 0, train=[1])
 
-    with pytest.raises(ValueError, match="makes 3 factors, but there are 1 models"):
-        Constant(Pyramid(2), [tiny_system().models[0]], 16, 0)
-    with pytest.raises(ValueError, match=r"train names the factors \[1\]"):
-        Constant(Pixels(), [tiny_system().models[0]], 16, 0, train=[1])
+
+def test_a_model_is_built_for_its_factor_and_shared_where_it_is_named_again():
+    """The first factor that names it gives its shape."""
+    shapes = []
+
+    class Nothing(GenerativeModel):
+        def __init__(self, shape):
+            super().__init__()
+            shapes.append(shape)
+
+        def players(self):
+            return {}
+
+        losses = sample = None
+
+    coarse = partial(Nothing)
+    system = ImageGenerator(Pyramid(2, channels=1), [coarse, Nothing, Nothing], 16, 0, channels=1)
+    assert shapes == [FactorShape(1, 4, 4), FactorShape(3, 4, 4, condition_channels=1)]
+    first, *others = system.factor_models()
+    assert first is system.models[0]
+    assert all(model is system.models[1] for model in others)
 
 
 def test_image_sizes_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match="image_size 15 is not divisible"):
+    with pytest.raises(
+        ValueError, match=r"image_size must be divisible by 2\*\*levels = 2, got 15"
+    ):
         tiny_system(image_size=15)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"image_size": 32}, {"channels": 1}, {"levels": 2}], ids=["32", "grey", "levels"]
+)
+def test_one_option_changes_the_factor_that_networks_are_built_for(changes):
+    system = tiny_system(**changes)
+    images = system.sample(1)
+    assert images.shape == (1, system.channels, system.image_size, system.image_size)
+    assert images.isfinite().all()
 
 
 def test_fine_tuning_starts_from_the_weights_of_a_checkpoint(whole, tmp_path):
