@@ -6,15 +6,19 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import normal
+from wavelight.factors import FactorShape
 from wavelight.networks import AttentionGateUNet
 from wavelight.networks.attention_gate_unet import AttentionGate, GatedUp, NormalizedBlock
+
+COLOURS = FactorShape.square(9, 64, 3)
+GREY = FactorShape.square(2, 8, 1)
 
 
 @pytest.mark.parametrize(("width", "parameters"), [(64, 36_470_636), (40, 14_252_498)])
 def test_size_is_the_published_one(width: int, parameters: int) -> None:
     """36.47 and 14.25 million; 36.464 million without the biases of the residual blocks."""
     with torch.device("meta"):
-        network = AttentionGateUNet(9, width, 3, 3)
+        network = AttentionGateUNet(COLOURS, width, 3)
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
     biases = [
         convolution.bias.numel()
@@ -30,7 +34,7 @@ def test_size_is_the_published_one(width: int, parameters: int) -> None:
 )
 def test_multiply_adds_are_the_published_ones(width: int, side: int, billions: float) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = AttentionGateUNet(9, width, 3, 3)
+        network = AttentionGateUNet(COLOURS, width, 3)
         generated = network(torch.empty(1, 3, side, side), torch.empty(1, 3, side, side))
     assert generated.shape == (1, 9, side, side)
     assert round(counter.get_total_flops() / 2e9, 2) == billions
@@ -64,15 +68,15 @@ def test_way_up_doubles_before_it_maps_and_asks_the_gate() -> None:
 
 
 def test_condition_comes_before_the_noise() -> None:
-    network = AttentionGateUNet(2, 4, condition_channels=1, noise_channels=3, pools=1).eval()
+    network = AttentionGateUNet(GREY, 4, noise_channels=3, pools=1).eval()
     noise, condition = normal(1, 2, 3, 4, 4), normal(2, 2, 1, 4, 4)
     assert torch.equal(network.conditioned(noise, condition), torch.cat([condition, noise], dim=1))
 
 
 def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
     torch.manual_seed(0)
-    bounded = AttentionGateUNet(2, 4, 1, 1, pools=1).eval()
-    free = AttentionGateUNet(2, 4, 1, 1, pools=1, bounded=False).eval()
+    bounded = AttentionGateUNet(GREY, 4, 1, pools=1).eval()
+    free = AttentionGateUNet(GREY, 4, 1, pools=1, bounded=False).eval()
     torch.nn.init.normal_(bounded.head.weight, std=30)
     free.load_state_dict(bounded.state_dict())
     inputs = normal(1, 2, 1, 8, 8), normal(2, 2, 1, 8, 8)
@@ -82,7 +86,7 @@ def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
 
 @pytest.mark.parametrize("pools", [1, 2, 3, 4, 5])
 def test_smallest_side_is_that_of_the_pools(pools: int) -> None:
-    network = AttentionGateUNet(9, 4, 3, 3, pools)
+    network = AttentionGateUNet(COLOURS, 4, 3, pools)
     side = 2**pools
     assert network(normal(1, 2, 3, side, side), normal(2, 2, 3, side, side)).shape[2] == side
     with pytest.raises(ValueError, match=f"{pools} halvings, got {side // 2}"):
@@ -91,12 +95,12 @@ def test_smallest_side_is_that_of_the_pools(pools: int) -> None:
 
 def test_network_without_pools_or_of_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="pools must be at least 1, got 0"):
-        AttentionGateUNet(9, 64, 3, 3, pools=0)
+        AttentionGateUNet(COLOURS, 64, 3, pools=0)
     for width in (0, 6):
         with pytest.raises(
             ValueError, match=f"width must be a positive multiple of 4, got {width}"
         ):
-            AttentionGateUNet(9, width, 3, 3)
+            AttentionGateUNet(COLOURS, width, 3)
 
 
 def _normalized(x: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.golden import filled, golden_file, normal
+from wavelight.factors import FactorShape
 from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,
@@ -15,25 +16,28 @@ from wavelight.networks.discriminators import (
 )
 from wavelight.networks.published import published_state
 
+SUBBANDS = FactorShape.square(12, 16)
+COLOURS = FactorShape.square(3, 32)
+
 
 @pytest.mark.parametrize(
     ("name", "build", "shape", "first"),
     [
         (
             "D_wavediff_cifar10",
-            lambda: SmallDiscriminator(12, 64, 3),
+            lambda: SmallDiscriminator(SUBBANDS, 64, 3),
             (4, 12, 16, 16),
             [2.84859, 3.18178, 3.1011, 2.88177],
         ),
         (
             "D_wavediff_celeba_256",
-            lambda: LargeDiscriminator(12, 64, 5),
+            lambda: LargeDiscriminator(SUBBANDS, 64, 5),
             (2, 12, 128, 128),
             [3.2374, 3.24444],
         ),
         (
             "D_ddgan_cifar10",
-            lambda: SmallDiscriminator(3, 64, 4),
+            lambda: SmallDiscriminator(COLOURS, 64, 4),
             (4, 3, 32, 32),
             [0.836225, 0.685222, 1.24298, 2.23025],
         ),
@@ -55,12 +59,12 @@ def test_output_is_the_published_one(
 @pytest.mark.parametrize(
     ("build", "parameters"),
     [
-        (lambda: SmallDiscriminator(12, 64, 3), 7_630_593),
-        (lambda: SmallDiscriminator(12, 64, 4), 12_743_937),
-        (lambda: SmallDiscriminator(3, 64, 4), 12_741_633),
-        (lambda: LargeDiscriminator(12, 64, 5), 22_626_177),
-        (lambda: LargeDiscriminator(12, 64, 6), 27_739_521),
-        (lambda: LargeDiscriminator(3, 64, 6), 27_737_217),
+        (lambda: SmallDiscriminator(SUBBANDS, 64, 3), 7_630_593),
+        (lambda: SmallDiscriminator(SUBBANDS, 64, 4), 12_743_937),
+        (lambda: SmallDiscriminator(COLOURS, 64, 4), 12_741_633),
+        (lambda: LargeDiscriminator(SUBBANDS, 64, 5), 22_626_177),
+        (lambda: LargeDiscriminator(SUBBANDS, 64, 6), 27_739_521),
+        (lambda: LargeDiscriminator(COLOURS, 64, 6), 27_737_217),
     ],
 )
 def test_size_is_the_published_one(build: Callable[[], Discriminator], parameters: int) -> None:
@@ -72,8 +76,8 @@ def test_size_is_the_published_one(build: Callable[[], Discriminator], parameter
 @pytest.mark.parametrize(
     ("keys", "build"),
     [
-        ("cifar10", lambda: SmallDiscriminator(12, 64, 3)),
-        ("celeba256", lambda: LargeDiscriminator(12, 64, 5)),
+        ("cifar10", lambda: SmallDiscriminator(SUBBANDS, 64, 3)),
+        ("celeba256", lambda: LargeDiscriminator(SUBBANDS, 64, 5)),
     ],
 )
 def test_published_names_are_the_published_ones(
@@ -90,7 +94,7 @@ def test_published_names_are_the_published_ones(
 
 @pytest.mark.parametrize("build", [SmallDiscriminator, LargeDiscriminator])
 def test_every_parameter_learns(build: Callable[..., Discriminator]) -> None:
-    network = filled(build(3, 8, 3))
+    network = filled(build(COLOURS, 8, 3))
     network(
         normal(1, 4, 3, 16, 16), torch.arange(4), normal(3, 4, 3, 16, 16)
     ).square().sum().backward()
@@ -99,8 +103,16 @@ def test_every_parameter_learns(build: Callable[..., Discriminator]) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("build", [SmallDiscriminator, LargeDiscriminator])
+def test_a_factor_with_a_condition_is_refused(build: Callable[..., Discriminator]) -> None:
+    with pytest.raises(
+        ValueError, match=f"{build.__name__} is unconditional and cannot model detail bands"
+    ):
+        build(FactorShape.square(9, 16, 3), 8, 3)
+
+
 def test_gradient_penalty_has_the_right_gradient() -> None:
-    network = filled(SmallDiscriminator(3, 4, 3)).double()
+    network = filled(SmallDiscriminator(COLOURS, 4, 3)).double()
     x_t, x_next, t = normal(1, 2, 3, 8, 8).double(), normal(3, 2, 3, 8, 8).double(), torch.arange(2)
 
     def penalty(stem: torch.Tensor) -> torch.Tensor:
@@ -118,7 +130,7 @@ def test_gradient_penalty_has_the_right_gradient() -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
-    network = filled(SmallDiscriminator(3, 8, 3))
+    network = filled(SmallDiscriminator(COLOURS, 8, 3))
     pair, t = (normal(1, 4, 3, 16, 16), normal(3, 4, 3, 16, 16)), torch.arange(4)
     expected = network(pair[0], t, pair[1])
     first, second = (image.to(memory_format=layout) for image in pair)
@@ -129,7 +141,7 @@ def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
 
 def test_starts_undecided() -> None:
     torch.manual_seed(0)
-    network = SmallDiscriminator(3, 8, 3)
+    network = SmallDiscriminator(COLOURS, 8, 3)
     scores = network(normal(1, 4, 3, 16, 16), torch.arange(4), normal(3, 4, 3, 16, 16))
     assert scores.shape == (4, 1)
     assert 0 < scores.abs().max() < 0.05
@@ -137,7 +149,7 @@ def test_starts_undecided() -> None:
 
 def test_last_layer_starts_wide() -> None:
     torch.manual_seed(0)
-    weight = SmallDiscriminator(3, 8, 3).score.weight
+    weight = SmallDiscriminator(COLOURS, 8, 3).score.weight
     assert weight.std().item() == pytest.approx(1, rel=0.2)
     assert weight.abs().max().item() <= 3**0.5
 

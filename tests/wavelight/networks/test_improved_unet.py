@@ -8,26 +8,24 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import filled, normal
+from wavelight.factors import FactorShape
 from wavelight.networks import ImprovedUNet
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.improved_unet import HeadsAttention, ScaleShiftBlock, Shared
 
 CELEBA: dict[str, Any] = {"width": 128, "attention_resolutions": [16, 8]}
-SGM = CELEBA | {"resolution": 128, "channels": 3, "multipliers": [1, 2, 2, 4, 4]}
-DETAILS = CELEBA | {"channels": 9, "condition_channels": 3}
-DETAILS_1 = DETAILS | {"resolution": 64, "multipliers": [2, 2, 4, 4]}
-DETAILS_2 = DETAILS | {"resolution": 32, "multipliers": [2, 4, 4]}
-DETAILS_2_OF_THE_PAPER = DETAILS | {"resolution": 32, "multipliers": [4, 4]}
-COARSE = CELEBA | {"resolution": 32, "channels": 3, "multipliers": [1, 2, 2, 2]}
+SGM = CELEBA | {"shape": FactorShape.square(3, 128), "multipliers": [1, 2, 2, 4, 4]}
+DETAILS_1 = CELEBA | {"shape": FactorShape.square(9, 64, 3), "multipliers": [2, 2, 4, 4]}
+DETAILS_2 = CELEBA | {"shape": FactorShape.square(9, 32, 3), "multipliers": [2, 4, 4]}
+DETAILS_2_OF_THE_PAPER = DETAILS_2 | {"multipliers": [4, 4]}
+COARSE = CELEBA | {"shape": FactorShape.square(3, 32), "multipliers": [1, 2, 2, 2]}
 
 NARROW: dict[str, Any] = {
-    "resolution": 8,
-    "channels": 2,
+    "shape": FactorShape.square(2, 8, 1),
     "width": 32,
     "multipliers": [1, 2],
     "attention_resolutions": [4],
     "blocks": 1,
-    "condition_channels": 1,
 }
 """A network that is quick to run and has every kind of part."""
 
@@ -156,7 +154,9 @@ def test_every_input_matters() -> None:
 
 @pytest.mark.parametrize("periodic", [False, True])
 def test_shifted_fields_are_mapped_to_shifted_ones_where_they_are_periodic(periodic: bool) -> None:
-    network, (x, t, condition) = narrow(resolution=16, multipliers=[1, 2, 1], periodic=periodic)
+    network, (x, t, condition) = narrow(
+        shape=FactorShape.square(2, 16, 1), multipliers=[1, 2, 1], periodic=periodic
+    )
     network.double()
 
     def shifted(field: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def test_condition_of_the_wrong_channels_is_refused() -> None:
         network(x, t)
     with pytest.raises(ValueError, match="condition must have 1 channels, got 2"):
         network(x, t, x)
-    alone, _ = narrow(condition_channels=0)
+    alone, _ = narrow(shape=FactorShape.square(2, 8))
     assert alone(x, t).shape == x.shape
     with pytest.raises(ValueError, match="condition must have 0 channels, got 1"):
         alone(x, t, condition)
@@ -247,19 +247,34 @@ def test_resolution_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(
         ValueError, match="resolution must be divisible by 4 for 3 multipliers, got 10"
     ):
-        ImprovedUNet(10, 3, 32, [1, 2, 2], [])
+        ImprovedUNet(FactorShape.square(3, 10), 32, [1, 2, 2], [])
+
+
+def test_multipliers_are_fitted_to_the_smallest_side() -> None:
+    fitting, _ = on_meta(CELEBA | {"shape": FactorShape.square(3, 16), "multipliers": [2, 4]})
+    longer = CELEBA | {"shape": FactorShape.square(3, 16), "multipliers": [1, 2, 4]}
+    fitted, _ = on_meta(longer | {"smallest_side": 8})
+    as_they_are, _ = on_meta(longer)
+
+    def sizes(network: ImprovedUNet) -> dict[str, torch.Size]:
+        return {name: value.shape for name, value in network.state_dict().items()}
+
+    assert sizes(fitted) == sizes(fitting)
+    assert sizes(as_they_are) != sizes(fitting)
 
 
 def test_channels_that_do_not_split_are_refused() -> None:
     with pytest.raises(ValueError, match="132 channels cannot be normalized in 32 equal groups"):
-        ImprovedUNet(8, 3, 132, [1], [])
+        ImprovedUNet(FactorShape.square(3, 8), 132, [1], [])
     with pytest.raises(ValueError, match="channels must be divisible by heads = 3, got 32"):
-        ImprovedUNet(8, 3, 32, [1], [], heads=3)
+        ImprovedUNet(FactorShape.square(3, 8), 32, [1], [], heads=3)
 
 
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_narrow_network_sees_the_mean_of_its_images(periodic) -> None:
     """Where channels are normalized one by one, it is gone after the first of them."""
-    network = filled(ImprovedUNet(8, 1, 16, [1, 1], [], blocks=1, heads=1, periodic=periodic))
+    network = filled(
+        ImprovedUNet(FactorShape.square(1, 8), 16, [1, 1], [], blocks=1, heads=1, periodic=periodic)
+    )
     x, t = normal(1, 4, 1, 8, 8), torch.zeros(4)
     assert (network(x + 2, t) - network(x, t)).std() > 0.1 * network(x, t).std()

@@ -7,8 +7,11 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import normal
+from wavelight.factors import FactorShape
 from wavelight.networks import GroupedDiscriminator, GroupedUNet
 from wavelight.networks.modern_gan import GroupedBlock, downsample, upsample
+
+DETAILS = FactorShape.square(9, 32, 3)
 
 
 def test_block_has_the_size_of_its_formula() -> None:
@@ -62,8 +65,8 @@ def test_sizes_stay(
     width: int, multipliers: list[int], generator: int, discriminator: int, billions: float
 ) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        player = GroupedUNet(9, width, multipliers, 3, 3)
-        judge = GroupedDiscriminator(32, 9, width, multipliers, 3)
+        player = GroupedUNet(DETAILS, width, multipliers, 3)
+        judge = GroupedDiscriminator(DETAILS, width, multipliers)
         assert player(torch.empty(1, 3, 32, 32), torch.empty(1, 3, 32, 32)).shape == (1, 9, 32, 32)
     assert sum(p.numel() for p in player.parameters()) == generator
     assert sum(p.numel() for p in judge.parameters()) == discriminator
@@ -72,7 +75,7 @@ def test_sizes_stay(
 
 def test_details_start_linear_in_what_they_are_drawn_from() -> None:
     torch.manual_seed(0)
-    network = GroupedUNet(9, 16, [1, 2], 3, 3)
+    network = GroupedUNet(DETAILS, 16, [1, 2], 3)
     noise, condition = normal(1, 2, 3, 8, 8), normal(2, 2, 3, 8, 8)
     twice = network(2 * noise, 2 * condition)
     torch.testing.assert_close(twice, 2 * network(noise, condition))
@@ -80,14 +83,26 @@ def test_details_start_linear_in_what_they_are_drawn_from() -> None:
 
 
 def test_one_resolution_is_enough() -> None:
-    network = GroupedUNet(9, 16, [1], 3, 3)
+    network = GroupedUNet(DETAILS, 16, [1], 3)
     assert network(normal(1, 2, 3, 5, 7), normal(2, 2, 3, 5, 7)).shape == (2, 9, 5, 7)
-    judge = GroupedDiscriminator(5, 9, 16, [1], 0)
+    judge = GroupedDiscriminator(FactorShape.square(9, 5), 16, [1])
     assert judge(normal(1, 2, 9, 5, 5)).shape == (2, 1)
 
 
+def test_multipliers_are_fitted_to_the_smallest_side() -> None:
+    """From 16 pixels to 4 are two halvings, whatever the number of multipliers."""
+    generator = GroupedUNet(FactorShape.square(9, 16, 3), 8, [1, 2], 3, blocks=1, smallest_side=4)
+    assert [stage[0].narrow.out_channels for stage in generator.encoder] == [8, 16, 16]
+    assert generator.halvings == 2
+    judge = GroupedDiscriminator(
+        FactorShape.square(3, 16, 3), 8, [1, 2, 3, 4], blocks=1, smallest_side=4
+    )
+    assert [stage[0].narrow.out_channels for stage in judge.stages] == [16, 24, 32]
+    assert judge.basis.kernel_size == (4, 4)
+
+
 def test_images_of_another_resolution_are_refused() -> None:
-    judge = GroupedDiscriminator(16, 3, 8, [1, 1], 0)
+    judge = GroupedDiscriminator(FactorShape.square(3, 16), 8, [1, 1])
     with pytest.raises(ValueError, match=r"images must be 16x16 pixels, got \(16, 8\)"):
         judge(normal(1, 2, 3, 16, 8))
 
@@ -95,10 +110,10 @@ def test_images_of_another_resolution_are_refused() -> None:
 def test_sizes_that_do_not_split_are_refused() -> None:
     for width in (0, 12):
         with pytest.raises(ValueError, match=f"channels must be a multiple of 8 .*, got {width}"):
-            GroupedUNet(9, width, [1, 2], 3, 3)
+            GroupedUNet(DETAILS, width, [1, 2], 3)
     with pytest.raises(
         ValueError, match="resolution must be divisible by 8 for 4 multipliers, got 12"
     ):
-        GroupedDiscriminator(12, 3, 8, [1, 1, 1, 1], 0)
+        GroupedDiscriminator(FactorShape.square(3, 12), 8, [1, 1, 1, 1])
     with pytest.raises(ValueError, match="multipliers is empty: give one for each resolution"):
-        GroupedUNet(9, 8, [], 3, 3)
+        GroupedUNet(DETAILS, 8, [], 3)

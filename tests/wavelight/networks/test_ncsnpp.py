@@ -9,37 +9,34 @@ import torch
 from torch import Tensor
 
 from tests.golden import NARROW, filled, golden_file, normal
+from wavelight.factors import FactorShape
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.published import published_state
 
 WAVEDIFF_CIFAR10: dict[str, Any] = {
-    "resolution": 16,
-    "channels": 12,
+    "shape": FactorShape.square(12, 16),
     "width": 128,
     "multipliers": [1, 2, 2],
     "attention_resolutions": [],
     "mapping_layers": 4,
 }
 DDGAN_CIFAR10: dict[str, Any] = {
-    "resolution": 32,
-    "channels": 3,
+    "shape": FactorShape.square(3, 32),
     "width": 128,
     "multipliers": [1, 2, 2, 2],
     "attention_resolutions": [16],
     "mapping_layers": 4,
 }
 DDGAN_CHURCH: dict[str, Any] = {
-    "resolution": 256,
-    "channels": 3,
+    "shape": FactorShape.square(3, 256),
     "width": 64,
     "multipliers": [1, 1, 2, 2, 4, 4],
     "attention_resolutions": [16],
     "mapping_layers": 3,
 }
 WAVEDIFF_CHURCH_PLAIN: dict[str, Any] = {
-    "resolution": 128,
-    "channels": 12,
+    "shape": FactorShape.square(12, 128),
     "width": 64,
     "multipliers": [1, 2, 2, 2, 4],
     "attention_resolutions": [16],
@@ -50,7 +47,7 @@ WAVEDIFF_CHURCH_PLAIN: dict[str, Any] = {
 def narrow() -> tuple[NCSNpp, tuple[Tensor, Tensor, Tensor]]:
     """Return a small generator with weights that leave nothing silent, and inputs for it."""
     torch.manual_seed(0)
-    network = filled(NCSNpp(resolution=8, channels=12, **NARROW))
+    network = filled(NCSNpp(FactorShape.square(12, 8), **NARROW))
     return network, (normal(1, 3, 12, 8, 8), torch.arange(3), normal(2, 3, 100))
 
 
@@ -74,10 +71,10 @@ def test_output_is_the_published_one(
     name: str, values: dict[str, Any], first: Sequence[float]
 ) -> None:
     network = filled(NCSNpp(**values))
-    side = values["resolution"]
+    channels, height, width, _ = values["shape"]
     with torch.no_grad():
         generated = network(
-            normal(1, 2, values["channels"], side, side), torch.arange(2), normal(2, 2, 100)
+            normal(1, 2, channels, height, width), torch.arange(2), normal(2, 2, 100)
         )
     torch.testing.assert_close(generated.flatten()[:5], torch.tensor(first), atol=1e-5, rtol=0)
     expected = np.load(golden_file("wavediff_golden.npz"))[name]
@@ -114,14 +111,14 @@ def test_published_names_are_the_published_ones() -> None:
 
 def test_starts_almost_silent() -> None:
     torch.manual_seed(0)
-    network = NCSNpp(resolution=8, channels=12, **NARROW)
+    network = NCSNpp(FactorShape.square(12, 8), **NARROW)
     generated = network(normal(1, 2, 12, 8, 8), torch.arange(2), normal(2, 2, 100))
     assert 0 < generated.abs().max() < 1e-3
 
 
 def test_initial_weights_have_the_published_spread() -> None:
     torch.manual_seed(0)
-    network = NCSNpp(resolution=8, channels=12, **NARROW)
+    network = NCSNpp(FactorShape.square(12, 8), **NARROW)
     block, attention = network.encoder[0].stages[0].block, network.middle[0].attention
     expected = {  # of a uniform distribution: the bound is sqrt(3) times the standard deviation
         block.conv_in.weight: (32 * 9) ** -0.5,
@@ -205,4 +202,9 @@ def test_resolution_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(
         ValueError, match="resolution must be divisible by 4 for 3 multipliers, got 10"
     ):
-        NCSNpp(10, 3, 32, [1, 2, 2], [], 1)
+        NCSNpp(FactorShape.square(3, 10), 32, [1, 2, 2], [], 1)
+
+
+def test_a_factor_with_a_condition_is_refused() -> None:
+    with pytest.raises(ValueError, match="NCSNpp is unconditional and cannot model detail bands"):
+        NCSNpp(FactorShape.square(9, 8, 3), **NARROW)

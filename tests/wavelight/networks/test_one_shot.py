@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.golden import normal
+from wavelight.factors import FactorShape
 from wavelight.networks import (
     AttentionGateUNet,
     DetailDiscriminator,
@@ -18,32 +19,33 @@ from wavelight.networks import (
 )
 from wavelight.networks.compiled import Compiled
 
+SHAPE = FactorShape.square(3, 16, 1)
+
 
 def gated(**changes: Any) -> DetailGenerator:
-    values = {"width": 8, "condition_channels": 1, "noise_channels": 2, "pools": 2}
-    return AttentionGateUNet(3, **(values | changes))
+    values = {"width": 8, "noise_channels": 2, "pools": 2}
+    return AttentionGateUNet(SHAPE, **(values | changes))
 
 
 def grouped(**changes: Any) -> DetailGenerator:
     values = {
         "width": 8,
         "multipliers": [1, 2, 2],
-        "condition_channels": 1,
         "noise_channels": 2,
         "blocks": 1,
     }
-    return GroupedUNet(3, **(values | changes))
+    return GroupedUNet(SHAPE, **(values | changes))
 
 
 def residual_judge(**changes: Any) -> DetailDiscriminator:
     return ResidualDiscriminator(
-        3, **({"width": 8, "blocks": 3, "condition_channels": 1} | changes)
+        SHAPE, **({"width": 8, "blocks": 3, "conditional": True} | changes)
     )
 
 
 def grouped_judge(**changes: Any) -> DetailDiscriminator:
-    values = {"width": 8, "multipliers": [1, 2, 2], "condition_channels": 1, "blocks": 1}
-    return GroupedDiscriminator(16, 3, **(values | changes))
+    values = {"width": 8, "multipliers": [1, 2, 2], "blocks": 1}
+    return GroupedDiscriminator(SHAPE, **(values | changes))
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -293,7 +295,7 @@ def test_coarse_band_of_a_finer_image_is_repeated(build: Critic) -> None:
 
 @every_judge
 def test_judges_without_a_condition(build: Critic) -> None:
-    assert awake(build(condition_channels=0))(normal(1, 3, 3, 16, 16)).shape == (3, 1)
+    assert awake(build(conditional=False))(normal(1, 3, 3, 16, 16)).shape == (3, 1)
 
 
 @every_judge
@@ -308,4 +310,4 @@ def test_condition_that_does_not_fit_is_refused(build: Critic) -> None:
         with pytest.raises(ValueError, match=r"cannot be repeated to the \(16, 16\)"):
             network(x, normal(2, 3, 1, *size))
     with pytest.raises(ValueError, match="condition must have 0 channels, got 1"):
-        build(condition_channels=0)(x, condition)
+        build(conditional=False)(x, condition)

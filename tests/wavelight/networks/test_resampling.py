@@ -10,6 +10,7 @@ from wavelight.networks.resampling import (
     FilteredDown,
     convolve_filtered_up,
     filtered_up,
+    fitted,
 )
 
 TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0]))
@@ -60,3 +61,27 @@ def test_layout_stays_channels_last() -> None:
     up = convolve_filtered_up(image, normal(2, 8, 8, 3, 3), normal(3, 8))
     for generated in (filtered_up(image), up, FilteredDown()(image)):
         assert generated.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("side", "smallest_side", "expected"),
+    [
+        (16, 4, [2, 4, 8]),  # as many as there are
+        (8, 4, [4, 8]),  # the first is left out
+        (4, 4, [8]),
+        (2, 4, [8]),  # a side below the smallest has one resolution
+        (64, 4, [2, 4, 8, 8, 8]),  # the last is repeated
+        (48, 4, [2, 4, 8, 8]),  # 6 is the last side that is not below 4
+        (64, None, [2, 4, 8]),
+        (2, None, [2, 4, 8]),
+    ],
+)
+def test_multipliers_are_fitted_to_the_smallest_side(
+    side: int, smallest_side: int | None, expected: list[int]
+) -> None:
+    multipliers = [2, 4, 8]
+    found = list(fitted(multipliers, side, smallest_side))
+    assert found == expected
+    assert multipliers == [2, 4, 8]
+    if smallest_side is not None and side >= smallest_side:
+        assert smallest_side <= side / 2 ** (len(found) - 1) < 2 * smallest_side

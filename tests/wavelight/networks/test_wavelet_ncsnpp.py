@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.golden import NARROW, filled, golden_file, normal
+from wavelight.factors import FactorShape
 from wavelight.networks import NCSNpp, WaveletNCSNpp
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.frequency import FrequencyDownBlock, FrequencyUpBlock, WaveletDown
@@ -16,24 +17,25 @@ from wavelight.networks.resampling import FilteredConvolutionDown
 from wavelight.networks.residual import DownBlock, UpBlock
 
 STL10: dict[str, Any] = {
-    "resolution": 32,
-    "channels": 12,
+    "shape": FactorShape.square(12, 32),
     "width": 128,
     "multipliers": [1, 2, 2, 2],
     "attention_resolutions": [16],
     "mapping_layers": 4,
 }
 CELEBA256: dict[str, Any] = {
-    "resolution": 128,
-    "channels": 12,
+    "shape": FactorShape.square(12, 128),
     "width": 64,
     "multipliers": [1, 2, 2, 2, 4],
     "attention_resolutions": [16],
     "mapping_layers": 3,
 }
-CELEBA512: dict[str, Any] = CELEBA256 | {"resolution": 256, "multipliers": [1, 1, 2, 2, 4, 4]}
+CELEBA512: dict[str, Any] = CELEBA256 | {
+    "shape": FactorShape.square(12, 256),
+    "multipliers": [1, 1, 2, 2, 4, 4],
+}
 CELEBA1024: dict[str, Any] = CELEBA512 | {
-    "resolution": 512,
+    "shape": FactorShape.square(12, 512),
     "attention_resolutions": [],
     "patch": 2,
 }
@@ -45,7 +47,7 @@ EVERYTHING_OFF = dict.fromkeys(ABLATIONS, False)
 def narrow(**changes: Any) -> tuple[WaveletNCSNpp, tuple[Tensor, Tensor, Tensor]]:
     """Return a small generator with weights that leave nothing silent, and inputs for it."""
     torch.manual_seed(0)
-    network = filled(WaveletNCSNpp(**({"resolution": 8, "channels": 12, **NARROW} | changes)))
+    network = filled(WaveletNCSNpp(**({"shape": FactorShape.square(12, 8), **NARROW} | changes)))
     side = network.resolution
     return network, (normal(1, 3, 12, side, side), torch.arange(3), normal(2, 3, 100))
 
@@ -98,7 +100,7 @@ def test_published_names_are_the_published_ones() -> None:
 
 def test_without_its_parts_it_is_the_plain_generator() -> None:
     network, inputs = narrow(**EVERYTHING_OFF)
-    plain = filled(NCSNpp(resolution=8, channels=12, **NARROW))
+    plain = filled(NCSNpp(FactorShape.square(12, 8), **NARROW))
     assert torch.equal(network(*inputs), plain(*inputs))
 
 
@@ -142,14 +144,21 @@ def test_patches_are_cut_colour_by_colour_and_joined_pixel_by_pixel() -> None:
             for colour in range(3):
                 expected = image[:, colour, row::2, column::2]
                 assert torch.equal(cut[:, (2 * row + column) * 3 + colour], expected)
-    network, (x, t, z) = narrow(resolution=16, patch=2)
+    network, (x, t, z) = narrow(shape=FactorShape.square(12, 16), patch=2)
     assert network(x, t, z).shape == x.shape
     assert network.stem.in_channels == network.head.out_channels == 48
 
 
 def test_patches_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="patch must divide the resolution 10, got 4"):
-        WaveletNCSNpp(10, 12, **NARROW, patch=4)
+    with pytest.raises(
+        ValueError, match="patch must divide the side of what is generated, 10, got 4"
+    ):
+        WaveletNCSNpp(FactorShape.square(12, 10), **NARROW, patch=4)
+
+
+def test_a_factor_with_a_condition_is_refused() -> None:
+    with pytest.raises(ValueError, match="WaveletNCSNpp is unconditional and cannot model detail"):
+        WaveletNCSNpp(FactorShape.square(9, 8, 3), **NARROW)
 
 
 def test_without_bound_it_leaves_the_range() -> None:
