@@ -6,15 +6,21 @@ import torch
 
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Half
+from wavelight.factors import FactorShape
 from wavelight.networks import AttentionGateUNet
 from wavelight.noise import Noise
 
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
+SHAPE = FactorShape.square(9, 8, 3)
+"""Of the coarsest details of :func:`factor`; its networks serve both levels."""
+
+
 def generator(noise_channels=3, **changes):
-    torch.manual_seed(0)
-    return AttentionGateUNet(9, 4, 3, noise_channels, **({"pools": 1} | changes))
+    """Return what builds a generator."""
+    options = {"width": 4, "noise_channels": noise_channels, "pools": 1}
+    return partial(AttentionGateUNet, **(options | changes))
 
 
 def factor(level, scaling=None):

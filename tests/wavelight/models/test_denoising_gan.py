@@ -8,6 +8,7 @@ from tests.golden import NARROW, filled, normal
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.subbands import Subbands
+from wavelight.factors import FactorShape
 from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 from wavelight.models import DenoisingGAN
 from wavelight.networks import NCSNpp, SmallDiscriminator
@@ -78,11 +79,24 @@ def check_gradients(network, expected):
 
 @pytest.mark.slow
 def test_one_iteration_is_the_published_one():
-    generator = filled(NCSNpp(16, 12, 128, [1, 2, 2], [32], 4))
-    discriminator = filled(SmallDiscriminator(12, 64, 3))
     model = DenoisingGAN(
-        generator, discriminator, None, None, FewStepDiffusion(4), 0.02, 15, reconstruction_weight=1
+        FactorShape.square(12, 16),
+        partial(
+            NCSNpp,
+            width=128,
+            multipliers=[1, 2, 2],
+            attention_resolutions=[32],
+            mapping_layers=4,
+        ),
+        partial(SmallDiscriminator, width=64, blocks=3),
+        None,
+        None,
+        FewStepDiffusion(4),
+        r1_gamma=0.02,
+        r1_every=15,
+        reconstruction_weight=1,
     )
+    generator, discriminator = filled(model.generator), filled(model.discriminator)
     image = np.random.default_rng(21).uniform(-1, 1, [4, 3, 32, 32]).astype(np.float32)
     (factor,) = Subbands().encode(torch.from_numpy(image))
     torch.testing.assert_close(
@@ -133,15 +147,21 @@ def test_one_iteration_is_the_published_one():
 
 def small(**changes):
     torch.manual_seed(0)
-    options = {"r1_gamma": 0.1, "r1_every": 3, "reconstruction_weight": 1.0} | changes
-    return DenoisingGAN(
-        filled(NCSNpp(8, 12, **NARROW)),
-        filled(SmallDiscriminator(12, 8, 3)),
-        partial(torch.optim.Adam, lr=1e-3),
-        partial(torch.optim.Adam, lr=1e-3),
-        FewStepDiffusion(2),
-        **options,
-    )
+    options = {
+        "shape": FactorShape.square(12, 8),
+        "generator": partial(NCSNpp, **NARROW),
+        "discriminator": partial(SmallDiscriminator, width=8, blocks=3),
+        "generator_optimizer": partial(torch.optim.Adam, lr=1e-3),
+        "discriminator_optimizer": partial(torch.optim.Adam, lr=1e-3),
+        "diffusion": FewStepDiffusion(2),
+        "r1_gamma": 0.1,
+        "r1_every": 3,
+        "reconstruction_weight": 1.0,
+    }
+    model = DenoisingGAN(**(options | changes))
+    filled(model.generator)
+    filled(model.discriminator)
+    return model
 
 
 FACTOR = Factor(normal(0, 4, 12, 8, 8).clamp(-1, 1), None)
@@ -209,6 +229,38 @@ def test_samples_do_not_depend_on_the_batch():
         whole = model.sample((12, 8, 8), None, Noise(3, torch.arange(5)))
         part = model.sample((12, 8, 8), None, Noise(3, torch.tensor([3])))
     torch.testing.assert_close(whole[3:4], part, atol=1e-5, rtol=0)
+
+
+def test_networks_are_built_for_the_factor():
+    model = small(shape=FactorShape.square(3, 16))
+    assert (model.generator.channels, model.generator.resolution) == (3, 16)
+    assert model.discriminator.channels == 3
+    assert model.sample((3, 16, 16), None, noise()).shape == (4, 3, 16, 16)
+
+
+def test_a_factor_with_a_condition_is_refused():
+    """By the model itself, whatever its networks are."""
+
+    def anything(_):
+        return torch.nn.Identity()
+
+    with pytest.raises(
+        ValueError,
+        match=r"^DenoisingGAN is unconditional and cannot model detail bands given LL; use it for LL, "
+        r"Pixels or Subbands$",
+    ):
+        small(shape=FactorShape.square(9, 8, 3), generator=anything, discriminator=anything)
+
+
+def test_a_tanh_that_cannot_reach_the_targets_is_refused():
+    small().check(bounded=True)
+    small(generator=partial(NCSNpp, **NARROW, bounded=False)).check(bounded=False)
+    with pytest.raises(
+        ValueError,
+        match=r"^the generator ends in tanh, but its targets leave \[-1, 1\]: scale the bands with "
+        "Peak, or give the generator bounded: false$",
+    ):
+        small().check(bounded=False)
 
 
 @pytest.mark.parametrize(

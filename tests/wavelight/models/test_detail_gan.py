@@ -1,11 +1,16 @@
+import re
+from functools import partial
+
 import pytest
 import torch
 
-from tests.wavelight.models.details import ADAM, factor, generator, noise
+from tests.wavelight.models.details import ADAM, SHAPE, factor, generator, noise
 from wavelight.factorizations.scaling import Unscaled
+from wavelight.factors import FactorShape
 from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 from wavelight.losses.reconstruction import dissimilarity
 from wavelight.models import DetailGAN, DetailRegression
+from wavelight.models.one_shot import completed_side
 from wavelight.networks import (
     GroupedDiscriminator,
     GroupedUNet,
@@ -16,13 +21,14 @@ from wavelight.noise import Noise
 GAMES = [BoundedCriticLoss(), NonSaturatingLoss(0.1, 1), RpGANLoss(0.1)]
 
 
-def discriminator(condition_channels=0):
-    torch.manual_seed(1)
-    return ResidualDiscriminator(3, 4, 2, condition_channels)
+def discriminator(conditional=False):
+    return partial(ResidualDiscriminator, width=4, blocks=2, conditional=conditional)
 
 
 def gan(**changes):
+    torch.manual_seed(0)
     options = {
+        "shape": SHAPE,
         "generator": generator(),
         "discriminator": discriminator(),
         "generator_optimizer": ADAM,
@@ -37,10 +43,10 @@ def gan(**changes):
 
 
 @pytest.mark.parametrize("game", GAMES, ids=lambda game: type(game).__name__)
-@pytest.mark.parametrize("condition_channels", [0, 3])
+@pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_a_players_loss_is_its_own(player, game, condition_channels):
-    model = gan(adversarial_loss=game, discriminator=discriminator(condition_channels))
+def test_a_players_loss_is_its_own(player, game, conditional):
+    model = gan(adversarial_loss=game, discriminator=discriminator(conditional))
     players = model.players()
     assert list(players) == ["discriminator", "generator"]
     for name, other in players.items():
@@ -89,20 +95,18 @@ def test_the_discriminator_rests_between_its_turns():
 
 
 def test_the_discriminator_is_told_the_condition_where_it_asks():
-    for channels in (0, 3):
-        model = gan(discriminator=discriminator(channels), discriminator_every=1).eval()
+    for conditional in (False, True):
+        model = gan(discriminator=discriminator(conditional), discriminator_every=1).eval()
         known = factor(1)
         one = model.losses("discriminator", known, 0, noise())["real"]
         other = known._replace(condition=known.condition.flip(0))
-        assert torch.equal(one, model.losses("discriminator", other, 0, noise())["real"]) == (
-            channels == 0
-        )
+        told = model.losses("discriminator", other, 0, noise())["real"]
+        assert torch.equal(one, told) != conditional
 
 
 def test_without_the_game_it_is_regression():
-    silent = generator(noise_channels=0)
-    model = gan(generator=silent, adversarial_weight=0.0)
-    regression = DetailRegression(silent, ADAM, 20.0, 0.5)
+    model = gan(generator=generator(noise_channels=0), adversarial_weight=0.0)
+    regression = DetailRegression(SHAPE, lambda _: model.generator, ADAM, 20.0, 0.5)
     one, two = (each.losses("generator", factor(2), 0, noise()) for each in (model, regression))
     assert one.keys() == two.keys() == {"mse", "ssim"}
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -130,62 +134,80 @@ def test_samples_are_one_evaluation_and_do_not_depend_on_the_batch():
     torch.testing.assert_close(whole[2:3], part, atol=1e-5, rtol=0)
 
 
-def modern(resolution):
-    return GroupedDiscriminator(resolution, 3, 8, [1, 1], 3, blocks=1)
+def grouped(conditional):
+    """Return what builds a discriminator that is made for one size."""
+    return partial(
+        GroupedDiscriminator, width=8, multipliers=[1, 1], blocks=1, conditional=conditional
+    )
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "channels", "side"),
+    [
+        (SHAPE, 3, 16),  # three bands complete images of twice their side
+        (FactorShape.square(3, 16, 1), 1, 32),
+        (FactorShape.square(3, 8, 3), 3, 8),  # the residual of a Laplacian pyramid has their side
+        (FactorShape.square(1, 8, 1), 1, 8),
+    ],
+)
+def test_networks_are_built_for_the_factor(shape, channels, side, conditional):
+    model = gan(shape=shape, discriminator=grouped(conditional))
+    assert model.generator.channels == shape.channels
+    assert model.generator.condition_channels == shape.condition_channels
+    assert completed_side(shape) == side
+    assert model.discriminator.channels == channels
+    assert model.discriminator.resolution == side
+    assert model.discriminator.condition_channels == (channels if conditional else 0)
+
+
+def test_a_generator_of_other_blocks_serves():
+    modern = partial(GroupedUNet, width=8, multipliers=[1, 1], noise_channels=3, blocks=1)
+    model = gan(generator=modern, discriminator=grouped(True), discriminator_every=1)
+    for player in ("discriminator", "generator"):
+        losses = model.losses(player, factor(2), 0, noise())
+        assert all(loss.isfinite() for loss in losses.values())
+    model.check(bounded=False)  # it has no tanh
 
 
 @pytest.mark.parametrize(
-    ("changes", "shape", "sentence"),
+    ("changes", "sentence"),
     [
-        ({}, (9, 8, 8), None),
-        ({"generator": generator(bounded=False)}, (9, 8, 8), None),
-        ({"generator": GroupedUNet(9, 8, [1, 1], 3, 3, blocks=1)}, (9, 8, 8), None),
-        ({"discriminator": modern(16)}, (9, 8, 8), None),
-        ({}, (3, 8, 8), "the generator is built for channels 9, but its factor has channels 3"),
         (
-            {},
-            (9, 9, 9),
-            "the side of LL must be a multiple of 2 for the generator's 1 halvings, got 9",
-        ),
-        ({}, (9, 2, 2), "complete images of side 4, but SSIM needs 6: give ssim_weight 0"),
-        ({"ssim_weight": 0.0}, (9, 2, 2), None),
-        (
-            {"discriminator": modern(32)},
-            (9, 8, 8),
-            "the discriminator is built for resolution 32, but the images that .* have resolution 16",
+            {"shape": FactorShape.square(9, 9, 3)},
+            "the side of LL must be a multiple of 2 for the generator's 1 halvings, got 9: use fewer pools or levels",
         ),
         (
-            {"discriminator": ResidualDiscriminator(9, 4, 2)},
-            (9, 8, 8),
-            "the discriminator is built for channels 9, but the images that .* have channels 3",
+            {"shape": FactorShape.square(9, 2, 3)},
+            "ssim_weight must be 0 where details complete images of a side below 6, got 0.5 for side 4: "
+            "give ssim_weight 0, or fewer levels",
         ),
         (
-            {"discriminator": discriminator(1)},
-            (9, 8, 8),
-            "the discriminator is built for condition_channels 1, .* have condition_channels 3",
+            {"shape": FactorShape.square(3, 8)},
+            "DetailGAN models details given LL, which this factor has not; use it for the details of a pyramid",
         ),
     ],
 )
-def test_networks_that_do_not_go_with_the_factor_are_refused(changes, shape, sentence):
-    model = gan(**changes)
-    if sentence is None:
-        model.check(shape, 3, bounded=True)
-        return
-    with pytest.raises(ValueError, match=sentence):
-        model.check(shape, 3, bounded=True)
+def test_factors_that_it_cannot_model_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        gan(**changes)
+
+
+def test_details_of_small_images_need_no_ssim():
+    small = FactorShape.square(9, 2, 3)
+    assert gan(shape=small, ssim_weight=0.0).generator.channels == 9
+    assert gan(shape=FactorShape.square(9, 4, 3)).generator.channels == 9
 
 
 def test_a_tanh_that_cannot_reach_the_details_is_refused():
+    gan().check(bounded=True)
+    gan(generator=generator(bounded=False)).check(bounded=False)
     with pytest.raises(
-        ValueError, match=r"ends in tanh, but the details that it samples leave \[-1"
+        ValueError,
+        match=r"^the generator ends in tanh, but its targets leave \[-1, 1\]: scale the bands with "
+        "Half or Peak, or give the generator bounded: false$",
     ):
-        gan().check((9, 8, 8), 3, bounded=False)
-    gan(generator=generator(bounded=False)).check((9, 8, 8), 3, bounded=False)
-
-
-def test_a_factor_without_a_condition_is_refused():
-    with pytest.raises(ValueError, match="given a coarse band, which this factor has not"):
-        gan().check((9, 8, 8), 0, bounded=True)
+        gan().check(bounded=False)
 
 
 @pytest.mark.parametrize(

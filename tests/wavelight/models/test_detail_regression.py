@@ -1,12 +1,14 @@
 import pytest
 import torch
 
-from tests.wavelight.models.details import ADAM, factor, generator, noise
+from tests.wavelight.models.details import ADAM, SHAPE, factor, generator, noise
+from wavelight.factors import FactorShape
 from wavelight.models import DetailRegression
 
 
-def regression(noise_channels=0, mse_weight=20.0, ssim_weight=0.5):
-    return DetailRegression(generator(noise_channels), ADAM, mse_weight, ssim_weight)
+def regression(noise_channels=0, mse_weight=20.0, ssim_weight=0.5, shape=SHAPE):
+    torch.manual_seed(0)
+    return DetailRegression(shape, generator(noise_channels), ADAM, mse_weight, ssim_weight)
 
 
 def test_it_has_one_player_and_the_terms_that_have_weights():
@@ -32,9 +34,17 @@ def test_the_same_is_drawn_every_time():
 
 
 def test_a_generator_with_noise_is_refused():
-    regression().check((9, 8, 8), 3, bounded=True)
-    with pytest.raises(ValueError, match=r"for noise_channels 3: give noise_channels 0"):
-        regression(noise_channels=3).check((9, 8, 8), 3, bounded=True)
+    with pytest.raises(
+        ValueError, match="noise_channels of a DetailRegression's generator must be 0, got 3"
+    ):
+        regression(noise_channels=3)
+
+
+def test_its_generator_is_built_for_the_factor():
+    model = regression(shape=FactorShape.square(3, 16, 1))
+    assert (model.generator.channels, model.generator.condition_channels) == (3, 1)
+    with pytest.raises(ValueError, match="DetailRegression models details given LL, which this"):
+        regression(shape=FactorShape.square(3, 16))
 
 
 def test_bad_values_are_refused():

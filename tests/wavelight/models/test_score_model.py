@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.systems import score_model as tiny_score_model
 from wavelight.diffusion.noise_level_sampling import LogNormalSigma, QuadraticTimes
 from wavelight.diffusion.parameterizations import (
     EpsPrediction,
@@ -17,6 +18,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow
 from wavelight.diffusion.samplers import ancestral, ddim, dpmpp_2m, euler_maruyama, heun
 from wavelight.diffusion.schedules import Karras, Quadratic, Uniform
 from wavelight.factorizations.base import Factor
+from wavelight.factors import FactorShape
 from wavelight.models import ScoreModel
 from wavelight.noise import Noise
 
@@ -56,7 +58,8 @@ class White(nn.Module):
 def score_model(parameterization=None, sampler=heun, network=None, **changes):
     parameterization = parameterization or EpsPrediction()
     options = {
-        "network": network or White(parameterization),
+        "shape": FactorShape(*SHAPE),
+        "network": lambda _: network or White(parameterization),
         "optimizer": partial(torch.optim.Adam, lr=1e-3),
         "process": PROCESS,
         "parameterization": parameterization,
@@ -163,6 +166,37 @@ def test_noise_of_the_condition_is_added_while_learning_and_while_drawing():
         # While an image is generated its condition is one and the same.
         assert all(torch.equal(given, seen[1]) for given in seen[1:])
         seen.clear()
+
+
+@pytest.mark.parametrize("condition_channels", [0, 3])
+def test_its_network_is_built_for_the_factor(condition_channels):
+    model = tiny_score_model(steps=2)(FactorShape.square(9, 8, condition_channels))
+    assert model.score.channels == 9
+    assert model.score.resolution == 8
+    assert model.score.condition_channels == condition_channels
+    condition = torch.zeros(2, 3, 8, 8) if condition_channels else None
+    assert model.sample((9, 8, 8), condition, noise(2)).shape == (2, 9, 8, 8)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, heun])
+def test_the_steps_can_be_chosen_after_training(sampler):
+    model = score_model(sampler=sampler, steps=5)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    assert model.steps == 5
+    model.take_steps(9)
+    assert model.steps == 9
+    made = score_model(sampler=sampler, steps=9)
+    assert torch.equal(model.times, made.times)
+    assert torch.equal(model.sample(SHAPE, None, noise(2)), made.sample(SHAPE, None, noise(2)))
+    assert model.state_dict().keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+def test_no_step_is_refused_and_leaves_the_steps_as_they_were():
+    model = score_model(steps=5)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        model.take_steps(0)
+    assert model.steps == 5
 
 
 def test_the_one_player_draws():
