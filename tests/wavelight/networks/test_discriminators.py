@@ -16,6 +16,7 @@ from wavelight.networks.discriminators import (
 )
 from wavelight.networks.published import published_state
 
+# These discriminators take images of every size.
 SUBBANDS = FactorShape.square(12, 16)
 COLOURS = FactorShape.square(3, 32)
 
