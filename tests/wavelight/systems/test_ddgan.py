@@ -5,11 +5,11 @@ import yaml
 import wavelight
 from tests.places import TINY
 from tests.runs import assert_same_run, fit, last
-from tests.systems import tiny_ddgan
+from tests.systems import TINY_DISCRIMINATOR, TINY_NCSNPP, tiny_ddgan
 from tests.tiny import tiny_data, tiny_trainer
 from wavelight.__main__ import main
 from wavelight.factorizations.base import Factor
-from wavelight.networks import NCSNpp, SmallDiscriminator
+from wavelight.factors import FactorShape
 from wavelight.noise import Noise
 from wavelight.systems import DDGAN
 
@@ -63,26 +63,18 @@ def test_drawn_images_are_pixels_in_range():
     torch.testing.assert_close(system.sample(2, seed=7, start=3), images[3:], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("network", "sentence"),
-    [
-        (
-            {"generator": NCSNpp(16, 12, 16, [1], [], 1, blocks=1)},
-            "the generator is built for channels 12, but what it samples has channels 3",
-        ),
-        (
-            {"generator": NCSNpp(8, 3, 16, [1], [], 1, blocks=1)},
-            "the generator is built for resolution 8, but what it samples has resolution 16",
-        ),
-        (
-            {"discriminator": SmallDiscriminator(12, 4, 3)},
-            "the discriminator is built for channels 12, but what it samples has channels 3",
-        ),
-    ],
-)
-def test_networks_of_sub_bands_are_refused(network, sentence):
-    with pytest.raises(ValueError, match=f"^{sentence}$"):
-        tiny_ddgan(**network)
+@pytest.mark.parametrize("changes", [{}, {"image_size": 32}, {"channels": 1}])
+def test_networks_are_built_for_the_pixels(changes):
+    shapes = []
+
+    def noted(build):
+        return lambda shape: shapes.append(shape) or build(shape)
+
+    networks = {"generator": noted(TINY_NCSNPP), "discriminator": noted(TINY_DISCRIMINATOR)}
+    system = tiny_ddgan(**networks, **changes)
+    pixels = FactorShape.square(system.channels, system.image_size)
+    assert shapes == [pixels, pixels]
+    assert system.sample(1).shape == (1, *pixels[:3])
 
 
 def test_a_checkpoint_loads_without_its_configuration_file(tmp_path, monkeypatch):
@@ -91,9 +83,6 @@ def test_a_checkpoint_loads_without_its_configuration_file(tmp_path, monkeypatch
     config["trainer"]["default_root_dir"] = str(tmp_path)
     config["trainer"] |= {"max_epochs": 1, "limit_train_batches": 2}
     config["model"]["class_path"] = "wavelight.systems.DDGAN"
-    parts = config["model"]["init_args"]
-    parts["generator"]["init_args"] |= {"resolution": 16, "channels": 3}
-    parts["discriminator"]["init_args"]["channels"] = 3
     path = tmp_path / "ddgan.yaml"
     path.write_text(yaml.safe_dump(config))
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import yaml
@@ -5,14 +7,14 @@ import yaml
 import wavelight
 from data_modules import Scenes, WaveletDataModule
 from tests.places import TINY
-from tests.systems import tiny_ddgan
+from tests.systems import TINY_DISCRIMINATOR, TINY_NCSNPP, denoising_gan
 from tests.tiny import tiny_system, tiny_trainer
 from wavelight.__main__ import main
 from wavelight.callbacks import SampleGrid
 from wavelight.checkpoints.digest import digest
 from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.scaling import Peak, PerChannel, Scalar, Unscaled
-from wavelight.networks import NCSNpp, SmallDiscriminator
+from wavelight.factors import FactorShape
 from wavelight.networks.published import published_state
 from wavelight.systems import ImageGenerator
 from wavelight.weights import load_weights, read_checkpoint
@@ -22,11 +24,30 @@ DEEP = {"levels": 2, "wavelet": "db2", "scaling": Peak()}
 
 def deep_system(**changes):
     """A system whose networks see 48 bands of 4x4 pixels."""
-    networks = {
-        "generator": NCSNpp(4, 48, 16, [1], [], 1, blocks=1),
-        "discriminator": SmallDiscriminator(48, 4, 3),
-    }
-    return tiny_system(**(networks | {"levels": 2} | changes))
+    return tiny_system(**({"levels": 2} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [
+        ({}, (12, 8, 8)),
+        ({"image_size": 32}, (12, 16, 16)),
+        ({"channels": 1}, (4, 8, 8)),
+        ({"levels": 2}, (48, 4, 4)),
+        ({"wavelet": "db2", "scaling": Peak()}, (12, 8, 8)),
+    ],
+)
+def test_networks_are_built_for_the_sub_bands(changes, shape):
+    shapes = []
+
+    def noted(build):
+        return lambda shape: shapes.append(shape) or build(shape)
+
+    networks = {"generator": noted(TINY_NCSNPP), "discriminator": noted(TINY_DISCRIMINATOR)}
+    system = tiny_system(**networks, **changes)
+    assert shapes == [FactorShape(*shape), FactorShape(*shape)]
+    side = system.image_size
+    assert system.sample(1).shape == (1, system.channels, side, side)
 
 
 def train_two_batches(system, folder, *callbacks):
@@ -108,8 +129,6 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
     }
     model = overrides["model"]["init_args"]
     model["scaling"] = {"class_path": "wavelight.factorizations.Peak"}
-    model["generator"] = {"init_args": {"resolution": 4, "channels": 48}}
-    model["discriminator"] = {"init_args": {"channels": 48}}
     (tmp_path / "deep.yaml").write_text(yaml.safe_dump(overrides))
     options = ["--trainer.max_epochs=1", "--trainer.default_root_dir=run"]
     main(["fit", "--config", str(TINY), "--config", "deep.yaml", *options])
@@ -131,19 +150,20 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
     ],
 )
 def test_bands_that_tanh_cannot_reach_are_refused(changes):
-    with pytest.raises(ValueError, match=r"leaves \[-1, 1\]: scale the bands with Peak, or give"):
+    with pytest.raises(ValueError, match=r"leave \[-1, 1\]: scale the bands with Peak, or give"):
         tiny_system(**changes)
-    unlimited = NCSNpp(8, 12, 16, [1], [], 1, blocks=1, bounded=False)
-    tiny_system(generator=unlimited, **changes)
+    tiny_system(generator=partial(TINY_NCSNPP, bounded=False), **changes)
 
 
 def test_fields_that_tanh_cannot_reach_are_refused():
-    parts = {"factorization": Pixels(), "models": tiny_ddgan().models, "image_size": 16, "seed": 0}
+    parts = {"factorization": Pixels(), "models": [denoising_gan()], "image_size": 16, "seed": 0}
     ImageGenerator(**parts)
     with pytest.raises(ValueError, match="the generator ends in tanh"):
         ImageGenerator(**parts, bounded=False)
 
 
 def test_a_size_that_the_levels_do_not_divide_is_refused():
-    with pytest.raises(ValueError, match=r"image_size 12 is not divisible by 2\*\*levels = 8"):
+    with pytest.raises(
+        ValueError, match=r"image_size must be divisible by 2\*\*levels = 8, got 12"
+    ):
         tiny_system(levels=3, image_size=12)
