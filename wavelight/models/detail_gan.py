@@ -32,7 +32,7 @@ class DetailGAN(OneShotModel):
         discriminator: Called ``(image)``, or ``(image, condition)``, returns one logit an image.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
-        game: What the two minimise against each other: ``BoundedCriticLoss`` as published,
+        adversarial_loss: What the two minimise against each other: ``BoundedCriticLoss`` as published,
             ``NonSaturatingLoss`` or ``RpGANLoss``.
         adversarial_weight: Weight of the game in the generator's loss, alpha; 0.1 as published.
         mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
