@@ -26,11 +26,16 @@ class TrainedRun(NamedTuple):
 
     @property
     def models(self) -> list[dict[str, Any]]:
-        """The configurations of the models, one a factor."""
+        """The configurations of the models: one a factor, and where the levels share one, that once."""
         options = self.config["model"]["init_args"]
-        return (
-            options["models"] if "models" in options else [options["coarse"], *options["details"]]
-        )
+        if "models" in options:
+            return options["models"]
+        details = options["details"]
+        if options.get("share_details"):
+            details = [details]
+        elif not isinstance(details, list):
+            details = [details] * options["levels"]
+        return [options["coarse"], *details]
 
     @property
     def trained(self) -> list[int]:
@@ -63,11 +68,21 @@ def read_run(path: Path) -> TrainedRun:
 
 def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
     """Refuse checkpoints whose options differ in more than how they were trained."""
-    difference = first_difference(
-        first.config["model"], other.config["model"], "model", matters=_tells_the_system
-    )
+    one, another = first.config["model"], other.config["model"]
+    if isinstance(one["init_args"].get("details"), list) != isinstance(
+        another["init_args"].get("details"), list
+    ):
+        # One model for all levels says the same as a list of it for each.
+        one, another = _a_level_each(first), _a_level_each(other)
+    difference = first_difference(one, another, "model", matters=_tells_the_system)
     if difference is not None:
         raise ValueError(f"{first.path} and {other.path} hold different systems: {difference}")
+
+
+def _a_level_each(run: TrainedRun) -> dict[str, Any]:
+    """Return the configuration of the system with its details as a list."""
+    options = run.config["model"]["init_args"] | {"details": run.models[1:]}
+    return run.config["model"] | {"init_args": options}
 
 
 def _tells_the_system(option: str) -> bool:
@@ -115,5 +130,6 @@ def joined_config(first: TrainedRun, owners: list[TrainedRun]) -> dict[str, Any]
     if "models" in options:
         options["models"] = models
     else:
-        options["coarse"], *options["details"] = models
+        options["coarse"], *details = models
+        options["details"] = details[0] if options.get("share_details") else details
     return first.config | {"model": first.config["model"] | {"init_args": options}}

@@ -12,8 +12,13 @@ from wavelight.config.differences import Difference, first_difference
 CONFIDENCE = 0.95
 """How often an interval holds the mean over all seeds, if values over seeds are normal."""
 
-_SECTIONS = ("trainer", "model", "data")
-_OF_A_SEED = ("model.seed", "data.seed", "trainer.default_root_dir")
+_OF_A_SEED = (
+    "seed_everything",
+    "ckpt_path",
+    "model.seed",
+    "data.seed",
+    "trainer.default_root_dir",
+)
 
 
 class Mean(NamedTuple):
@@ -50,7 +55,8 @@ def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Dif
         one: The resolved configuration of a run.
         other: That of another.
     """
-    found = (first_difference(one.get(name), other.get(name), name, _matters) for name in _SECTIONS)
+    sections = dict.fromkeys([*one, *other])
+    found = (first_difference(one.get(name), other.get(name), name, _matters) for name in sections)
     return next(filter(None, found), None)
 
 

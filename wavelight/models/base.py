@@ -1,7 +1,7 @@
 """What a model of one factor is: players that learn in turn, and a way to sample."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -72,6 +72,16 @@ class GenerativeModel(nn.Module, ABC):
             ValueError: If they do not, in one sentence.
         """
 
+    def check_shared(self, shapes: Sequence[FactorShape]) -> None:
+        """Check that the networks serve several factors, of which they were built for the first.
+
+        Args:
+            shapes: Of all factors that share the model.
+
+        Raises:
+            ValueError: If they do not, in one sentence.
+        """
+
     @property
     def steps(self) -> int | None:
         """The sampler's steps, where they can be chosen after training, and None elsewhere."""
@@ -86,7 +96,9 @@ class GenerativeModel(nn.Module, ABC):
         Raises:
             ValueError: If the model's steps are fixed, or it cannot take so many.
         """
-        raise ValueError(f"the steps of {type(self).__name__} are fixed, got steps {steps}")
+        raise ValueError(
+            f"steps must be left out for {type(self).__name__}, whose number of evaluations is fixed, got {steps}"
+        )
 
 
 ModelFactory = Callable[[FactorShape], GenerativeModel]

@@ -1,6 +1,6 @@
 """Detail GAN: one evaluation samples details given the coarse band, and a game judges the images that they complete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -119,6 +119,18 @@ class DetailGAN(OneShotModel):
     def _critic(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Critic:
         told = (factor.condition,) if self.discriminator.condition_channels else ()
         return lambda image: discriminator(image, *told)
+
+    @override
+    def check_shared(self, shapes: Sequence[FactorShape]) -> None:
+        super().check_shared(shapes)
+        built = getattr(self.discriminator, "resolution", None)
+        for side in map(completed_side, shapes):
+            if built not in (None, side):
+                raise ValueError(
+                    f"share_details must be false with {type(self.discriminator).__name__}, which is built for "
+                    f"images of side {built} alone, got one of {side}: take ResidualDiscriminator, or a model for "
+                    "each level"
+                )
 
 
 def _completed(factor: Factor, details: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Models of details that one evaluation samples: what a regression and a GAN of them share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from torch import Tensor
@@ -94,6 +94,11 @@ class OneShotModel(GenerativeModel):
         """Sample details, float32, given coarse bands ``(N, C, H, W)``."""
         generated = noise.normal(self.generator.noise_channels, *condition.shape[2:])
         return self.generator(generated, condition).float()
+
+    @override
+    def check_shared(self, shapes: Sequence[FactorShape]) -> None:
+        for shape in shapes:
+            self.generator.check_side(shape.side)
 
     @override
     def check(self, bounded: bool) -> None:

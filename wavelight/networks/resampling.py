@@ -137,9 +137,16 @@ def fitted(multipliers: Sequence[int], side: int, smallest_side: int | None) -> 
         multipliers: Of the network, the one of the full resolution first.
         side: Side of its images.
         smallest_side: Side of its smallest features; none leaves the multipliers as they are.
+
+    Raises:
+        ValueError: If there is no multiplier, or no smallest side.
     """
+    if not multipliers:
+        raise ValueError("multipliers is empty: give one for each resolution")
     if smallest_side is None:
         return multipliers
+    if smallest_side < 1:
+        raise ValueError(f"smallest_side must be at least 1, got {smallest_side}")
     count = max(1, (side // smallest_side).bit_length())
     missing = count - len(multipliers)
     return [*multipliers[max(0, -missing) :], *[multipliers[-1]] * missing]
@@ -158,5 +165,5 @@ def check_halvings(resolution: int, levels: int) -> None:
     if resolution % 2 ** (levels - 1):
         raise ValueError(
             f"resolution must be divisible by {2 ** (levels - 1)} for {levels} multipliers, got "
-            f"{resolution}"
+            f"{resolution}: give fewer multipliers, or images of another side"
         )

@@ -144,8 +144,10 @@ class ImageGenerator(L.LightningModule):
             build(self._factor_shape(models.index(build))) for build in distinct
         )
         bounded_targets = bounded and factorization.bounded()
-        for model in self._distinct_models():
+        for number, model in enumerate(self._distinct_models()):
             model.check(bounded_targets)
+            factors = [i for i, each in enumerate(self._model_of_factor) if each == number]
+            model.check_shared([self._factor_shape(index) for index in factors])
 
     @property
     def _image_shape(self) -> Shape:

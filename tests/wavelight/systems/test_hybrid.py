@@ -21,11 +21,15 @@ from wavelight.checkpoints.loading import load
 from wavelight.commands.export import export
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
-from wavelight.factorizations.scaling import PerChannel, Unscaled
+from wavelight.factorizations.scaling import Peak, PerChannel, Unscaled
+from wavelight.factors import FactorShape
 from wavelight.losses import BoundedCriticLoss
-from wavelight.networks import AttentionGateUNet, ResidualDiscriminator
+from wavelight.models import DetailGAN, DetailRegression, ScoreModel
+from wavelight.networks import AttentionGateUNet, GroupedDiscriminator
 from wavelight.systems import WSGM, Hybrid
 from wavelight.weights import TRAINING_KEY, read_checkpoint
+
+GENERATOR = partial(AttentionGateUNet, width=4, noise_channels=3)
 
 
 def data():
@@ -119,14 +123,61 @@ def test_levels_learn_apart(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"details": [detail_gan(), detail_gan()]}, {"details": [regression()]}],
-    ids=["shared", "one a level", "regression"],
+    [
+        {},
+        {"share_details": False},
+        {"share_details": False, "details": [regression(), detail_gan()]},
+        {"details": regression()},
+    ],
+    ids=["shared", "one a level", "others", "regression"],
 )
 def test_drawn_images_depend_on_their_number_alone(changes):
     system = tiny_hybrid(**changes)
     images = system.sample(3, seed=7, batch_size=2)
     assert images.shape == (3, 3, 16, 16)
     torch.testing.assert_close(system.sample(1, seed=7, start=2), images[2:], atol=1e-5, rtol=0)
+
+
+def test_the_models_of_the_details_are_one_a_level_unless_they_are_shared():
+    shared, apart = tiny_hybrid(), tiny_hybrid(share_details=False)
+    listed = tiny_hybrid(share_details=False, details=[regression(), detail_gan()])
+    assert [len(system.models) for system in (shared, apart, listed)] == [2, 3, 3]
+    _, coarse, fine = shared.factor_models()
+    assert coarse is fine
+    assert [type(model) for model in apart.models[1:]] == [DetailGAN, DetailGAN]
+    assert [type(model) for model in listed.models[1:]] == [DetailRegression, DetailGAN]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shapes"),
+    [
+        ({}, [(3, 4, 4, 0), (9, 4, 4, 3), (9, 8, 8, 3)]),
+        ({"image_size": 32}, [(3, 8, 8, 0), (9, 8, 8, 3), (9, 16, 16, 3)]),
+        ({"channels": 1}, [(1, 4, 4, 0), (3, 4, 4, 1), (3, 8, 8, 1)]),
+        ({"wavelet": "db2", "scaling": Peak()}, [(3, 4, 4, 0), (9, 4, 4, 3), (9, 8, 8, 3)]),
+        ({"levels": 1}, [(3, 8, 8, 0), (9, 8, 8, 3)]),
+        ({"pyramid": LaplacianPyramid}, [(3, 4, 4, 0), (3, 8, 8, 3), (3, 16, 16, 3)]),
+    ],
+    ids=["haar", "32 pixels", "grey", "db2", "one level", "laplacian"],
+)
+def test_models_are_built_for_their_factors(changes, shapes):
+    built = []
+
+    def noted(build):
+        return lambda shape: built.append(shape) or build(shape)
+
+    parts = {"coarse": noted(score_model(steps=2)), "details": noted(detail_gan())}
+    system = tiny_hybrid(**parts, share_details=False, **changes)
+    assert built == shapes
+    images = system.sample(1)
+    assert images.shape == (1, system.channels, system.image_size, system.image_size)
+    assert images.isfinite().all()
+
+
+def test_a_shared_model_is_built_for_the_coarsest_details():
+    built = []
+    tiny_hybrid(details=lambda shape: built.append(shape) or detail_gan()(shape))
+    assert built == [FactorShape.square(9, 4, condition_channels=3)]
 
 
 def test_levels_have_their_own_noise():
@@ -143,11 +194,10 @@ def test_with_score_models_of_the_details_it_is_wsgm(tmp_path):
 
     def parts():
         torch.manual_seed(0)
-        coarse = score_model()
-        details = [score_model(), score_model()]
-        return {"coarse": coarse, "details": details, "image_size": 16, "seed": 3}
+        score = score_model()
+        return {"coarse": score, "details": score, "levels": 2, "image_size": 16, "seed": 3}
 
-    systems = [Hybrid(**parts(), levels=2), WSGM(**parts())]
+    systems = [Hybrid(**parts()), WSGM(**parts())]
     assert_equal_states(*systems)
     losses = []
     for system in systems:
@@ -174,25 +224,18 @@ class Losses(L.Callback):
         self.batches.append({name: float(value) for name, value in losses})
 
 
-def residual_parts():
-    """Details of a Laplacian pyramid: three channels, at the side of the images that they complete."""
-    gan = detail_gan(
-        generator=AttentionGateUNet(3, 4, 3, 3, pools=1),
-        discriminator=ResidualDiscriminator(3, 4, 2, condition_channels=3),
-    )
-    return {"details": [gan, gan], "pyramid": LaplacianPyramid}
-
-
 def test_it_takes_a_laplacian_pyramid(tmp_path):
-    system = fit(tmp_path, system=tiny_hybrid(**residual_parts()), data=data(), max_epochs=1)
+    """Of the same models as a wavelet's: three channels, at the side of the images that they complete."""
+    system = tiny_hybrid(pyramid=LaplacianPyramid, share_details=False)
+    fit(tmp_path, system=system, data=data(), max_epochs=1)
     assert system.target_shapes == [(3, 4, 4), (3, 8, 8), (3, 16, 16)]
     assert system.sample(2, seed=7).shape == (2, 3, 16, 16)
     assert [each.macs > 0 for each in cost(system)] == [True, True]
 
 
 def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_path):
-    details = [score_model(), score_model()]
-    system = tiny_hybrid(details=details, scaling=PerChannel(), pyramid=LaplacianPyramid)
+    details = {"details": score_model(), "share_details": False}
+    system = tiny_hybrid(**details, scaling=PerChannel(), pyramid=LaplacianPyramid)
     source = WaveletDataModule(
         Scenes(images=64), 16, batch_size=8, seed=3, num_workers=0, cache_dir=tmp_path / "cache"
     )
@@ -209,29 +252,37 @@ def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_pa
     [
         (
             {"pyramid": LaplacianPyramid, "wavelet": "db2"},
-            "give either a pyramid or the wavelet 'db2': a pyramid has its own filters",
+            "wavelet must be left out where pyramid is given, which has its own filters, got 'db2'",
         ),
-        ({"levels": 0, "details": []}, "a wavelet transform needs at least 1 level, not 0"),
-        (
-            {"pyramid": LaplacianPyramid},
-            "the generator is built for channels 9, but its factor has channels 3",
-        ),
+        ({"levels": 0}, "levels must be at least 1, got 0"),
         (
             {"levels": 3},
-            "the score network is built for resolution 4, but its factor has resolution 2",
+            "ssim_weight must be 0 where details complete images of a side below 6, got 0.5 for side 4",
         ),
         (
-            {"details": [residual_parts()["details"][0]]},
-            "the generator is built for channels 3, but its factor has channels 9",
+            {"details": denoising_gan()},
+            "DenoisingGAN is unconditional and cannot model detail bands given LL; use it for LL",
         ),
-        ({"details": [denoising_gan()]}, "a DenoisingGAN cannot be told a condition, which this"),
-        ({"details": []}, "details names 0 models for 2 levels: give one that all levels share"),
-        ({"details": [detail_gan()] * 3}, "details names 3 models for 2 levels"),
-        ({"scaling": Unscaled()}, "ends in tanh, but the details that it samples leave"),
-        ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
+        ({"coarse": detail_gan()}, "DetailGAN models details given LL, which this factor has not"),
+        ({"coarse": regression()}, "DetailRegression models details given LL, which this factor"),
         (
-            {"details": [detail_gan(generator=AttentionGateUNet(9, 4, 3, 3, pools=3))]},
-            "a coarse band of side 4 cannot be halved 3 times",
+            {"details": [], "share_details": False},
+            "a list of one a level, got 0 for levels 2",
+        ),
+        (
+            {"details": [detail_gan()] * 3, "share_details": False},
+            "details must be one model for all levels or a list of one a level, got 3 for levels 2",
+        ),
+        (
+            {"details": [detail_gan()] * 2},
+            "details must be one model where share_details is true, got a list of 2",
+        ),
+        ({"scaling": Unscaled()}, "ends in tanh, but its targets leave .*with Half or Peak"),
+        ({"wavelet": "db2"}, "ends in tanh, but its targets leave .*with Half or Peak"),
+        ({"image_size": 18}, r"image_size must be divisible by 2\*\*levels = 4, got 18"),
+        (
+            {"details": detail_gan(generator=partial(GENERATOR, pools=3))},
+            "the side of LL must be a multiple of 8 for the generator's 3 halvings, got 4",
         ),
     ],
 )
@@ -244,7 +295,7 @@ def test_no_batch_waits_for_the_device(tmp_path):
     # Adam that is not fused reads its step counters, which stay on the CPU.
     adam, watch = partial(torch.optim.Adam, lr=1e-3, fused=True), Watch()
     gan = detail_gan(generator_optimizer=adam, discriminator_optimizer=adam)
-    system = tiny_hybrid(details=[gan], train=[1, 2])
+    system = tiny_hybrid(details=gan, train=[1, 2])
     fit(tmp_path, watch, system=system, data=data(), max_epochs=1)
     assert watch.batches == [[]] * BATCHES_AN_EPOCH
 
@@ -258,8 +309,6 @@ SCORE = {
         "network": {
             "class_path": "wavelight.networks.ImprovedUNet",
             "init_args": {
-                "resolution": 4,
-                "channels": 3,
                 "width": 16,
                 "multipliers": [1],
                 "attention_resolutions": [],
@@ -281,13 +330,7 @@ SCORE = {
 def generator(noise_channels):
     return {
         "class_path": "wavelight.networks.AttentionGateUNet",
-        "init_args": {
-            "channels": 9,
-            "width": 4,
-            "condition_channels": 3,
-            "noise_channels": noise_channels,
-            "pools": 1,
-        },
+        "init_args": {"width": 4, "noise_channels": noise_channels, "pools": 1},
     }
 
 
@@ -297,7 +340,7 @@ GAN = {
         "generator": generator(3),
         "discriminator": {
             "class_path": "wavelight.networks.ResidualDiscriminator",
-            "init_args": {"channels": 3, "width": 4, "blocks": 2},
+            "init_args": {"width": 4, "blocks": 2},
         },
         "generator_optimizer": OPTIMIZER,
         "discriminator_optimizer": OPTIMIZER,
@@ -319,39 +362,24 @@ REGRESSION = {
 }
 
 
-def linear_gaussian(channels):
-    return {
-        "class_path": "wavelight.models.LinearGaussian",
-        "init_args": {
-            "channels": channels,
-            "condition_channels": 3,
-            "kernel_size": 3,
-            "optimizer": OPTIMIZER,
-        },
-    }
+LINEAR_GAUSSIAN = {
+    "class_path": "wavelight.models.LinearGaussian",
+    "init_args": {"kernel_size": 3, "optimizer": OPTIMIZER},
+}
+FLOW_MATCHING = copy.deepcopy(SCORE)
+FLOW_MATCHING["init_args"] |= {
+    "process": "wavelight.diffusion.processes.RectifiedFlow",
+    "parameterization": "wavelight.diffusion.parameterizations.FlowPrediction",
+    "noise_level_sampling": {
+        "class_path": "wavelight.diffusion.noise_level_sampling.LogNormalSigma",
+        "init_args": {"mean": 0.0, "deviation": 1.0},
+    },
+    "sampler": "wavelight.diffusion.samplers.ddim",
+    "schedule": "wavelight.diffusion.schedules.Uniform",
+}
 
 
-def flow_matching(resolution, channels):
-    model = copy.deepcopy(SCORE)
-    model["init_args"] |= {
-        "process": "wavelight.diffusion.processes.RectifiedFlow",
-        "parameterization": "wavelight.diffusion.parameterizations.FlowPrediction",
-        "noise_level_sampling": {
-            "class_path": "wavelight.diffusion.noise_level_sampling.LogNormalSigma",
-            "init_args": {"mean": 0.0, "deviation": 1.0},
-        },
-        "sampler": "wavelight.diffusion.samplers.ddim",
-        "schedule": "wavelight.diffusion.schedules.Uniform",
-    }
-    model["init_args"]["network"]["init_args"] |= {
-        "resolution": resolution,
-        "channels": channels,
-        "condition_channels": 3,
-    }
-    return model
-
-
-def experiment(details, train=None):
+def experiment(details, shared=False, train=None):
     return {
         "seed_everything": 3,
         "model": {
@@ -359,6 +387,7 @@ def experiment(details, train=None):
             "init_args": {
                 "coarse": SCORE,
                 "details": details,
+                "share_details": shared,
                 "levels": 2,
                 "scaling": "wavelight.factorizations.Half",
                 "train": train,
@@ -374,8 +403,8 @@ def experiment(details, train=None):
     }
 
 
-def command(folder, name, details, *options, train=None):
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(experiment(details, train)))
+def command(folder, name, details, *options, shared=False, train=None):
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(experiment(details, shared, train)))
     here = ["--config", f"{name}.yaml", "--trainer.default_root_dir", name]
     small = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
     main(["fit", *here, *small, "--trainer.accelerator", "cpu", *options])
@@ -390,12 +419,16 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("details", [[GAN], [GAN, REGRESSION]], ids=["shared", "one a level"])
-def test_the_command_line_builds_trains_and_draws_it(folder, details):
-    path = command(folder, "run", details, "--trainer.log_every_n_steps", "2")
+@pytest.mark.parametrize(
+    ("details", "shared", "models"),
+    [(GAN, True, [DetailGAN]), ([GAN, REGRESSION], False, [DetailGAN, DetailRegression])],
+    ids=["shared", "one a level"],
+)
+def test_the_command_line_builds_trains_and_draws_it(folder, details, shared, models):
+    path = command(folder, "run", details, "--trainer.log_every_n_steps", "2", shared=shared)
     system = load(path)
-    assert len(system.models) == 1 + len(details)
-    assert isinstance(system.models[1].game, BoundedCriticLoss)
+    assert [type(model) for model in system.models] == [ScoreModel, *models]
+    assert isinstance(system.models[1].adversarial_loss, BoundedCriticLoss)
     # A resting player's last losses are in the log of a batch in which it rests.
     rows = list(csv.DictReader((folder / "run" / "metrics.csv").open()))
     names = ["1/discriminator/real", "1/discriminator/fake", "2/generator/mse", "0/score/denoising"]
@@ -410,26 +443,27 @@ LAPLACIAN = ["--model.pyramid=LaplacianPyramid"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("details", "options"),
+    ("details", "shared", "options"),
     [
-        ([linear_gaussian(9)], []),
-        ([linear_gaussian(3)], LAPLACIAN),
-        ([flow_matching(4, 9), flow_matching(8, 9)], []),
-        ([flow_matching(8, 3), flow_matching(16, 3)], LAPLACIAN),
+        (LINEAR_GAUSSIAN, True, []),
+        (LINEAR_GAUSSIAN, True, LAPLACIAN),
+        (FLOW_MATCHING, False, []),
+        (FLOW_MATCHING, False, LAPLACIAN),
     ],
     ids=["linear-gaussian", "linear-gaussian Laplacian", "flow", "flow Laplacian"],
 )
-def test_details_and_pyramids_are_one_line_each(folder, details, options):
+def test_details_and_pyramids_are_one_line_each(folder, details, shared, options):
     cache = ["--data.cache_dir", str(folder / "cache")]
-    system = load(command(folder, "run", details, *cache, *options))
+    system = load(command(folder, "run", details, *cache, *options, shared=shared))
+    assert len(system.models) == (2 if shared else 3)
     assert type(system.factorization) is (LaplacianPyramid if options else Pyramid)
     assert system.sample(2, seed=5).isfinite().all()
 
 
 @pytest.mark.slow
 def test_a_shared_model_is_joined_to_a_score_model_that_was_trained_apart(folder):
-    coarse = command(folder, "coarse", [GAN], train=[0])
-    details = command(folder, "details", [GAN], train=[1, 2])
+    coarse = command(folder, "coarse", GAN, shared=True, train=[0])
+    details = command(folder, "details", GAN, shared=True, train=[1, 2])
     main(["join", f"[{coarse},{details}]", "whole.ckpt"])
     parts = [read_checkpoint(path)["state_dict"] for path in (coarse, details)]
     for name, tensor in load("whole.ckpt").state_dict().items():
@@ -450,7 +484,7 @@ def test_it_trains_in_bfloat16(tmp_path):
 @pytest.mark.parametrize("train", [None, [0]])
 def test_processes_learn_the_same_weights(tmp_path, train):
     """Also where players rest, where one learns from several factors, and where others do not learn at all."""
-    config = experiment([GAN], train)
+    config = experiment(GAN, shared=True, train=train)
     config["model"]["init_args"]["accumulate_grad_batches"] = 2
     config["trainer"] = {
         "callbacks+": [{"class_path": "tests.recording.AtEnd"}],
@@ -465,3 +499,11 @@ def test_processes_learn_the_same_weights(tmp_path, train):
     fit_apart(tmp_path, [tmp_path / "run.yaml"])
     one, two = (torch.load(tmp_path / f"end{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_shared_discriminator_takes_images_of_every_level():
+    fixed = partial(GroupedDiscriminator, width=8, multipliers=[1], blocks=1)
+    with pytest.raises(ValueError, match="share_details must be false with GroupedDiscriminator"):
+        tiny_hybrid(details=detail_gan(discriminator=fixed))
+    apart = tiny_hybrid(details=detail_gan(discriminator=fixed), share_details=False)
+    assert [model.discriminator.resolution for model in apart.models[1:]] == [8, 16]
