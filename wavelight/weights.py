@@ -13,7 +13,7 @@ from wavelight.networks.published import load_published
 from wavelight.support.files import draft_of
 
 TRAINING_KEY = "wavelight_training_weights"
-"""Where a checkpoint keeps the weights that go on learning, beside the averaged ones of its ``state_dict``."""
+"""Where a checkpoint keeps the weights that go on learning, beside the EMA weights of its ``state_dict``."""
 
 
 def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
@@ -83,12 +83,12 @@ def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
         torch.save(dict(checkpoint), draft)
 
 
-def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, Tensor]:
+def state_of(checkpoint: Mapping[str, Any], ema: bool = True) -> dict[str, Tensor]:
     """Return the state dict of a wavelight checkpoint.
 
     Args:
         checkpoint: As :func:`read_checkpoint` returns it.
-        averaged: Whether the networks that sample images get their averaged weights, not those that
+        ema: Whether the networks that sample images get their EMA weights, not those that
             were learning.
 
     Raises:
@@ -97,7 +97,7 @@ def state_of(checkpoint: Mapping[str, Any], averaged: bool = True) -> dict[str, 
     if "state_dict" not in checkpoint:
         raise ValueError("the file is not a checkpoint of wavelight: it has no state_dict")
     state = dict(checkpoint["state_dict"])
-    return state if averaged else state | checkpoint.get(TRAINING_KEY, {})
+    return state if ema else state | checkpoint.get(TRAINING_KEY, {})
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -136,14 +136,14 @@ class SamplingModule(Protocol):
         """Load weights by name."""
 
 
-def load_weights(system: SamplingModule, path: Path, averaged: bool = True) -> list[str]:
+def load_weights(system: SamplingModule, path: Path, ema: bool = True) -> list[str]:
     """Load weights from a file into a system.
 
     Args:
         system: The system.
         path: A checkpoint of wavelight, an exported ``.safetensors`` file, or a published
             generator.
-        averaged: Whether the averaged weights are taken where a file has both.
+        ema: Whether the EMA weights are taken where a file has both.
 
     Returns:
         The names of the parameters that the file does not have, such as a discriminator's; they are
@@ -158,7 +158,7 @@ def load_weights(system: SamplingModule, path: Path, averaged: bool = True) -> l
     networks = system.sampling_networks()
     checkpoint = read_checkpoint(path)
     if "state_dict" in checkpoint:
-        return _load_named(system, state_of(checkpoint, averaged), path)
+        return _load_named(system, state_of(checkpoint, ema), path)
     if len(networks) > 1:
         raise ValueError(
             f"{path} holds one network, but the system samples with {len(networks)}: load a "

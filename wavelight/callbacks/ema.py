@@ -116,7 +116,7 @@ class ExponentialMovingAverage(L.Callback):
 
 @contextmanager
 def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[None]:
-    """Sample from averaged weights inside this context, where a callback of the trainer keeps an average."""
+    """Sample from EMA weights inside this context, where a callback of the trainer keeps an average."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ExponentialMovingAverage):
             with callback.applied(pl_module):
@@ -129,7 +129,7 @@ def averaged_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
     """Return what sampling needs and learning moves, by its names in the state dict.
 
     These are parameters, and the running statistics of batch normalization, which belong to them:
-    averaged weights with the last ones' statistics sample worse than either's own.
+    EMA weights with the last ones' statistics sample worse than either's own.
     """
     assert isinstance(pl_module, ImageGenerator)
     return {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 
-def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
+def load(path: str | Path, ema: bool = True) -> ImageGenerator:
     """Build the system of a checkpoint, ready to sample: ``wavelight.load("x.ckpt").sample(64, seed=0)``.
 
     Needs no configuration file, no data and no Trainer; nothing but tensors and plain values is
@@ -24,7 +24,7 @@ def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
 
     Args:
         path: A checkpoint of a run, or a ``.safetensors`` file that :func:`export` wrote.
-        averaged: Whether the averaged weights are taken, not those that were learning.
+        ema: Whether the EMA weights are taken, not those that were learning.
 
     Returns:
         The system, on the CPU, in evaluation mode.
@@ -42,7 +42,7 @@ def load(path: str | Path, averaged: bool = True) -> ImageGenerator:
             "wavelight.weights.load_weights"
         )
     system = system_from_config(config)
-    load_weights(system, path, averaged)
+    load_weights(system, path, ema)
     return system.eval()
 
 

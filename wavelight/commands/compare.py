@@ -30,7 +30,7 @@ def compare(
 ) -> str | None:
     """Compare trained systems on equal terms: quality against steps, network evaluations and MACs.
 
-    Averaged weights draw the same numbers of images, which are measured as `wavelight validate`
+    EMA weights draw the same numbers of images, which are measured as `wavelight validate`
     does, against the data that all of the systems were trained on. Prints a table; rows appear on
     stderr as they come. Runs that differ in nothing but the seed are one system: the table has
     their mean and its 95 % interval, and a file all rows.

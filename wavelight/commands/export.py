@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 from wavelight.checkpoints.loading import config_text, load
 
 
-def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
+def export(checkpoint: Path, out: Path, ema: bool = True) -> None:
     """Write the networks that sample images, and nothing else, as safetensors.
 
     A single generator's tensors have its own names, so that they load into the bare network; the
@@ -24,11 +24,11 @@ def export(checkpoint: Path, out: Path, raw: bool = False) -> None:
     Args:
         checkpoint: A checkpoint of a run.
         out: The file to write, ending in .safetensors.
-        raw: Whether the weights that were learning are written, in place of their average.
+        ema: Whether the EMA weights are written, not those that were learning.
     """
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"the output file must end in .safetensors, got {out}")
-    system = load(checkpoint, averaged=not raw)
+    system = load(checkpoint, ema=ema)
     write_safetensors(
         Path(out), sampling_state(system), {CONFIG_KEY: config_text(Path(checkpoint))}
     )

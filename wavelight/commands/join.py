@@ -19,7 +19,7 @@ def join(checkpoints: list[Path], out: Path) -> None:
     """Join factors that were trained apart (``train: [k]``) into a checkpoint of the whole system.
 
     The file is for test, predict, sample, export and fit --ckpt_path; a training that is given it
-    starts anew from its weights, those of all factors. Each factor's averaged weights, and its
+    starts anew from its weights, those of all factors. Each factor's EMA weights, and its
     optimizer's options, are those of the run that trained it; other options of training, such as
     the scheduler, are the first run's.
 

@@ -18,7 +18,7 @@ def sample(
     out: Path,
     images: int = 64,
     seed: int = 0,
-    raw: bool = False,
+    ema: bool = True,
     batch_size: int = 64,
     device: str | None = None,
     npz: bool = False,
@@ -34,7 +34,7 @@ def sample(
         out: The folder. Images that an interrupted run has finished are not generated again.
         images: How many images.
         seed: The seed of the set of images; image i of a seed is the same however many are generated.
-        raw: Whether the weights that were learning are used, in place of their average.
+        ema: Whether the EMA weights are used, not those that were learning.
         batch_size: How many images are generated at once.
         device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
         npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
@@ -48,7 +48,7 @@ def sample(
 
     from wavelight.checkpoints.loading import load
 
-    system = load(checkpoint, averaged=not raw)
+    system = load(checkpoint, ema=ema)
     folder = image_folder(system, out, images, seed)
     numbers = folder.missing()
     system.to(find_device(device))

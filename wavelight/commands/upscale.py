@@ -33,7 +33,7 @@ def upscale(
     seed: int = 0,
     tile: int | None = None,
     overlap: int | None = None,
-    raw: bool = False,
+    ema: bool = True,
     device: str | None = None,
 ) -> None:
     """Double the sides of an image, or of all images of a folder, by the details that a WSGM or Hybrid samples.
@@ -56,7 +56,7 @@ def upscale(
             doubled; none runs them on the whole image. Attention and group normalization then see a
             tile at a time.
         overlap: Pixels that neighbouring tiles share; none takes a quarter of the tile.
-        raw: Whether the weights that were learning are used, in place of their average.
+        ema: Whether the EMA weights are used, not those that were learning.
         device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
 
     Raises:
@@ -69,7 +69,7 @@ def upscale(
     from wavelight.checkpoints.loading import load
 
     jobs = _jobs(Path(image), Path(out))
-    upscaler = Upscaler(load(checkpoint, averaged=not raw), seed, doublings, _tiles(tile, overlap))
+    upscaler = Upscaler(load(checkpoint, ema=ema), seed, doublings, _tiles(tile, overlap))
     channels = upscaler.system.channels
     if channels not in PNG_CHANNELS:
         raise ValueError(

@@ -28,7 +28,7 @@ def upscaling_quality(
     packet_side: int = 16,
     source: Source | None = None,
     image_size: int | None = None,
-    raw: bool = False,
+    ema: bool = True,
     device: str | None = None,
 ) -> str:
     """Measure how close the upscaled LL bands of known images come to the images.
@@ -48,7 +48,7 @@ def upscaling_quality(
         source: Other images than those of the checkpoint's data, such as ImageZip with
             --source.path; all of them count, and not only held-out ones.
         image_size: Side of the images; none takes that of the training.
-        raw: Whether the weights that were learning are used, in place of their average.
+        ema: Whether the EMA weights are used, not those that were learning.
         device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
 
     Raises:
@@ -58,7 +58,7 @@ def upscaling_quality(
     """
     if min(images, batch_size) < 2:
         raise ValueError(f"images and batch_size must be at least 2, got {images} and {batch_size}")
-    system = load(checkpoint, averaged=not raw)
+    system = load(checkpoint, ema=ema)
     finest = Upscaler(system, seed, doublings=1)
     side = system.image_size if image_size is None else image_size
     # It refuses a side that cannot be halved.
