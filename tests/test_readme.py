@@ -13,7 +13,8 @@ def test_the_table_names_places_that_exist():
         place
         for row in table.splitlines()
         if row.startswith("| ") and row.count("|") == 3
-        for place in re.findall(r"`([^`<]+)`", row.split("|")[2])
+        for place in re.findall(r"`([^`]+)`", row.split("|")[2])
+        if "<" not in place
     ]
     assert len(places) > 15
     assert [place for place in places if not (ROOT / place).exists()] == []
@@ -25,5 +26,5 @@ def test_few_modules_lie_in_the_root():
 
 def test_commands_name_experiments_that_ship():
     named = set(re.findall(r"experiments/[\w/]+\.yaml", TEXT))
-    assert len(named) > 10
+    assert len(named) > 8
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
