@@ -226,7 +226,7 @@ class Losses(L.Callback):
 
 def test_it_takes_a_laplacian_pyramid(tmp_path):
     """Of the same models as a wavelet's: three channels, at the side of the images that they complete."""
-    system = tiny_hybrid(pyramid=LaplacianPyramid, share_details=False)
+    system = tiny_hybrid(pyramid=LaplacianPyramid)
     fit(tmp_path, system=system, data=data(), max_epochs=1)
     assert system.target_shapes == [(3, 4, 4), (3, 8, 8), (3, 16, 16)]
     assert system.sample(2, seed=7).shape == (2, 3, 16, 16)

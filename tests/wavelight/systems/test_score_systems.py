@@ -7,7 +7,15 @@ from torch.utils.data import DataLoader
 
 from data_modules import Scenes, WaveletDataModule
 from tests.runs import StopAt, assert_same_run, fit, last
-from tests.systems import field_data, score_model, tiny_fields, tiny_sgm, tiny_wsgm
+from tests.systems import (
+    denoising_gan,
+    detail_gan,
+    field_data,
+    score_model,
+    tiny_fields,
+    tiny_sgm,
+    tiny_wsgm,
+)
 from tests.tiny import tiny_trainer
 from wavelight.evaluation.cost import cost
 from wavelight.factorizations.scaling import PerChannel, Scalar
@@ -73,22 +81,51 @@ def test_bands_are_scaled_by_what_the_data_measure(tmp_path, scaling):
 
 
 @pytest.mark.parametrize(
+    ("changes", "shapes"),
+    [
+        ({}, [(3, 4, 4, 0), (9, 4, 4, 3), (9, 8, 8, 3)]),
+        ({"image_size": 32}, [(3, 8, 8, 0), (9, 8, 8, 3), (9, 16, 16, 3)]),
+        ({"channels": 1}, [(1, 4, 4, 0), (3, 4, 4, 1), (3, 8, 8, 1)]),
+        ({"wavelet": "db2"}, [(3, 4, 4, 0), (9, 4, 4, 3), (9, 8, 8, 3)]),
+        ({"levels": 1}, [(3, 8, 8, 0), (9, 8, 8, 3)]),
+    ],
+    ids=["haar", "32 pixels", "grey", "db2", "one level"],
+)
+def test_models_are_built_for_their_factors(changes, shapes):
+    built = []
+
+    def model(shape):
+        built.append(shape)
+        return score_model(steps=2)(shape)
+
+    system = tiny_wsgm(coarse=model, details=model, **changes)
+    assert built == shapes
+    assert len(system.models) == len(shapes)
+    images = system.sample(1)
+    assert images.shape == (1, system.channels, system.image_size, system.image_size)
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize("changes", [{"image_size": 32}, {"channels": 1}])
+def test_the_model_of_sgm_is_built_for_the_pixels(changes):
+    system = tiny_sgm(**changes)
+    images = system.sample(1)
+    assert images.shape == (1, system.channels, system.image_size, system.image_size)
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"image_size": 18}, r"image_size 18 is not divisible by 2\*\*levels = 4"),
+        ({"image_size": 18}, r"image_size must be divisible by 2\*\*levels = 4, got 18"),
+        ({"levels": 0}, "levels must be at least 1, got 0"),
         (
-            {"coarse": score_model()},
-            "the score network is built for condition_channels 3, but its factor has condition_channels 0",
+            {"details": [score_model()] * 3},
+            "details must be one model for all levels or a list of one a level, got 3 for levels 2",
         ),
-        (
-            {"details": [score_model(), score_model()]},
-            "the score network is built for condition_channels 0, but its factor has condition_channels 3",
-        ),
-        (
-            {"details": [score_model(), score_model()]},
-            "the score network is built for resolution 8, but its factor has resolution 4",
-        ),
-        ({"details": []}, "at least 1 level"),
+        ({"details": []}, "a list of one a level, got 0 for levels 2"),
+        ({"coarse": detail_gan()}, "DetailGAN models details given LL, which this factor has not"),
+        ({"details": denoising_gan()}, "DenoisingGAN is unconditional and cannot model detail"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(changes, sentence):
@@ -110,7 +147,7 @@ def test_parts_that_do_not_go_together_are_refused(changes, sentence):
             r"lie in \[-1, 1\], but SGM samples without bounds: give --model.init_args.bounded true",
         ),
         (
-            lambda: tiny_fields(model=score_model(), channels=3),
+            lambda: tiny_fields(channels=3),
             field_data,
             "have channels 1, but SGM has channels 3: give --model.init_args.channels 1",
         ),
