@@ -9,6 +9,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator
 from math import nan
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
+from wavelight.config.bases import chain
 from wavelight.config.experiments import shipped_experiment
 from wavelight.evaluation.cost import cost
 from wavelight.evaluation.published_times import published_batch
@@ -76,8 +78,11 @@ def _training_batch(experiment: str) -> int:
     """Return how many images of a batch one of the experiment's devices gets."""
     import yaml
 
-    config = yaml.safe_load(shipped_experiment(experiment).read_text())
-    return config["data"]["batch_size"] // config["trainer"]["devices"]
+    found: dict[str, int] = {}
+    for part in chain(shipped_experiment(experiment)):
+        content = yaml.safe_load(Path(part).read_text() if part.endswith(".yaml") else part)
+        found |= content.get("data", {}) | content.get("trainer", {})
+    return found["batch_size"] // found["devices"]
 
 
 def rows(
