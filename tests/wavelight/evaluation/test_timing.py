@@ -83,14 +83,20 @@ def test_the_command_prints_both_tables_and_writes_all_numbers(checkpoint, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "there is no checkpoint 'nowhere', and no experiment; there are celeba1024,"),
-        (["[demo,gone.ckpt]"], "there is no checkpoint 'gone.ckpt'"),
-        (["[]"], "nothing is named whose sampling is to be timed"),
-        (["demo", "--repetitions", "0"], "repetitions is at least 1, not 0"),
-        (["demo", "--warm_ups", "-1"], "warm_ups is at least 0, not -1"),
-        (["demo", "--batch_sizes", "[4,0]"], "a batch size is at least 1, not 0"),
-        (["demo", "--device", "abacus"], "there is no device 'abacus' here"),
-        (["demo", "--device", "cpu", "--precision", "tf32"], "tf32 is a precision of CUDA devices"),
+        (
+            ["nowhere"],
+            "there is no checkpoint or experiment 'nowhere': the experiments are celeba1024,",
+        ),
+        (["[demo,gone.ckpt]"], "there is no checkpoint or experiment 'gone.ckpt'"),
+        (["[]"], "systems is empty: name at least one checkpoint or experiment"),
+        (["demo", "--repetitions", "0"], "repetitions must be at least 1, got 0"),
+        (["demo", "--warm_ups", "-1"], "warm_ups must be at least 0, got -1"),
+        (["demo", "--batch_sizes", "[4,0]"], "a batch size must be at least 1, got 0"),
+        (["demo", "--device", "abacus"], "device 'abacus' is not available on this machine"),
+        (
+            ["demo", "--device", "cpu", "--precision", "tf32"],
+            "precision tf32 needs a CUDA device, got cpu",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message, capsys):

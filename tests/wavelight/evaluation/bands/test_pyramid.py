@@ -160,8 +160,11 @@ def test_normalization_removes_the_mean_of_channels_and_one_range():
     ("images", "message"),
     [
         (torch.zeros(200, 1, 8, 8), "images are constant"),
-        (noise(10, 1, 8, 8), "need at least 50 images, not 10"),
-        (noise(200, 1, 4, 4), "a side of 2"),
+        (noise(10, 1, 8, 8), "images must be at least 50 for 1 levels, got 10"),
+        (
+            noise(200, 1, 4, 4),
+            "levels = 1 leaves an LL band of side 2, .* need at least 4: lower levels",
+        ),
         (noise(200, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3), "the same in all"),
     ],
 )

@@ -1,6 +1,7 @@
 """Details that are exactly right have a ratio of 1, and those of a regression one of 0."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,9 @@ from wavelight.systems.base import ImageGenerator
 class White(GenerativeModel):
     """Samples white noise."""
 
+    def __init__(self, shape):
+        super().__init__()
+
     def players(self):
         return {}
 
@@ -27,9 +31,9 @@ class White(GenerativeModel):
         return noise.normal(*shape)
 
 
-def linear_gaussian(spread=1.0):
+def linear_gaussian(shape, spread=1.0):
     """Details of which the coarse band explains a half, with correlated channels."""
-    model = LinearGaussian(9, 3, 1, ADAM)
+    model = LinearGaussian(shape, 1, ADAM)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         model.gaussian.mean.weight.normal_(generator=generator).mul_(3**-0.5)
@@ -40,7 +44,7 @@ def linear_gaussian(spread=1.0):
 
 def gaussian_images(spread=1.0, levels=2):
     pyramid = Pyramid(levels, scaling=Unscaled())
-    models = [White(), *[linear_gaussian(spread)] * levels]
+    models = [White, *[partial(linear_gaussian, spread=spread)] * levels]
     return ImageGenerator(pyramid, models, 16, seed=0, bounded=False).eval()
 
 
@@ -59,7 +63,7 @@ def test_a_model_that_is_exactly_right_is_calibrated(spread):
 
 def test_a_regression_has_no_spread():
     found = diversity(
-        named(tiny_hybrid(details=[regression()]).eval()), images(), 3, seed=0, batch_size=3
+        named(tiny_hybrid(details=regression()).eval()), images(), 3, seed=0, batch_size=3
     )
     assert {row.spread for row in found} == {0.0}
     assert {row.ratio for row in found} == {0.0}
@@ -76,6 +80,6 @@ def test_draws_depend_on_seed_alone():
 
 
 def test_a_laplacian_pyramid_has_no_three_bands():
-    generator = ImageGenerator(LaplacianPyramid(1, Half()), [White(), White()], 16, seed=0)
+    generator = ImageGenerator(LaplacianPyramid(1, Half()), [White, White], 16, seed=0)
     found = diversity(named(generator), images(), 2, seed=0, batch_size=8)
     assert [row.band for row in found] == ["all"]
