@@ -117,13 +117,31 @@ def test_coarse_bands_stand_to_the_right_of_the_same_picture(tmp_path):
 @pytest.mark.parametrize(
     ("bands", "wavelet", "sentence"),
     [
-        (5, "haar", "coarse_bands 5 of SampleGrid are too many for images of 16 pixels: an image"),
-        (3, "db4", "coarse_bands 3 of SampleGrid are too many for images of 16 pixels: wavelet"),
+        (5, "haar", "the sides of an image must be even .*, got 1x1"),
+        (3, "db4", "the image side must be at least the 8 taps of wavelet 'db4', got 4"),
     ],
 )
 def test_bands_that_images_have_not_are_refused(tmp_path, bands, wavelet, sentence):
     trainer = tiny_trainer(tmp_path, SampleGrid(coarse_bands=bands))
-    with pytest.raises(ValueError, match=sentence):
+    too_many = f"pictures.coarse_bands {bands} are too many for images of 16 pixels: {sentence}"
+    with pytest.raises(ValueError, match=too_many):
         trainer.fit(tiny_wsgm(wavelet=wavelet), datamodule=tiny_data())
-    with pytest.raises(ValueError, match="at least 0, not -1"):
-        SampleGrid(coarse_bands=-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"images": -1}, "pictures.images must be at least 0, got -1"),
+        ({"every_n_epochs": 0}, "pictures.every_n_epochs must be at least 1, got 0"),
+        ({"coarse_bands": -1}, "pictures.coarse_bands must be at least 0, got -1"),
+    ],
+)
+def test_options_that_make_no_picture_are_refused(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SampleGrid(**options)
+
+
+def test_no_images_are_no_picture(tmp_path):
+    trainer = tiny_trainer(tmp_path, SampleGrid(images=0), max_epochs=1)
+    trainer.fit(tiny_system(), datamodule=tiny_data())
+    assert not (tmp_path / "samples").exists()
