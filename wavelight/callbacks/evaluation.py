@@ -279,7 +279,7 @@ def short_count(images: int) -> str:
 
 
 def _validates(trainer: L.Trainer) -> bool:
-    return trainer.limit_val_batches != 0
+    return trainer.limit_val_batches != 0 and reference_data(trainer).val_images > 0
 
 
 def _few_if_dev_run(trainer: L.Trainer, images: int | None) -> int | None:
