@@ -1,5 +1,6 @@
 """A pyramid doubles a user's own image: true details give the true image, and tiles do not show."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,19 @@ from wavelight.commands.upscale import read_image, upscale
 from wavelight.evaluation.upscaling import measure, smaller
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Half
+from wavelight.factors import FactorShape
 from wavelight.models import GenerativeModel
 from wavelight.networks import AttentionGateUNet, DetailGenerator
 from wavelight.sampling import upscaler as upscaling
 from wavelight.sampling.tiles import Tiles
 from wavelight.sampling.upscaler import Upscaler, multiple
-from wavelight.systems import Hybrid
 from wavelight.systems.base import ImageGenerator
 
 
 class TrueDetails(GenerativeModel):
     """Samples the details of known images."""
 
-    def __init__(self, details):
+    def __init__(self, shape, details):
         super().__init__()
         self.details = details
 
@@ -71,8 +72,8 @@ class OneSide(Convolutions):
 
 def convolutional(levels=1, network=Convolutions):
     torch.manual_seed(0)
-    details = detail_gan(generator=network())
-    return Hybrid(score_model(steps=2), [details], 16, seed=3, levels=levels, scaling=Half())
+    details = detail_gan(generator=lambda shape: network())
+    return tiny_hybrid(details=details, levels=levels)
 
 
 def images(*shape):
@@ -91,7 +92,7 @@ PYRAMIDS = [Pyramid(2), Pyramid(2, "db2", Half()), LaplacianPyramid(2, Half())]
 def test_true_details_give_the_true_image(pyramid, doublings):
     true = images(2, 3, 16, 24)
     factors = pyramid.encode(true)
-    models = [TrueDetails(factor.target) for factor in factors]
+    models = [partial(TrueDetails, details=factor.target) for factor in factors]
     system = ImageGenerator(pyramid, models, 16, seed=0)
     small = smaller(true, pyramid, doublings)
     assert small.shape == (2, 3, 16 >> doublings, 24 >> doublings)
@@ -152,10 +153,8 @@ def test_sides_that_cannot_be_halved_are_continued_and_cut():
 
 
 def test_a_laplacian_pyramid_needs_half_as_much_of_the_sides():
-    details = detail_gan(generator=AttentionGateUNet(3, 4, 3, 3, pools=2))
-    system = Hybrid(
-        score_model(), [details], 16, seed=3, levels=2, scaling=Half(), pyramid=LaplacianPyramid
-    )
+    generator = partial(AttentionGateUNet, width=4, noise_channels=3, pools=2)
+    system = tiny_hybrid(details=detail_gan(generator=generator), pyramid=LaplacianPyramid)
     upscaler = Upscaler(system)
     assert upscaler._multiples == {2: 4, 1: 4}
     for side, continued in [(5, 6), (6, 6)]:
@@ -167,10 +166,13 @@ def test_a_laplacian_pyramid_needs_half_as_much_of_the_sides():
 
 
 def test_what_divides_the_sides_is_found_by_trial():
-    assert multiple(score_model(), (9, 8, 8), 3) == 1
-    assert multiple(regression(), (9, 8, 8), 3) == 2
-    assert multiple(detail_gan(generator=OneSide()), (9, 8, 8), 3) is None
-    assert all(parameter.device.type == "cpu" for parameter in regression().parameters())
+    shape = FactorShape.square(9, 8, condition_channels=3)
+    model = regression()(shape)
+    assert multiple(score_model()(shape), (9, 8, 8), 3) == 1
+    assert multiple(model, (9, 8, 8), 3) == 2
+    one_side = detail_gan(generator=lambda shape: OneSide())
+    assert multiple(one_side(shape), (9, 8, 8), 3) is None
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
 
 
 def test_tiles_are_the_whole_image_where_a_network_reads_less_than_a_quarter_of_the_overlap():
@@ -205,8 +207,8 @@ class ConvolutionalDenoiser(nn.Module):
 def test_tiles_of_a_denoiser_are_blended_at_every_evaluation():
     """Whatever the steps, a denoiser needs no more overlap than one evaluation reads."""
     torch.manual_seed(0)
-    details = score_model(steps=8, network=ConvolutionalDenoiser())
-    system = Hybrid(score_model(), [details], 16, seed=3, levels=1, scaling=Half())
+    details = score_model(steps=8, network=lambda shape: ConvolutionalDenoiser())
+    system = tiny_hybrid(details=details, levels=1)
     small = images(1, 3, 24, 30)
     whole = Upscaler(system)(small, number())
     tiled = Upscaler(system, tiles=Tiles(16, 8))(small, number())
@@ -285,7 +287,7 @@ def test_what_cannot_be_is_refused(make, message):
 def loads(monkeypatch):
     """The command samples with a system that needs no checkpoint."""
     system = tiny_hybrid()
-    monkeypatch.setattr("wavelight.checkpoints.loading.load", lambda path, averaged: system)
+    monkeypatch.setattr("wavelight.checkpoints.loading.load", lambda path, ema: system)
     return system
 
 
@@ -394,7 +396,7 @@ def test_smaller_is_the_mean_of_blocks():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:fwd of")
 def test_a_checkpoint_is_measured_on_its_data_and_upscales(tmp_path, capsys):
-    options = {"coarse": model_section(8, 3), "details": [model_section(8, 9, 3)]}
+    options = {"coarse": model_section(), "details": model_section(), "levels": 1}
     wsgm = {"class_path": "wavelight.systems.WSGM", "init_args": options}
     path = written(tmp_path / "x.ckpt", wsgm, data(tmp_path))
     main(["upscaling_quality", str(path), "--images", "12", "--batch_size", "5", "--device=cpu"])
@@ -410,6 +412,6 @@ def test_a_checkpoint_is_measured_on_its_data_and_upscales(tmp_path, capsys):
     assert "| 16 to 32 |" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["upscaling_quality", str(path), *other, "33"])
-    assert "image_size 33 is not divisible" in capsys.readouterr().err
+    assert "image_size must be divisible by 2**levels = 2, got 33" in capsys.readouterr().err
     main(["upscale", str(path), str(picture(tmp_path / "in.gif")), str(tmp_path / "out.png")])
     assert pixels(tmp_path / "out.png").shape == (10, 12, 3)
