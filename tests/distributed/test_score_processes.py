@@ -5,7 +5,7 @@ import torch
 import yaml
 
 from tests.processes import fit_apart
-from wavelight.config.experiments import shipped_experiment
+from wavelight.checkpoints.published import experiment_config
 
 pytestmark = pytest.mark.ddp
 
@@ -18,9 +18,9 @@ def narrowed(folder, name):
 
     Adam would make whole steps of what is rounding in gradients that are nearly zero.
     """
-    config = yaml.safe_load(shipped_experiment(name).read_text())
+    config = yaml.safe_load(experiment_config(name))
     parts = config["model"]["init_args"]
-    for model in [parts["model"]] if "model" in parts else [parts["coarse"], *parts["details"]]:
+    for model in (parts[key] for key in ("model", "coarse", "details") if key in parts):
         network = model["init_args"]["network"]["init_args"]
         network |= {"width": 8, "multipliers": [1], "attention_resolutions": [], "heads": 1}
         optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}

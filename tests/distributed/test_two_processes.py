@@ -21,10 +21,8 @@ def run(folder, *options):
         "  callbacks+:\n"
         "    - class_path: tests.recording.Recorder\n"
         f"      init_args: {{folder: {folder}}}\n"
-        "    - class_path: wavelight.callbacks.Evaluation\n"
-        "      init_args:\n"
-        "        reference_images: 900\n"
-        "        metrics: [{class_path: wavelight.metrics.FrechetWaveletDistance}]\n"
+        "evaluation:\n"
+        "  reference_images: 900\n"
     )
     fit_apart(folder, [TINY, more], *options)
 
@@ -103,4 +101,4 @@ def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     command += ["--trainer.devices", "2", "--trainer.default_root_dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert "the global batch_size 7 cannot be divided among 2 processes" in done.stderr
+    assert "the global batch_size must be a multiple of the 2 processes, got 7" in done.stderr
