@@ -23,7 +23,7 @@ def other_system():
 def test_averaged_and_raw_weights_are_told_apart():
     checkpoint = {"state_dict": {"a": 1, "b": 2}, TRAINING_KEY: {"a": 3}}
     assert state_of(checkpoint) == {"a": 1, "b": 2}
-    assert state_of(checkpoint, averaged=False) == {"a": 3, "b": 2}
+    assert state_of(checkpoint, ema=False) == {"a": 3, "b": 2}
     with pytest.raises(
         ValueError, match="the file is not a checkpoint of wavelight: it has no state_dict"
     ):
