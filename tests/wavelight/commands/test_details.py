@@ -77,7 +77,7 @@ def test_both_tables_and_a_file(folder, run):
 @pytest.mark.slow
 def test_checkpoints_are_measured_on_the_same_images(folder, run):
     other = checkpoint(folder, "other", wsgm())
-    options = {"images": 12, "bands": 6, "samples": 2, "accelerator": "cpu"}
+    options = {"images": 12, "bands": 6, "draws": 2, "accelerator": "cpu"}
     first, second = cells(details([run, other], plot=folder / "out" / "details.png", **options))
     # Equal weights give equal numbers.
     for rows in (first, second):
@@ -117,7 +117,7 @@ def test_a_system_without_a_pyramid_is_refused(folder, model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": 1}, "samples is at least 2, not 1"),
+        ({"draws": 1}, "draws must be at least 2, got 1"),
         ({"images": 17}, "images is 17, but only 16 images are held out"),
         ({"bands": 17}, "bands is 17, but only 16 images are held out"),
         ({"accelerator": "abacus"}, "abacus"),
