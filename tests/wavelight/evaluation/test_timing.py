@@ -105,14 +105,14 @@ def test_bad_input_is_one_sentence(arguments, message, capsys):
 def test_each_batch_is_drawn_whole_after_the_warm_ups(monkeypatch):
     system = tiny_system()
     generated = []
-    draw = WaveDiff.draw
+    generate = WaveDiff.generate
 
     def watched(self, index, seed):
         if self is system:  # and not the copy whose cost is counted
             generated.append((len(index), seed))
-        return draw(self, index, seed)
+        return generate(self, index, seed)
 
-    monkeypatch.setattr(WaveDiff, "sample", watched)
+    monkeypatch.setattr(WaveDiff, "generate", watched)
     first, second = measure("tiny", system, [1, 2], warm_ups=3, repetitions=4, compiled=False)
     assert len(first.draws) == len(second.draws) == 4
     assert min(first.draws + first.replays + first.deliveries) > 0
