@@ -84,7 +84,10 @@ def test_training_is_measured_where_its_batch_is_known(tiny):
 
 
 def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "compare", lambda *arguments: iter([str(arguments)]))
+    def told(*arguments):
+        return iter([str(arguments)])
+
+    monkeypatch.setattr("wavelight.commands.benchmark.compare", told)
     main(["benchmark", "--threads", "1", "--turns", "3", "--compiled", "false"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"({name!r}, 3, False)" for name in benchmark.DEFAULT_EXPERIMENTS]
