@@ -178,14 +178,14 @@ def test_what_was_measured_is_not_measured_again(folder, capsys, monkeypatch):
     before = rows()
     capsys.readouterr()
     generated = []
-    draw = ImageGenerator.draw
+    generate = ImageGenerator.generate
 
     def watched(self, index, seed):
         if index.numel() > 1:  # and not where the cost is counted
             generated.append([model.steps for model in self.models])
-        return draw(self, index, seed)
+        return generate(self, index, seed)
 
-    monkeypatch.setattr(ImageGenerator, "sample", watched)
+    monkeypatch.setattr(ImageGenerator, "generate", watched)
     compare([path], "--steps", "[1,2]")
     assert {tuple(steps) for steps in generated} == {(2,)}
     assert rows()[:1] == before
@@ -197,14 +197,14 @@ def test_what_was_measured_is_not_measured_again(folder, capsys, monkeypatch):
 
 
 def test_a_stopped_call_leaves_its_rows(folder, monkeypatch):
-    draw = ImageGenerator.draw
+    generate = ImageGenerator.generate
 
     def stopping(self, index, seed):
         if [model.steps for model in self.models] == [2, 2]:
             raise KeyboardInterrupt
-        return draw(self, index, seed)
+        return generate(self, index, seed)
 
-    monkeypatch.setattr(ImageGenerator, "sample", stopping)
+    monkeypatch.setattr(ImageGenerator, "generate", stopping)
     # Systems are counted, one after the other, before they sample.
     monkeypatch.setattr(
         "wavelight.evaluation.comparison.bench.cost", lambda system: [NetworkCost("", 1, 1, 1)]

@@ -117,7 +117,7 @@ def test_a_system_without_a_pyramid_is_refused(folder, model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": 1}, "samples is at least 2, not 1"),
+        ({"draws": 1}, "draws is at least 2, not 1"),
         ({"images": 17}, "images is 17, but only 16 images are held out"),
         ({"bands": 17}, "bands is 17, but only 16 images are held out"),
         ({"accelerator": "abacus"}, "abacus"),
