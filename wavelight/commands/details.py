@@ -71,7 +71,7 @@ def details(
         {
             "images": (images, 2),
             "bands": (bands, 2),
-            "samples": (draws, 2),
+            "draws": (draws, 2),
             "batch_size": (batch_size, 1),
             "reference_images": (reference_images, 2),
         }
@@ -90,7 +90,7 @@ def details(
         "metrics": identities(metrics),
         "reference_images": reference_images,
         "bands": bands,
-        "samples": draws,
+        "draws": draws,
         "seed": seed,
     }
     exposed: list[Exposure] = []

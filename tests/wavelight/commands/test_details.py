@@ -77,7 +77,7 @@ def test_both_tables_and_a_file(folder, run):
 @pytest.mark.slow
 def test_checkpoints_are_measured_on_the_same_images(folder, run):
     other = checkpoint(folder, "other", wsgm())
-    options = {"images": 12, "bands": 6, "samples": 2, "accelerator": "cpu"}
+    options = {"images": 12, "bands": 6, "draws": 2, "accelerator": "cpu"}
     first, second = cells(details([run, other], plot=folder / "out" / "details.png", **options))
     # Equal weights give equal numbers.
     for rows in (first, second):

@@ -70,7 +70,7 @@ def report(conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Di
         f"{'all' if real is None else f'{real:,}'} real images of the training part."
     )
     second = (
-        f"{conditions['samples']} samples at each of {conditions['bands']:,} true coarse bands."
+        f"{conditions['draws']} samples at each of {conditions['bands']:,} true coarse bands."
     )
     return "\n".join(
         [
