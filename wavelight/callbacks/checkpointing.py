@@ -43,7 +43,8 @@ class BestCheckpoint(ModelCheckpoint):
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Between evaluations the metric is an old one, which must not pass for this epoch's.
-        if trainer.fit_loop.epoch_loop._should_check_val_epoch():
+        evaluated = trainer.fit_loop.epoch_loop._should_check_val_epoch()
+        if evaluated and any(trainer.num_val_batches):
             super().on_train_epoch_end(trainer, pl_module)
 
 
