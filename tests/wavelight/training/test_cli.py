@@ -5,15 +5,20 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import EarlyStopping
 
 import wavelight
 from tests import places
 from wavelight.__main__ import main
 from wavelight.commands import COMMANDS, GROUPS
 from wavelight.config.experiments import find_experiment
+from wavelight.training.cli import CALLBACKS, CLI, names_in_wandb
 from wavelight.training.saved_config import git_revision
 
 TINY = str(places.TINY)
+ON_A_CPU = sorted(
+    path.name for path in places.EXPERIMENTS.glob("*.yaml") if "one CPU core" in path.read_text()
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,27 +61,169 @@ def test_the_saved_configuration_repeats_the_run(trained, tmp_path):
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_printed_configuration_round_trips(capsys):
-    def printed(*arguments):
+@pytest.fixture
+def printed(capsys):
+    """Returns what ``fit --print_config`` prints with some options."""
+
+    def printed(*options):
         with pytest.raises(SystemExit) as stopped:
-            main(["fit", *arguments, "--print_config"])
+            main(["fit", *options, "--print_config"])
         assert not stopped.value.code
-        return capsys.readouterr().out
+        return yaml.safe_load(capsys.readouterr().out)
 
+    return printed
+
+
+def test_printed_configuration_round_trips(printed):
     first = printed("--config", TINY, "--data.batch_size", "16")
-    Path("printed.yaml").write_text(first)
-    assert yaml.safe_load(printed("--config", "printed.yaml")) == yaml.safe_load(first)
-    assert yaml.safe_load(first)["data"]["batch_size"] == 16
+    Path("printed.yaml").write_text(yaml.safe_dump(first))
+    assert printed("--config", "printed.yaml") == first
+    assert first["data"]["batch_size"] == 16
 
 
-def test_later_configurations_win(capsys):
+@pytest.mark.parametrize("name", ON_A_CPU)
+def test_the_printed_configuration_of_an_experiment_round_trips(printed, name):
+    first = printed("--config", f"experiments/{name}")
+    assert first["trainer"]["default_root_dir"] == f"runs/{Path(name).stem}"
+    Path("printed.yaml").write_text(yaml.safe_dump(first, sort_keys=False))
+    assert printed("--config", "printed.yaml") == first
+
+
+def test_some_experiments_are_for_a_cpu():
+    assert len(ON_A_CPU) >= 10
+
+
+def test_later_configurations_win(printed):
     Path("more.yaml").write_text("data: {batch_size: 4}\nmodel: {init_args: {steps: 3}}\n")
-    with pytest.raises(SystemExit):
-        main(["fit", "--config", TINY, "--config", "more.yaml", "--print_config"])
-    config = yaml.safe_load(capsys.readouterr().out)
+    config = printed("--config", TINY, "--config", "more.yaml")
     assert config["data"]["batch_size"] == 4
     assert config["model"]["init_args"]["steps"] == 3
     assert config["model"]["init_args"]["r1_every"] == 3
+
+
+@pytest.mark.parametrize("option", [["--config", "own.yaml"], ["--config=own.yaml"]])
+def test_a_configuration_builds_on_its_bases(printed, option):
+    Path("parts").mkdir()
+    Path("parts/few.yaml").write_text("data: {batch_size: 4, eval_batch_size: 2}\n")
+    Path("own.yaml").write_text(
+        f"base: [{TINY}, parts/few.yaml]\ndata: {{batch_size: 6}}\nmodel: {{init_args: {{steps: 3}}}}\n"
+    )
+    config = printed(*option)
+    assert "base" not in config
+    # The file wins over what it builds on, and a later base over an earlier one.
+    assert config["data"]["batch_size"] == 6
+    assert config["data"]["eval_batch_size"] == 2
+    assert config["model"]["init_args"]["steps"] == 3
+    assert config["model"]["init_args"]["r1_every"] == 3
+    assert config["trainer"]["default_root_dir"] == "runs/own"
+    Path("printed.yaml").write_text(yaml.safe_dump(config))
+    assert printed("--config", "printed.yaml") == config
+    assert printed(*option, "--data.batch_size", "8")["data"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("base: gone.yaml\n", "base of own.yaml must name files beside it, got gone.yaml"),
+        ("base: own.yaml\n", "must not lead back to the file itself, got own.yaml"),
+        ("base: {a: 1}\n", "base of own.yaml must be a file or a list of files, got {'a': 1}"),
+        ("data: [\n", "own.yaml must be YAML, got a fault: "),
+    ],
+)
+def test_a_base_that_cannot_be_is_one_sentence(text, sentence, capsys):
+    Path("own.yaml").write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", "own.yaml"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--data.batch-size", "4", "--seed-everything", "5", "--model.r1-every", "7"],
+        ["--data.batch-size=4", "--seed-everything=5", "--model.init-args.r1-every=7"],
+        ["--data.batch_size", "4", "--seed_everything", "5", "--model.r1_every", "7"],
+    ],
+)
+def test_options_are_written_with_dashes_or_underscores(printed, options):
+    config = printed("--config", TINY, *options)
+    assert config["data"]["batch_size"] == 4
+    assert config["seed_everything"] == 5
+    assert config["model"]["init_args"]["r1_every"] == 7
+
+
+def test_a_run_has_a_folder_of_its_own(printed):
+    folder = "default_root_dir"
+    assert printed("--config", TINY)["trainer"][folder] == "runs/tiny"
+    Path("more.yaml").write_text("data: {batch_size: 4}\n")
+    two = ["--config", TINY, "--config=more.yaml"]
+    assert printed(*two)["trainer"][folder] == "runs/tiny"
+    assert printed(*two, "--trainer.default-root-dir", "a-b")["trainer"][folder] == "a-b"
+    Path("more.yaml").write_text("trainer: {default_root_dir: elsewhere}\n")
+    assert printed(*two)["trainer"][folder] == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "group"),
+    [
+        ("runs/church", "church", "church"),
+        ("church", "church", "church"),
+        ("/data/runs/church", "church", "church"),
+        ("runs/sweeps/small/sgm/seed-2", "sgm/seed-2", "sgm"),
+    ],
+)
+def test_runs_are_named_in_wandb_by_their_folder(folder, name, group):
+    assert names_in_wandb(Path(folder)) == (name, group)
+
+
+def test_callbacks_have_names(printed):
+    Path("more.yaml").write_text("ema: {decay: 0.5}\npictures: {every_n_epochs: 3}\n")
+    options = ["--config", TINY, "--config", "more.yaml", "--last.every-n-batches", "7"]
+    config = printed(*options)
+    # This one has no options.
+    assert config.keys() >= CALLBACKS.keys() - {"speed"}
+    assert config["ema"] == {"decay": 0.5}
+    # Of the first file, which the second says nothing about.
+    assert config["pictures"]["images"] == 0
+    assert config["pictures"]["every_n_epochs"] == 3
+    assert config["last"] == {"every_n_batches": 7}
+
+
+def test_callbacks_that_a_user_adds_come_beside_those_of_every_run():
+    Path("more.yaml").write_text(
+        "trainer:\n  callbacks+:\n    - class_path: EarlyStopping\n      init_args: {monitor: val/fwd}\n"
+    )
+    cli = CLI("fit", ["--config", TINY, "--config", "more.yaml", "--ema.decay", "0.5"])
+    kinds = [type(callback) for callback in cli.trainer.callbacks]
+    assert EarlyStopping in kinds
+    assert all(kinds.count(kind) == 1 for kind in CALLBACKS.values())
+    ema = cli.trainer.callbacks[kinds.index(CALLBACKS["ema"])]
+    assert ema.decay == 0.5
+    # Averaged weights are what is drawn, measured and kept.
+    order = [kinds.index(CALLBACKS[name]) for name in ("ema", "pictures", "evaluation", "best")]
+    assert order == sorted(order)
+
+
+def test_without_validation_no_real_images_are_measured(trained):
+    assert not list(trained.parent.parent.rglob("real-*.pt"))
+    assert "val/fwd" not in " ".join(rows_of(trained.parent.parent / "metrics.csv")[0])
+
+
+def test_networks_are_built_for_the_size_and_the_channels_of_the_data():
+    options = ["--config", TINY, "--data.image_size", "32", "--data.channels", "1"]
+    cli = CLI("fit", options)
+    assert cli.model.channels == cli.datamodule.channels == 1
+    assert cli.model.target_shapes == [(4, 16, 16)]
+    assert cli.model.sample(2, seed=0).shape == (2, 1, 32, 32)
+
+
+def test_grey_images_are_learnt():
+    fit("--data.channels", "1", "--trainer.max_epochs", "1")
+    images = wavelight.load("run/checkpoints/last.ckpt").sample(2, seed=0)
+    assert images.shape == (2, 1, 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +241,15 @@ def test_later_configurations_win(capsys):
         ),
         (
             ["--config", TINY, "--data.image_size", "33"],
-            "image_size 33 is not divisible by 2**levels = 2",
+            "image_size must be divisible by 2**levels = 2, got 33",
         ),
-        (["--config", TINY, "--data.image_size", "32"], "built for resolution 8, but"),
+        (
+            ["--config", TINY, "--data.channels", "5"],
+            "channels must be 3, as Scenes has, or 1 for colours made grey, got 5",
+        ),
         (["--config", TINY, "--model", "WaveDuff"], "there is no class WaveDuff"),
         (["--config", TINY, "--model.init_args.foo", "1"], "foo"),
-        (["--config", TINY, "--model.init_args.wavelet", "sine"], "no wavelet is called 'sine'"),
+        (["--config", TINY, "--model.init_args.wavelet", "sine"], "there is no wavelet 'sine'"),
         (["--config", TINY, "--model.init_args.r1_every", "0"], "r1_every counts batches"),
         (
             ["--config", TINY, "--data.source", "ImageFolder", "--data.source.path", "nowhere"],
@@ -115,6 +265,24 @@ def test_later_configurations_win(capsys):
             "use model.init_args.accumulate_grad_batches",
         ),
         (["--config", TINY, "--trainer.limit_train_batches", "1.0"], "the data has no end"),
+        (["--config", TINY, "--ema.decay", "2"], "decay must be at least 0 and below 1, got 2.0"),
+        (["--config", TINY, "--ema.pace", "2"], "--ema.pace"),
+        (
+            ["--config", TINY, "--trainer.callbacks.decay", "0.5"],
+            "--trainer.callbacks.decay must name a callback, which are options of their own: --speed, --last,",
+        ),
+        (
+            ["--config", TINY, "--trainer.callbacks.init-args.decay=0.5"],
+            "--trainer.callbacks.init_args.decay must name a callback",
+        ),
+        (
+            ["--config", TINY, "--evaluation.metrics.packet_side", "4"],
+            "--evaluation.metrics.packet_side must not point inside a list, got evaluation.metrics, a list of 1",
+        ),
+        (
+            ["--config=experiments/celeba128_wsgm.yaml", "--model.details.init_args.steps=4"],
+            "--model.details.init_args.steps must not point inside a list, got model.details, a list of",
+        ),
         ([], "--config"),
     ],
 )
@@ -160,7 +328,7 @@ def test_sampling_needs_a_checkpoint_alone(trained):
     images = wavelight.load(trained).sample(3, seed=5)
     assert images.shape == (3, 3, 16, 16)
     assert torch.equal(wavelight.load(trained).sample(3, seed=5), images)
-    raw = wavelight.load(trained, averaged=False).sample(3, seed=5)
+    raw = wavelight.load(trained, ema=False).sample(3, seed=5)
     assert not torch.equal(raw, images)
 
 
@@ -199,24 +367,22 @@ def test_export_holds_the_generator_and_draws_alike(trained):
     assert torch.equal(again, system.sample(2, seed=1))
 
 
-def test_an_experiment_is_found_from_any_folder(capsys):
-    with pytest.raises(SystemExit):
-        main(["fit", "--config", "experiments/demo.yaml", "--print_config"])
-    assert yaml.safe_load(capsys.readouterr().out)["trainer"]["default_root_dir"] == "runs/demo"
+def test_an_experiment_is_found_from_any_folder(printed):
+    config = printed("--config", "experiments/demo.yaml")
+    assert config["trainer"]["default_root_dir"] == "runs/demo"
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        ["--model.details", "experiments/details/linear_gaussian.yaml"],
-        ["--model.details=experiments/details/linear_gaussian.yaml"],
+        ["--model.details", "experiments/models/linear_gaussian.yaml"],
+        ["--model.details=experiments/models/linear_gaussian.yaml"],
     ],
 )
-def test_parts_of_experiments_are_found_from_any_folder(options, capsys):
-    with pytest.raises(SystemExit):
-        main(["fit", "--config=experiments/demo_hybrid.yaml", *options, "--print_config"])
-    details = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["details"]
-    assert {part["class_path"] for part in details} == {"wavelight.models.LinearGaussian"}
+def test_parts_of_experiments_are_found_from_any_folder(options, printed):
+    config = printed("--config=experiments/demo_hybrid.yaml", *options)
+    details = config["model"]["init_args"]["details"]
+    assert details["class_path"] == "wavelight.models.LinearGaussian"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +390,8 @@ def test_parts_of_experiments_are_found_from_any_folder(options, capsys):
     [
         "experiments",
         "experiments/nosuch.yaml",
-        "experiments/details",
-        "experiments/details/nosuch.yaml",
+        "experiments/models",
+        "experiments/models/nosuch.yaml",
         "elsewhere/demo.yaml",
         "demo.yaml",
         "[0]",
@@ -236,7 +402,7 @@ def test_other_words_stay_as_they_are(word):
 
 
 def test_a_file_of_the_folder_beats_the_one_that_ships():
-    name = "experiments/details/flow.yaml"
+    name = "experiments/models/flow.yaml"
     shipped = Path(wavelight.__file__).parents[1] / name
     assert find_experiment(name) == str(shipped)
     assert find_experiment(f"somewhere/{name}") == str(shipped)
