@@ -95,12 +95,12 @@ def test_images_are_shifted_and_mirrored():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"epochs": 0}, "epochs is at least 1, not 0"),
-        ({"held_out": 0}, "held_out is at least 1, not 0"),
-        ({"held_out": 48}, "held_out = 48"),
-        ({"image_size": 4}, "image_size is at least 8"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"held_out": 0}, "held_out must be at least 1, got 0"),
+        ({"held_out": 48}, "held_out must be from 0 to less than the 48 images, got 48"),
+        ({"image_size": 4}, "image_size must be at least 8, got 4"),
         ({"image_size": 16}, "upscale"),
-        ({"device": "nowhere"}, "no device 'nowhere'"),
+        ({"device": "nowhere"}, "device 'nowhere' is not available on this machine"),
     ],
 )
 def test_values_that_make_no_sense_are_errors(labelled, tmp_path, options, words):
@@ -110,15 +110,19 @@ def test_values_that_make_no_sense_are_errors(labelled, tmp_path, options, words
 
 
 def test_a_name_of_another_kind_of_file_is_an_error(labelled, tmp_path):
-    with pytest.raises(ValueError, match=r"ends in \.pt2"):
+    with pytest.raises(
+        ValueError, match=r"the output file must end in \.pt2, got .*features\.ckpt"
+    ):
         train_features(tmp_path / "features.ckpt", source=ImageFolder(labelled), **QUICK)
 
 
 def test_images_without_classes_are_an_error(labelled, tmp_path):
     out = tmp_path / "features.pt2"
-    with pytest.raises(ValueError, match="telling classes apart, and there are 0"):
+    with pytest.raises(
+        ValueError, match="needs at least 2 classes of images, got 0: make one folder a class"
+    ):
         train_features(out, source=ImageFolder(labelled / "dark"), **QUICK)
-    with pytest.raises(ValueError, match="there are 0"):
+    with pytest.raises(ValueError, match="at least 2 classes of images, got 0"):
         train_features(out, source=GaussianFields(10, eta=1.0), **QUICK)
     with pytest.raises(DataError, match="nothing"):
         train_features(out, source=ImageFolder(tmp_path / "nothing"), **QUICK)
@@ -130,5 +134,7 @@ def test_an_image_beside_the_folders_is_an_error(labelled, tmp_path):
     for name in ("dark", "light"):
         (folder / name).symlink_to(labelled / name)
     (folder / "stray.png").write_bytes((labelled / "dark" / "00.png").read_bytes())
-    with pytest.raises(ValueError, match=r"stray\.png lies in no folder of a class"):
+    with pytest.raises(
+        ValueError, match=r"stray\.png has no class: put each image in a folder of its class"
+    ):
         train_features(tmp_path / "features.pt2", source=ImageFolder(folder), **QUICK)
