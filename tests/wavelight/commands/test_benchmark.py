@@ -102,9 +102,12 @@ def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--experiments", "[cifar10,demo]"], "it is not known what 'demo' cost as published"),
-        (["--turns", "0"], "threads and turns are at least 1, not 2 and 0"),
-        (["--device", "abacus"], "there is no device 'abacus' here"),
+        (
+            ["--experiments", "[cifar10,demo]"],
+            "the published cost of 'demo' is unknown: choose from cifar10, ",
+        ),
+        (["--turns", "0"], "threads and turns must be at least 1, got 2 and 0"),
+        (["--device", "abacus"], "device 'abacus' is not available on this machine"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message, capsys):
