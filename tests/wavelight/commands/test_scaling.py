@@ -140,15 +140,18 @@ def test_the_curves_are_drawn(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sizes", "[16,48]"], "sizes are the coarsest band's 8 pixels times 2, 4, 8 ..., .* 48"),
-        (["--sizes", "[8,16]"], "8 pixels times 2, 4, 8 ..., which 8 is not"),
-        (["--sizes", "[16,20]"], "20 is not"),
-        (["--sizes", "[16]"], "needs at least two sizes, not 1"),
-        (["--coarsest", "0"], "coarsest is at least 1, not 0"),
-        (["--steps", "0"], "steps is at least 1, not 0"),
-        (["--rounds", "0"], "rounds is at least 1, not 0"),
+        (
+            ["--sizes", "[16,48]"],
+            "sizes must be coarsest = 8 pixels times a power of 2 above 1, got 48",
+        ),
+        (["--sizes", "[8,16]"], "coarsest = 8 pixels times a power of 2 above 1, got 8"),
+        (["--sizes", "[16,20]"], "a power of 2 above 1, got 20"),
+        (["--sizes", "[16]"], "sizes must name at least two image sizes to fit an exponent, got 1"),
+        (["--coarsest", "0"], "coarsest must be at least 1, got 0"),
+        (["--steps", "0"], "steps must be at least 1, got 0"),
+        (["--rounds", "0"], "rounds must be at least 1, got 0"),
         (["--width", "132", "--sizes", "[16,32]"], "a multiple of 4 up to 128, or of 32"),
-        (["--kl_per_dim", "-1"], "above 0"),
+        (["--kl_per_dim", "-1"], "kl_per_dim must be positive, got -1.0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message, capsys, monkeypatch):
