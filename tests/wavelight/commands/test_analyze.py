@@ -72,16 +72,22 @@ def test_the_figure_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--image_size=12", "--levels=3"], "12 is not divisible by 2[*][*]levels = 8"),
-        (["--levels=0"], "levels is at least 1, not 0"),
-        (["--levels=-1"], "levels is at least 1, not -1"),
-        (["--levels=2"], "LL of level 2 would have a side of 2"),
-        (["--images=0"], "images is at least 1, not 0"),
-        (["--images=30"], "1 levels need at least 50 images, not 30"),
-        (["--wavelet=bior4.4"], "'bior4.4' is not orthogonal"),
-        (["--wavelet=db8"], "'db8' has 16 taps, and level 1 splits a side of 8"),
-        (["--wavelet=dove"], "no wavelet is called 'dove'"),
-        (["--source.eta=-1"], "eta = -1.* is negative"),
+        (
+            ["--image_size=12", "--levels=3"],
+            "image_size must be divisible by 2[*][*]levels = 8, got 12",
+        ),
+        (["--levels=0"], "levels must be at least 1, got 0"),
+        (["--levels=-1"], "levels must be at least 1, got -1"),
+        (["--levels=2"], "levels = 2 leaves an LL band of side 2, .* at least 4: lower levels"),
+        (["--images=0"], "images must be at least 1, got 0"),
+        (["--images=30"], "images must be at least 50 for 1 levels, got 30"),
+        (["--wavelet=bior4.4"], "wavelet must be orthogonal .*, got 'bior4.4'"),
+        (
+            ["--wavelet=db8"],
+            "'db8' has 16 taps, more than the side of 8 that level 1 splits: lower levels",
+        ),
+        (["--wavelet=dove"], "there is no wavelet 'dove'"),
+        (["--source.eta=-1"], "eta must not be negative, got -1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message, capsys):
