@@ -118,8 +118,8 @@ def test_a_system_without_a_pyramid_is_refused(folder, model):
     ("options", "message"),
     [
         ({"draws": 1}, "draws must be at least 2, got 1"),
-        ({"images": 17}, "images is 17, but only 16 images are held out"),
-        ({"bands": 17}, "bands is 17, but only 16 images are held out"),
+        ({"images": 17}, "images must be at most the 16 images of the held-out split, got 17"),
+        ({"bands": 17}, "bands must be at most the 16 images of the held-out split, got 17"),
         ({"accelerator": "abacus"}, "abacus"),
     ],
 )
@@ -129,7 +129,7 @@ def test_values_that_make_no_sense_are_refused(run, options, message):
 
 
 def test_data_without_held_out_images_are_refused(run):
-    with pytest.raises(ValueError, match=r"hold out 0; train with --data\.held_out"):
+    with pytest.raises(ValueError, match=r"the held-out split must have at least 2 images .*, got 0: train with --data\.held_out"):
         details([of_other_data(run, "none", held_out=0)])
 
 
