@@ -1,0 +1,79 @@
+"""A command's list of files is typed as words, as globs, or in brackets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wavelight.commands import _gathered
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b", "a", "c"):
+        Path(f"{name}.ckpt").touch()
+
+
+def compare(checkpoints: list[Path], images: int = 3):
+    """Take a list alone."""
+
+
+def join(checkpoints: list[Path], out: Path, force: bool = False):
+    """Take one more word behind the list."""
+
+
+def export(checkpoint: Path, out: Path):
+    """Take no list."""
+
+
+def gathered(function, *words):
+    first, *rest = _gathered(function, list(words))
+    return json.loads(first), rest
+
+
+def test_words_become_a_list_in_their_order():
+    assert gathered(compare, "b.ckpt", "a.ckpt", "--images", "4") == (
+        ["b.ckpt", "a.ckpt"],
+        ["--images", "4"],
+    )
+    assert gathered(compare, "b.ckpt") == (["b.ckpt"], [])
+
+
+def test_the_last_word_is_the_file_to_write():
+    assert gathered(join, "b.ckpt", "a.ckpt", "whole.ckpt", "--force", "true") == (
+        ["b.ckpt", "a.ckpt"],
+        ["whole.ckpt", "--force", "true"],
+    )
+
+
+def test_a_glob_is_the_files_that_it_fits_by_name():
+    assert gathered(compare, "*.ckpt") == (["a.ckpt", "b.ckpt", "c.ckpt"], [])
+    assert gathered(join, "c.ckpt", "[!c].ckpt", "whole.ckpt", "--force=true") == (
+        ["c.ckpt", "a.ckpt", "b.ckpt"],
+        ["whole.ckpt", "--force=true"],
+    )
+
+
+def test_what_fits_no_file_stays_for_the_command_to_name():
+    assert gathered(compare, "gone-*.ckpt", "a.ckpt") == (["gone-*.ckpt", "a.ckpt"], [])
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (compare, ["[a.ckpt,b.ckpt]", "--images", "4"]),
+        (join, ["[a.ckpt,b.ckpt]", "whole.ckpt"]),
+        (compare, ["--help"]),
+        (compare, []),
+        (join, ["a.ckpt"]),
+        (export, ["a.ckpt", "b.safetensors"]),
+    ],
+)
+def test_other_words_stay_as_they_are(function, words):
+    assert _gathered(function, words) == words
+
+
+def test_names_may_hold_any_sign():
+    name = 'it\'s "one", [two].ckpt'
+    assert gathered(compare, "a.ckpt", name)[0] == ["a.ckpt", name]
