@@ -50,17 +50,10 @@ def folder(tmp_path_factory):
             "limit_train_batches": 3,
             "limit_val_batches": 0,
             "enable_progress_bar": False,
-            "callbacks+": [
-                {
-                    "class_path": "wavelight.callbacks.ExponentialMovingAverage",
-                    "init_args": {"decay": 0.5},
-                },
-                {
-                    "class_path": "wavelight.callbacks.Evaluation",
-                    "init_args": {"metrics": METRICS, "at_start": False},
-                },
-            ],
         },
+        "ema": {"decay": 0.5},
+        "pictures": {"images": 0},
+        "evaluation": {"metrics": METRICS, "at_start": False},
         "model": wsgm(),
         "data": data(folder),
     }
@@ -79,10 +72,10 @@ def last(folder, name):
 
 def compare(paths, *options):
     """Run the command, whose rows are in ``compare.json`` then."""
-    named = "[" + ",".join(map(str, paths)) + "]"
+    named = [str(path) for path in paths] or ["[]"]
     quick = ["--images", str(IMAGES), "--seed", str(SEED), "--batch_size", "5"]
     where = ["--accelerator", "cpu", "--metrics", json.dumps(METRICS), "--out", "compare.json"]
-    main(["compare", named, *quick, *where, *options])
+    main(["compare", *named, *quick, *where, *options])
 
 
 def rows():
@@ -281,16 +274,24 @@ def test_other_data_are_refused(folder, tmp_path, capsys, changes, sentence):
 @pytest.mark.parametrize(
     ("names", "options", "sentence"),
     [
-        (["sgm"], ["--images", "0"], "images is at least 1, not 0"),
-        (["sgm"], ["--steps", "[0]"], "steps are numbers of at least 1, not 0"),
-        (["sgm"], ["--steps", "[]"], "steps names no number"),
-        (["sgm"], ["--steps", "[[1,2]]"], "steps [1, 2] are for 2 scales, and no system has"),
-        (["sgm", "wsgm"], ["--steps", "[[1,2]]"], "no entry of steps is for sgm"),
-        (["wavediff"], ["--steps", "[[1]]"], "steps [1] are for 1 scales"),
-        (["sgm", "sgm"], [], "is named twice"),
-        ([], [], "there are no checkpoints to compare"),
+        (["sgm"], ["--images", "0"], "images must be at least 1, got 0"),
+        (["sgm"], ["--steps", "[0]"], "steps must be at least 1, got 0"),
+        (["sgm"], ["--steps", "[]"], "steps is empty: give at least one number"),
+        (
+            ["sgm"],
+            ["--steps", "[[1,2]]"],
+            "steps [1, 2] has 2 numbers, but no system has that many score models: give",
+        ),
+        (
+            ["sgm", "wsgm"],
+            ["--steps", "[[1,2]]"],
+            "no entry of steps fits sgm, which has 1 score models: give a number, or a list of 1",
+        ),
+        (["wavediff"], ["--steps", "[[1]]"], "steps [1] has 1 numbers, but no system has"),
+        (["sgm", "sgm"], [], "checkpoints must name each file once, got "),
+        ([], [], "checkpoints is empty: name at least one checkpoint to compare"),
         (["sgm"], ["--accelerator", "abacus"], "abacus"),
-        (["sgm"], ["--reference_images", "0"], "reference_images is at least 1, not 0"),
+        (["sgm"], ["--reference_images", "0"], "reference_images must be at least 1, got 0"),
         (["gone"], [], "there is no checkpoint"),
         (["sgm"], ["--out", "notes.json"], "notes.json holds no comparison"),
     ],
@@ -309,7 +310,7 @@ def test_a_checkpoint_without_configuration_is_refused(folder, tmp_path, capsys)
 def test_a_plot_without_matplotlib_is_refused_before_work_starts(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     error = refused(capsys, [last(folder, "sgm")], "--plot", "compare.png")
-    assert "drawing curves needs matplotlib" in error
+    assert "plotting needs matplotlib: pip install matplotlib" in error
 
 
 def test_steps_that_differ_are_drawn_at_their_mean():
@@ -359,9 +360,10 @@ def test_intervals_are_those_of_students_t():
     assert mean.value + mean.half_width == pytest.approx(high)
 
 
-def run_of(name, seed, images_seen=64, **trainer):
+def run_of(name, seed, images_seen=64, decay=0.9, **trainer):
     trainer = {"max_epochs": 1, **trainer}
     config = {"seed_everything": seed, "trainer": trainer, "model": {"seed": seed}, "data": {}}
+    config |= {"ema": {"decay": decay}, "ckpt_path": None if seed == 1 else "last"}
     path = Path("/runs") / name / "checkpoints" / "last.ckpt"
     return Run(path, name, images_seen, config)
 
@@ -376,6 +378,7 @@ def run_of(name, seed, images_seen=64, **trainer):
         ([run_of("a-1", 1), run_of("a-2", 2, images_seen=32)], ["a-1", "a-2"]),
         ([run_of("a-1", 1), run_of("a-2", 2, max_epochs=3)], ["a-1", "a-2"]),
         ([run_of("a-1", 1), run_of("a-2", 2, default_root_dir="x", logger=[{}])], ["a", "a"]),
+        ([run_of("a-1", 1), run_of("a-2", 2, decay=0.99)], ["a-1", "a-2"]),
         # Trained twice with one seed.
         ([run_of("a-1", 1), run_of("again", 1)], ["a-1", "again"]),
     ],
