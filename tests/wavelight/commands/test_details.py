@@ -129,7 +129,10 @@ def test_values_that_make_no_sense_are_refused(run, options, message):
 
 
 def test_data_without_held_out_images_are_refused(run):
-    with pytest.raises(ValueError, match=r"the held-out split must have at least 2 images .*, got 0: train with --data\.held_out"):
+    with pytest.raises(
+        ValueError,
+        match=r"the held-out split must have at least 2 images .*, got 0: train with --data\.held_out",
+    ):
         details([of_other_data(run, "none", held_out=0)])
 
 
