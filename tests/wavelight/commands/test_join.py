@@ -31,6 +31,7 @@ def experiment(train=None):
             "init_args": {
                 "coarse": score_model(),
                 "details": [score_model(), score_model()],
+                "levels": 2,
                 "train": train,
             },
         },
@@ -44,10 +45,27 @@ def experiment(train=None):
     }
 
 
+def one_model(options):
+    """Name one model of the details, which is built anew for each level."""
+    options["init_args"]["details"] = score_model()
+
+
+def shared_model(options):
+    """Name one model that the levels share."""
+    one_model(options)
+    options["class_path"] = "wavelight.systems.Hybrid"
+    options["init_args"]["share_details"] = True
+
+
+def a_model_each(options):
+    """Name a model of the details for each level, as the experiment does."""
+
+
 @cache
-def built():
+def built(kind=a_model_each):
     """The same with every value of the model written out, as checkpoints have it, and its system."""
     config = experiment()
+    kind(config["model"])
     config["model"]["init_args"] |= {"image_size": 16, "seed": 3}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageGenerator, "model")
@@ -56,9 +74,9 @@ def built():
     return config, system_from_config(yaml.safe_dump(config))
 
 
-def checkpoint(path, train, change=lambda config: None, scale=2.0):
+def checkpoint(path, train, change=lambda config: None, scale=2.0, kind=a_model_each):
     """Write the checkpoint of a run that trained some factors; its weights are its own."""
-    config, system = copy.deepcopy(built())
+    config, system = copy.deepcopy(built(kind))
     config["model"]["init_args"]["train"] = train
     change(config["model"])
     for parameter in system.parameters():
@@ -148,7 +166,7 @@ def test_the_models_of_a_system_made_of_its_parts_are_joined():
         options["models"] = [options.pop("coarse"), *options.pop("details")]
         options["factorization"] = {
             "class_path": "wavelight.factorizations.Pyramid",
-            "init_args": {"levels": 2, "wavelet": options.pop("wavelet")},
+            "init_args": {"levels": options.pop("levels"), "wavelet": options.pop("wavelet")},
         }
         del options["scaling"]
         model["class_path"] = "wavelight.systems.ImageGenerator"
@@ -160,6 +178,71 @@ def test_the_models_of_a_system_made_of_its_parts_are_joined():
     join(parts, Path("whole.ckpt"))
     for name, tensor in state("whole.ckpt").items():
         assert torch.equal(tensor, state(parts[not name.startswith("models.0.")])[name])
+
+
+def rate(model):
+    model["init_args"]["details"]["init_args"]["optimizer"]["init_args"]["lr"] = 0.5
+
+
+@pytest.mark.parametrize("other", [one_model, a_model_each])
+def test_one_model_for_all_levels_becomes_one_a_level(other):
+    change = rate if other is one_model else lambda model: None
+    runs = [
+        checkpoint("ends.ckpt", [0, 2], kind=one_model),
+        checkpoint("middle.ckpt", [1], change, kind=other),
+    ]
+    join(runs, Path("whole.ckpt"))
+    options = yaml.safe_load(read_checkpoint(Path("whole.ckpt"))["wavelight_config"])["model"]
+    details = options["init_args"]["details"]
+    rates = [model["init_args"]["optimizer"]["init_args"]["lr"] for model in details]
+    assert rates == [0.5 if other is one_model else 1e-3, 1e-3]
+    whole, (ends, middle) = state("whole.ckpt"), map(state, runs)
+    assert {name.split(".")[1] for name in whole if name.startswith("models.")} == {"0", "1", "2"}
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, (middle if name.startswith("models.1.") else ends)[name])
+    loaded = wavelight.load("whole.ckpt", ema=False).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in whole.items())
+
+
+@pytest.mark.parametrize("train", [[1], [2], [1, 2]])
+def test_a_model_that_levels_share_stays_one(train):
+    runs = [
+        checkpoint("coarse.ckpt", [0], kind=shared_model),
+        checkpoint("details.ckpt", train, rate, kind=shared_model),
+    ]
+    join(runs, Path("whole.ckpt"))
+    options = yaml.safe_load(read_checkpoint(Path("whole.ckpt"))["wavelight_config"])["model"]
+    assert options["init_args"]["share_details"] is True
+    details = options["init_args"]["details"]
+    assert details["init_args"]["optimizer"]["init_args"]["lr"] == 0.5
+    whole, (coarse, details) = state("whole.ckpt"), map(state, runs)
+    assert {name.split(".")[1] for name in whole if name.startswith("models.")} == {"0", "1"}
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, (details if name.startswith("models.1.") else coarse)[name])
+    assert wavelight.load("whole.ckpt").sample(2, seed=5).shape == (2, 3, 16, 16)
+
+
+def test_a_shared_model_is_trained_once():
+    runs = [
+        checkpoint("one.ckpt", [0, 1], kind=shared_model),
+        checkpoint("two.ckpt", [2], kind=shared_model),
+    ]
+    with pytest.raises(ValueError, match=r"factor 1 was trained in both one.ckpt and two.ckpt"):
+        join(runs, Path("whole.ckpt"))
+
+
+def test_other_models_of_the_details_are_another_system_in_either_form():
+    def longer(model):
+        model["init_args"]["details"]["init_args"]["steps"] = 5
+
+    one = checkpoint("one.ckpt", [0, 1], kind=one_model)
+    for kind, change, option in (
+        (one_model, longer, "model.details.steps"),
+        (a_model_each, steps, "model.details.1.steps"),
+    ):
+        two = checkpoint("two.ckpt", [2], change, kind=kind)
+        with pytest.raises(ValueError, match=f"{option} is 2 in the first and 5 in the second"):
+            join([one, two], Path("whole.ckpt"))
 
 
 def wavelet(model):
@@ -182,12 +265,24 @@ def seed(model):
     ("train", "changes", "sentence"),
     [
         ([0], {}, "factor 1 was trained in none of the checkpoints"),
-        ([0, 1, 2], {}, "factor 2 was trained in one.ckpt and again in two.ckpt"),
-        (None, {}, "factor 2 was trained in one.ckpt and again in two.ckpt"),
-        ([0, 1], {"scale": 2.1}, "trained on different data: factorization.coarse.0.scale is not"),
+        (
+            [0, 1, 2],
+            {},
+            "factor 2 was trained in both one.ckpt and two.ckpt: name only one of them",
+        ),
+        (None, {}, "factor 2 was trained in both one.ckpt and two.ckpt: name only one of them"),
+        (
+            [0, 1],
+            {"scale": 2.1},
+            "one.ckpt and two.ckpt were trained on different data: factorization.coarse.0.scale differs",
+        ),
         ([0, 1], {"change": wavelet}, "model.wavelet is haar in the first and db2 in the second"),
         ([0, 1], {"change": steps}, "model.details.1.steps is 2 in the first and 5 in the second"),
-        ([0], {"change": one_level_less}, "one.ckpt and two.ckpt are not of one system: model."),
+        (
+            [0],
+            {"change": one_level_less},
+            "one.ckpt and two.ckpt hold different systems: model.details.1",
+        ),
         ([0, 1], {"change": seed}, "model.seed is 3 in the first and 4 in the second"),
     ],
 )
@@ -201,9 +296,11 @@ def test_runs_that_do_not_go_together_are_refused(train, changes, sentence):
 
 
 def test_nothing_but_checkpoints_of_several_factors_is_joined(runs):
-    with pytest.raises(ValueError, match=r"ends in .ckpt, which whole.pth does not"):
+    with pytest.raises(ValueError, match=r"the output file must end in .ckpt, got whole.pth"):
         join(runs, Path("whole.pth"))
-    with pytest.raises(ValueError, match="there are no checkpoints to join"):
+    with pytest.raises(
+        ValueError, match="checkpoints is empty: name at least one checkpoint to join"
+    ):
         join([], Path("whole.ckpt"))
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint none.ckpt"):
         join([*runs, Path("none.ckpt")], Path("whole.ckpt"))
@@ -213,13 +310,20 @@ def test_nothing_but_checkpoints_of_several_factors_is_joined(runs):
         join([Path("bare.ckpt")], Path("whole.ckpt"))
     text = yaml.safe_dump({"model": {"class_path": "wavelight.systems.SGM", "init_args": {}}})
     write_start(Path("sgm.ckpt"), system, text)
-    with pytest.raises(ValueError, match=r"wavelight.systems.SGM, which does not train its factor"):
+    with pytest.raises(
+        ValueError,
+        match=r"sgm.ckpt holds a wavelight.systems.SGM, whose factors are not trained separately: join",
+    ):
         join([Path("sgm.ckpt")], Path("whole.ckpt"))
 
 
 def test_the_command(runs, capsys):
     main(["join", "[ends.ckpt,middle.ckpt]", "whole.ckpt"])
     assert wavelight.load("whole.ckpt").train_factors == [0, 1, 2]
+    for words in (["ends.ckpt", "middle.ckpt"], ["*d*.ckpt"]):
+        main(["join", *words, "joined/whole.ckpt"])
+        whole, joined = state("whole.ckpt"), state("joined/whole.ckpt")
+        assert all(torch.equal(joined[name], tensor) for name, tensor in whole.items())
     with pytest.raises(SystemExit):
         main(["join", "[ends.ckpt]", "whole.ckpt"])
     said = capsys.readouterr().err.splitlines()
