@@ -42,7 +42,8 @@ class Hybrid(ImageGenerator):
     def __init__(
         self,
         coarse: ModelFactory,
-        details: list[ModelFactory] | ModelFactory,
+        # In this order an option such as --model.details.steps changes one model, and makes no list of it.
+        details: ModelFactory | list[ModelFactory],
         levels: int,
         share_details: bool = False,
         wavelet: str = "haar",

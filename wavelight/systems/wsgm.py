@@ -27,7 +27,8 @@ class WSGM(ImageGenerator):
     def __init__(
         self,
         coarse: ModelFactory,
-        details: list[ModelFactory] | ModelFactory,
+        # In this order an option such as --model.details.steps changes one model, and makes no list of it.
+        details: ModelFactory | list[ModelFactory],
         levels: int,
         wavelet: str = "haar",
         scaling: BandScaling | None = None,

@@ -280,7 +280,7 @@ def test_grey_images_are_learnt():
             "--evaluation.metrics.packet_side must not point inside a list, got evaluation.metrics, a list of 1",
         ),
         (
-            ["--config=experiments/celeba128_wsgm.yaml", "--model.details.init_args.steps=4"],
+            ["--config=experiments/phi4_wsgm.yaml", "--model.details.init_args.steps=4"],
             "--model.details.init_args.steps must not point inside a list, got model.details, a list of",
         ),
         ([], "--config"),
@@ -383,6 +383,24 @@ def test_parts_of_experiments_are_found_from_any_folder(options, printed):
     config = printed("--config=experiments/demo_hybrid.yaml", *options)
     details = config["model"]["init_args"]["details"]
     assert details["class_path"] == "wavelight.models.LinearGaussian"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.details.steps", "4"],
+        ["--model.details.init_args.steps=4"],
+        ["--model.init_args.details.init_args.steps", "4"],
+        ["--model.details", "experiments/models/edm.yaml", "--model.details.steps", "4"],
+    ],
+)
+@pytest.mark.parametrize("experiment", ["demo_wsgm", "demo_hybrid"])
+def test_an_option_changes_one_model_of_all_levels(experiment, options, printed):
+    flow = ["--model.details=experiments/models/flow.yaml"] * (experiment == "demo_hybrid")
+    config = printed(f"--config=experiments/{experiment}.yaml", *flow, *options)
+    details = config["model"]["init_args"]["details"]
+    assert details["class_path"] == "wavelight.models.ScoreModel"
+    assert details["init_args"]["steps"] == 4
 
 
 @pytest.mark.parametrize(
