@@ -144,6 +144,18 @@ def test_finished_runs_are_left_out(capsys):
         ({"variants": {"a": {"model.steps": 0}}}, "variant a: "),
         ({"variants": {"a": {"config": "gone.yaml"}}}, "variant a: "),
         ({"variants": {"a": {"trainer.max_epochs": None}}}, "trainer.max_epochs and limit_train"),
+        (
+            {"variants": {"a": {"trainer.callbacks.decay": 0.5}}},
+            "variant a: --trainer.callbacks.decay must name a callback",
+        ),
+        (
+            {"variants": {"a": {"evaluation.metrics.packet_side": 4}}},
+            "variant a: --evaluation.metrics.packet_side must not point inside a list",
+        ),
+        (
+            {"variants": {"a": {"config": "lost.yaml"}}},
+            "variant a: base of lost.yaml must name files beside it, got gone.yaml, which is missing",
+        ),
         ({"seeds": [1, 1]}, "seeds are different numbers, at least one, not [1, 1]"),
         ({"seeds": []}, "seeds are different numbers"),
         ({"compare": {"picture": 3}}, "compare: "),
@@ -151,14 +163,37 @@ def test_finished_runs_are_left_out(capsys):
     ],
 )
 def test_bad_files_are_refused_before_a_run_starts(capsys, changes, sentence):
+    Path("lost.yaml").write_text("base: gone.yaml\n")
     written(**changes)
     assert sentence in refused(capsys)
     assert not Path("runs").exists()
 
 
+def test_variants_build_on_bases_and_name_callbacks():
+    Path("own.yaml").write_text(f"base: {TINY}\nema: {{decay: 0.5}}\n")
+    base = {"config": "own.yaml", "data.source.images": 64, "pictures.every_n_epochs": 2}
+    written(base=base, variants={"plain": {}, "slow": {"ema.decay": 0.75}})
+    plain, slow = module.runs_of(module.read_sweep(Path("sweep.yaml")), [1])
+    assert (plain.config["ema"]["decay"], slow.config["ema"]["decay"]) == (0.5, 0.75)
+    for run in (plain, slow):
+        assert run.config["pictures"] == {**plain.config["pictures"], "every_n_epochs": 2}
+        assert run.config["pictures"]["images"] == 0
+        assert run.config["trainer"]["limit_train_batches"] == 3
+    difference = difference_but_seed(plain.config, slow.config)
+    assert difference == ("ema.decay", 0.5, 0.75)
+
+
+def test_a_run_with_another_callback_is_not_gone_on_with(capsys):
+    written()
+    begun("three", 2, 5)
+    written(base={"config": str(TINY), "data.source.images": 64, "ema.decay": 0.5})
+    error = refused(capsys)
+    assert "runs/three/seed-2 was trained with ema.decay 0.9, which is 0.5 now" in error
+
+
 def test_too_few_jobs_are_refused(capsys):
     written()
-    assert "jobs is at least 1, not 0" in refused(capsys, "--jobs", "0")
+    assert "jobs must be at least 1, got 0" in refused(capsys, "--jobs", "0")
 
 
 def test_runs_with_other_options_are_not_mixed(capsys):
@@ -301,7 +336,7 @@ def test_without_the_game_nothing_else_differs():
     chosen = {name: file.variants[name] for name in ("gan", "alpha_0")}
     file.variants = chosen
     gan, without = (run.config for run in module.runs_of(file, [1]))
-    for details in without["model"]["init_args"]["details"]:
-        assert details["init_args"]["adversarial_weight"] == 0.0
-        details["init_args"]["adversarial_weight"] = 1.0
+    details = without["model"]["init_args"]["details"]["init_args"]
+    assert details["adversarial_weight"] == 0.0
+    details["adversarial_weight"] = 1.0
     assert difference_but_seed(gan, without) is None
