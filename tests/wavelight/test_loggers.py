@@ -64,12 +64,10 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
         "trainer:\n"
         "  default_root_dir: run\n"
         "  logger+: [{class_path: wavelight.loggers.WandbLogger, init_args: {name: n, group: g, tags: [t]}}]\n"
-        "  callbacks+:\n"
-        "    - {class_path: wavelight.callbacks.SampleGrid, init_args: {images: 1}}\n"
-        "    - class_path: wavelight.callbacks.Evaluation\n"
-        "      init_args:\n"
-        "        reference_images: 800\n"
-        "        metrics: [{class_path: wavelight.metrics.FrechetWaveletDistance}]\n"
+        "pictures:\n"
+        "  images: 1\n"
+        "evaluation:\n"
+        "  reference_images: 800\n"
     )
     main(["fit", "--config", str(TINY), "--config", "more.yaml", "--data.val_images", "800"])
     import wandb

@@ -1,11 +1,14 @@
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from tests.systems import TINY_NCSNPP
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import Acceleration
-from wavelight.networks import NCSNpp, WaveletNCSNpp
+from wavelight.networks import WaveletNCSNpp
 from wavelight.weights import read_checkpoint
 
 
@@ -64,8 +67,15 @@ def test_networks_are_compiled_once_and_keep_their_names():
 
 
 GENERATORS = {
-    "plain": lambda: NCSNpp(8, 12, 16, [1], [], 1, blocks=1),
-    "wavelet": lambda: WaveletNCSNpp(8, 12, 16, [1, 1], [], 1, blocks=1),
+    "plain": TINY_NCSNPP,
+    "wavelet": partial(
+        WaveletNCSNpp,
+        width=16,
+        multipliers=[1, 1],
+        attention_resolutions=[],
+        mapping_layers=1,
+        blocks=1,
+    ),
 }
 
 
@@ -73,8 +83,7 @@ def run(folder, generator, *callbacks):
     watch = Watch()
     trainer = tiny_trainer(folder, watch, *callbacks, limit_val_batches=1)
     counters.clear()
-    torch.manual_seed(0)
-    trainer.fit(tiny_system(generator=GENERATORS[generator]()), datamodule=tiny_data())
+    trainer.fit(tiny_system(generator=GENERATORS[generator]), datamodule=tiny_data())
     return watch, read_checkpoint(folder / "checkpoints" / "last.ckpt")
 
 

@@ -1,5 +1,6 @@
 """The commands do for score models what they do for the others: a run of ``demo_wsgm``, narrowed to a few batches."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 import wavelight
 from wavelight.__main__ import main
-from wavelight.config.experiments import shipped_experiment
+from wavelight.checkpoints.published import experiment_config
 from wavelight.diffusion.samplers import HeunWithChurn, dpmpp_2m
 from wavelight.evaluation.cost import cost
 
@@ -31,8 +32,9 @@ def narrow(model):
 
 def narrowed(folder):
     """Write the configuration of a run of two epochs of three batches, with steps that differ between the bands."""
-    config = yaml.safe_load(shipped_experiment("demo_wsgm").read_text())
+    config = yaml.safe_load(experiment_config("demo_wsgm"))
     parts = config["model"]["init_args"]
+    parts["details"] = [deepcopy(parts["details"]) for _ in range(parts["levels"])]
     for index, model in enumerate([parts["coarse"], *parts["details"]]):
         narrow(model)["steps"] = 4 - index
     config["trainer"] = {
@@ -107,7 +109,6 @@ def test_files_name_samplers_that_have_options(trained):
         "class_path": "wavelight.diffusion.samplers.HeunWithChurn",
         "init_args": {"churn": 4.0},
     }
-    model["init_args"]["network"]["init_args"]["resolution"] = 32
     config["model"] = {"class_path": "wavelight.systems.SGM", "init_args": {"model": model}}
     config["trainer"] |= {"default_root_dir": "churned", "max_epochs": 1, "limit_train_batches": 2}
     Path("churned.yaml").write_text(yaml.safe_dump(config))
@@ -128,10 +129,19 @@ def test_files_name_samplers_that_have_options(trained):
         ),
         (
             ["--model.init_args.coarse.init_args.network.init_args.resolution", "16"],
-            "the score network is built for resolution 16, but its factor has resolution 8",
+            "Option 'resolution' is not accepted",
         ),
-        (["--data.image_size", "30"], "image_size 30 is not divisible by 2**levels = 4"),
-        (["--model.init_args.coarse.init_args.steps", "0"], "at least 1 step"),
+        (
+            ["--model.init_args.details.init_args.steps", "3"],
+            "--model.init_args.details.init_args.steps must not point inside a list, got model.init_args.details, "
+            "a list of 2",
+        ),
+        (
+            ["--model.levels", "3"],
+            "details must be one model for all levels or a list of one a level, got 2 for levels 3",
+        ),
+        (["--data.image_size", "30"], "image_size must be divisible by 2**levels = 4, got 30"),
+        (["--model.init_args.coarse.init_args.steps", "0"], "steps must be at least 1, got 0"),
         (["--model.init_args.train", "[3]"], "train names the factors [3]"),
     ],
 )
