@@ -1,10 +1,45 @@
-"""A factor's shape: the numbers that a network is built for."""
+"""What a factor is made of: the shape that its network is built for, and what its target is conditioned on."""
 
 from typing import NamedTuple, Self
 
+from torch import Tensor
+
+
+class Condition(NamedTuple):
+    """All that a target is conditioned on, for each image of a batch; None where there is none of it.
+
+    It goes with the target through models and networks as it is: each takes what it knows, and leaves the rest.
+    """
+
+    ll: Tensor | None = None
+    """The LL band of the level, ``(N, C, H, W)`` of the target's height and width, scaled as networks see it."""
+
+    label: Tensor | None = None
+    """Classes, ``(N,)`` int64; -1 for an image without a label."""
+
+    def part(self, start: int, stop: int) -> "Condition":
+        """Return the condition of the images ``start`` to ``stop`` - 1 of this batch."""
+        return Condition(*(None if value is None else value[start:stop] for value in self))
+
+    def true_ll(self) -> Tensor:
+        """Return LL, for models and networks of details, which cannot do without.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.ll is None:
+            raise ValueError(
+                "ll must be given for details, got none: sample LL first, or encode images"
+            )
+        return self.ll
+
+
+UNCONDITIONAL = Condition()
+"""The condition of a target that is generated given nothing."""
+
 
 class FactorShape(NamedTuple):
-    """The shape of a target, and of the condition that it is generated given.
+    """The shape of a target, and of the LL that it is generated given.
 
     It belongs to the factorization; a configuration gives a network's width, multipliers and blocks, and the system
     builds the network for the factor. So another image size, wavelet, level or number of channels is one option.

@@ -4,8 +4,10 @@ import copy
 from typing import Any, NamedTuple
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from wavelight.factors import Condition
 from wavelight.systems import ImageGenerator
 
 _META = torch.device("meta")
@@ -14,7 +16,7 @@ _META = torch.device("meta")
 class Evaluation(NamedTuple):
     """All calls of a network, while a batch is generated, whose inputs have the same shapes."""
 
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor | Condition, ...]
     """Without values: on the meta device."""
 
     times: int
@@ -97,16 +99,17 @@ class _Watch:
         self._forward = network.to(_META).forward
         network.forward = self
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *others: Tensor | Condition) -> Tensor:
         """Return zeros where the inputs are."""
-        kind = tuple((value.shape, value.dtype) for value in inputs)
+        inputs = (x, *others)
+        kind = apply_to_collection(inputs, Tensor, lambda value: (value.shape, value.dtype))
         if kind not in self.seen:
-            self._evaluate(kind, tuple(value.to(_META) for value in inputs))
+            self._evaluate(kind, apply_to_collection(inputs, Tensor, lambda value: value.to(_META)))
         seen = self.seen[kind]
         self.seen[kind] = seen._replace(times=seen.times + 1)
-        return torch.zeros_like(self._outputs[kind], device=inputs[0].device)
+        return torch.zeros_like(self._outputs[kind], device=x.device)
 
-    def _evaluate(self, kind: Any, inputs: tuple[Tensor, ...]) -> None:
+    def _evaluate(self, kind: Any, inputs: tuple[Tensor | Condition, ...]) -> None:
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from wavelight.checkpoints.loading import load, system_from_config
@@ -185,8 +187,9 @@ def _time_parts(
 def _replay(system: ImageGenerator, calls: dict[str, list[Evaluation]]) -> Callable[[], None]:
     """Return what evaluates the networks as often as a batch does, on inputs of the same shapes."""
     networks = system.sampling_networks()
+    filled = partial(_filled, device=system.device)
     made = [
-        (networks[name], [_filled(like, system.device) for like in call.inputs], call.times)
+        (networks[name], apply_to_collection(call.inputs, Tensor, filled), call.times)
         for name, of_network in calls.items()
         for call in of_network
     ]

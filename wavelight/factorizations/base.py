@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.factorizations.scaling import ScaledBand
+from wavelight.factors import UNCONDITIONAL, Condition
 from wavelight.wavelets import (
     LevelStatistics,
     dwt2,
@@ -15,7 +16,7 @@ from wavelight.wavelets import (
 )
 
 SampleTarget = Callable[[int, Tensor | None], Tensor]
-"""Samples the target of a factor, given its index and its condition."""
+"""Samples the target of a factor, given its index and its LL."""
 
 
 Shape = tuple[int, int, int]
@@ -52,19 +53,23 @@ class Refinement(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """A tensor to generate, and the tensor of the same resolution it is generated given."""
+    """A tensor to generate, and what it is conditioned on."""
 
     target: Tensor
-    condition: Tensor | None
+    condition: Condition = UNCONDITIONAL
     finer: Refinement | None = None
-    """Tells what targets look like, where they are the details of a pyramid."""
+    """Builds the images that targets complete, where these are the details of a pyramid."""
+
+    def labelled(self, label: Tensor | None) -> "Factor":
+        """Return the factor conditioned on the classes of its images, too, ``(N,)`` int64, where they are known."""
+        return self._replace(condition=self.condition._replace(label=label))
 
     def part(self, start: int, stop: int) -> "Factor":
         """Return the factor of the images ``start`` to ``stop`` - 1 of this batch."""
         cut = slice(start, stop)
         return Factor(
             self.target[cut],
-            None if self.condition is None else self.condition[cut],
+            self.condition.part(start, stop),
             None if self.finer is None else self.finer._replace(coarse=self.finer.coarse[cut]),
         )
 
@@ -116,7 +121,7 @@ class Factorization(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, sample: SampleTarget) -> Tensor:
-        """Build images, calling ``sample(index, condition)`` for the target of each factor."""
+        """Build images, calling ``sample(index, ll)`` for the target of each factor."""
 
     def needs_statistics(self) -> bool:
         """Tell whether :meth:`fit` must be called before training."""
@@ -153,7 +158,7 @@ class Pixels(Factorization):
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:
-        return [Factor(image, None)]
+        return [Factor(image)]
 
     @override
     def decode(self, sample: SampleTarget) -> Tensor:

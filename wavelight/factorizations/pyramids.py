@@ -17,6 +17,7 @@ from wavelight.factorizations.base import (
     check_transform,
 )
 from wavelight.factorizations.scaling import BandScaling, PerChannel, band_at, scaled_bands
+from wavelight.factors import Condition
 from wavelight.wavelets import (
     DETAIL_BANDS,
     LevelStatistics,
@@ -94,13 +95,13 @@ class LevelByLevel(Factorization):
         levels = self._analyses(image)
         coarsest = band_at(self.coarse, self.levels)(levels[-1].coarse)
         details = [self._details(level, bands) for level, bands in enumerate(levels, start=1)]
-        return [Factor(coarsest, None), *reversed(details)]
+        return [Factor(coarsest), *reversed(details)]
 
     def _details(self, level: int, bands: "LevelBands") -> Factor:
         scaled, given = band_at(self.details, level), self.given(bands.coarse)
         return Factor(
             scaled(bands.details),
-            band_at(self.coarse, level)(given),
+            Condition(band_at(self.coarse, level)(given)),
             Refinement(given, scaled, self.merge),
         )
 

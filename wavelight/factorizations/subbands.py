@@ -73,7 +73,7 @@ class Subbands(Factorization):
             details = band_at(self.details, level)(levels[level - 1].details)
             block = 2 ** (self.levels - level)
             bands.append(functional.pixel_unshuffle(self.order.arrange(details), block))
-        return [Factor(torch.cat(bands, dim=1), None)]
+        return [Factor(torch.cat(bands, dim=1))]
 
     @override
     def decode(self, sample: SampleTarget) -> Tensor:

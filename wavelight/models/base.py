@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.noise import Noise
 
 NetworkFactory = Callable[[FactorShape], nn.Module]
@@ -47,18 +47,18 @@ class GenerativeModel(nn.Module, ABC):
 
         Args:
             player: The name of the player whose turn it is.
-            factor: Target ``(N, C, H, W)``, and the condition where there is one.
+            factor: Target ``(N, C, H, W)``, and what it is conditioned on.
             turn: The number of batches before this one, for terms that come only now and then.
             noise: The randomness of the batch.
         """
 
     @abstractmethod
-    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+    def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
         """Sample a target for each image of ``noise``, ``(N, *shape)``.
 
         Args:
             shape: Channels, height and width of the target.
-            condition: ``(N, C, H, W)`` where the factor has one.
+            condition: What the targets are conditioned on.
             noise: The randomness of the images.
         """
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 from wavelight.models.base import (
     GenerativeModel,
@@ -140,7 +140,7 @@ class DenoisingGAN(GenerativeModel):
         return predicted, self.diffusion.posterior(predicted.float(), x_next, t, between)
 
     @override
-    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+    def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
         x = noise.normal(*shape)
         for step in reversed(range(self.diffusion.steps)):
             _, x = self._predict(x, torch.full_like(noise.index, step), noise)

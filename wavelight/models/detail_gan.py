@@ -29,7 +29,7 @@ class DetailGAN(OneShotModel):
     Args:
         shape: Of the details, and of LL.
         generator: Called ``(noise, condition)``, samples details.
-        discriminator: Called ``(image)``, or ``(image, condition)``, returns one logit an image.
+        discriminator: Called ``(image, condition)``, returns one logit an image.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
         adversarial_loss: What the two minimise against each other: ``BoundedCriticLoss`` as published,
@@ -91,7 +91,6 @@ class DetailGAN(OneShotModel):
         return self._discriminator_losses(factor, turn // self.discriminator_every, noise)
 
     def _generator_losses(self, factor: Factor, noise: Noise) -> dict[str, Tensor]:
-        assert factor.condition is not None
         generated = self.details(factor.condition, noise)
         losses = self.reconstruction_losses(factor, generated)
         if self.adversarial_weight > 0:
@@ -103,7 +102,6 @@ class DetailGAN(OneShotModel):
         return losses
 
     def _discriminator_losses(self, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
-        assert factor.condition is not None
         with torch.no_grad():
             fake = _completed(factor, self.details(factor.condition, noise))
         real = _completed(factor, factor.target)
@@ -117,8 +115,7 @@ class DetailGAN(OneShotModel):
             )
 
     def _critic(self, factor: Factor, discriminator: Callable[..., Tensor]) -> Critic:
-        told = (factor.condition,) if self.discriminator.condition_channels else ()
-        return lambda image: discriminator(image, *told)
+        return lambda image: discriminator(image, factor.condition)
 
     @override
     def check_shared(self, shapes: Sequence[FactorShape]) -> None:

@@ -44,5 +44,4 @@ class DetailRegression(OneShotModel):
 
     @override
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
-        assert factor.condition is not None
         return self.reconstruction_losses(factor, self.details(factor.condition, noise))

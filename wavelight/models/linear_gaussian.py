@@ -9,7 +9,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.models.base import GenerativeModel, OptimizerFactory, Player
 from wavelight.noise import Noise
 
@@ -54,15 +54,13 @@ class LinearGaussian(GenerativeModel):
 
     @override
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
-        assert factor.condition is not None
         # The mean of many squares: bfloat16 would be most of a small error.
         with torch.autocast(factor.target.device.type, enabled=False):
-            loss = self.gaussian.negative_log_likelihood(factor.target, factor.condition)
+            loss = self.gaussian.negative_log_likelihood(factor.target, factor.condition.true_ll())
         return {"negative_log_likelihood": loss.mean()}
 
     @override
-    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
-        assert condition is not None
+    def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
         return self.gaussian(noise.normal(*shape), condition).float()
 
 
@@ -110,19 +108,21 @@ class GaussianDetails(nn.Module):
         identity = torch.eye(self.channels, device=whitening.device)
         return torch.linalg.solve_triangular(whitening, identity, upper=False)
 
-    def negative_log_likelihood(self, target: Tensor, condition: Tensor) -> Tensor:
+    def negative_log_likelihood(self, target: Tensor, ll: Tensor) -> Tensor:
         """Return -log p(target | condition) in nats per number of the target, ``(N, 1, H, W)``.
 
         Args:
             target: ``(N, C, H, W)``.
-            condition: ``(N, condition_channels, H, W)``.
+            ll: ``(N, condition_channels, H, W)``.
         """
-        left = target - self.mean(condition)
+        left = target - self.mean(ll)
         white = functional.conv2d(left, self.whitening()[:, :, None, None])
         squares = white.square().mean(1, keepdim=True)
         return squares / 2 - self.log_diagonal.mean() + math.log(2 * math.pi) / 2
 
     @override
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, condition: Condition) -> Tensor:
         """Sample a target ``(N, C, H, W)``, given standard normal noise of that shape and the condition."""
-        return self.mean(condition) + functional.conv2d(noise, self.cholesky()[:, :, None, None])
+        return self.mean(condition.true_ll()) + functional.conv2d(
+            noise, self.cholesky()[:, :, None, None]
+        )

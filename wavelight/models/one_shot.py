@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
 from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.networks import DetailGenerator
@@ -86,14 +86,13 @@ class OneShotModel(GenerativeModel):
         return losses
 
     @override
-    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
-        assert condition is not None
+    def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
         return self.details(condition, noise)
 
-    def details(self, condition: Tensor, noise: Noise) -> Tensor:
-        """Sample details, float32, given coarse bands ``(N, C, H, W)``."""
-        generated = noise.normal(self.generator.noise_channels, *condition.shape[2:])
-        return self.generator(generated, condition).float()
+    def details(self, condition: Condition, noise: Noise) -> Tensor:
+        """Sample details, float32, conditioned on LL ``(N, C, H, W)``."""
+        latent = noise.normal(self.generator.noise_channels, *condition.true_ll().shape[2:])
+        return self.generator(latent, condition).float()
 
     @override
     def check_shared(self, shapes: Sequence[FactorShape]) -> None:

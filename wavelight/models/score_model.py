@@ -12,7 +12,7 @@ from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.noise import Noise
 
@@ -24,7 +24,7 @@ class ScoreModel(GenerativeModel):
 
     Args:
         shape: Of the target, and of LL where the factor has one.
-        network: Called ``(x, c_noise)``, or ``(x, c_noise, condition)``; returns the shape of x.
+        network: Called ``(x, c_noise, condition)``; returns the shape of x.
         optimizer: Makes its optimizer.
         process: How targets turn to noise.
         parameterization: What the network predicts.
@@ -114,19 +114,18 @@ class ScoreModel(GenerativeModel):
         condition = self._blurred(factor.condition, noise)
         coefficients = self.parameterization.preconditioning(self.process, t)
         xt = self.process.perturb(x0, t, added)
-        predicted = self._predict(
-            over_pixels(coefficients.c_in, xt) * xt, coefficients.c_noise, condition
-        )
+        scaled = over_pixels(coefficients.c_in, xt) * xt
+        predicted = self.score(scaled, coefficients.c_noise, condition).float()
         target = self.parameterization.target(self.process, x0, over_pixels(t, x0), added)
         return {"denoising": (predicted - target).square().mean()}
 
     @override
-    def sample(self, shape: Shape, condition: Tensor | None, noise: Noise) -> Tensor:
+    def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
         condition = self._blurred(condition, noise)
 
         def denoise(xt: Tensor, t: Tensor) -> Tensor:
             c_skip, c_out, c_in, c_noise = self.parameterization.preconditioning(self.process, t)
-            predicted = self._predict(over_pixels(c_in, xt) * xt, c_noise, condition)
+            predicted = self.score(over_pixels(c_in, xt) * xt, c_noise, condition).float()
             return over_pixels(c_skip, xt) * xt + over_pixels(c_out, xt) * predicted
 
         start = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
@@ -138,11 +137,8 @@ class ScoreModel(GenerativeModel):
             lambda: noise.normal(*shape),
         )
 
-    def _predict(self, x: Tensor, c_noise: Tensor, condition: Tensor | None) -> Tensor:
-        inputs = (x, c_noise) if condition is None else (x, c_noise, condition)
-        return self.score(*inputs).float()
-
-    def _blurred(self, condition: Tensor | None, noise: Noise) -> Tensor | None:
-        if condition is None or self.condition_noise == 0:
+    def _blurred(self, condition: Condition, noise: Noise) -> Condition:
+        if condition.ll is None or self.condition_noise == 0:
             return condition
-        return condition + self.condition_noise * noise.normal(*condition.shape[1:])
+        added = self.condition_noise * noise.normal(*condition.ll.shape[1:])
+        return condition._replace(ll=condition.ll + added)

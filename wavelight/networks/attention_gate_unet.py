@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.networks.one_shot import DetailGenerator
 
 SLOPE = 0.1
@@ -135,7 +135,7 @@ class AttentionGateUNet(DetailGenerator):
         self.to(memory_format=torch.channels_last)
 
     @override
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, condition: Condition) -> Tensor:
         h = self.encoder[0](self.conditioned(noise, condition))
         skips = []
         for block in self.encoder[1:]:

@@ -21,7 +21,7 @@ class Compiled(nn.Module):
         self.compiled = torch.compile(network, dynamic=False)
 
     @torch.no_grad()
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any) -> Tensor:
         """Evaluate the network, compiled."""
         import torch._inductor.config as inductor
 

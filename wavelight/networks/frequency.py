@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavelight.networks.conditioning import Condition
 from wavelight.networks.initialization import fan_average
+from wavelight.networks.modulation import Modulation
 from wavelight.networks.residual import Halved, Residual, ResidualBlock, Sizes
 from wavelight.wavelets import haar_merge, haar_split
 
@@ -23,20 +23,20 @@ class FrequencyDownBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
         super().__init__(channels, channels, sizes, mapped=True)
 
-    def forward(self, x: Tensor, condition: Condition) -> Halved:
+    def forward(self, x: Tensor, modulation: Modulation) -> Halved:
         """Halve features ``(N, channels, H, W)``; details are HL, LH and HH, ``(N, 3 * channels, H/2, W/2)``."""
-        coarse, rows, columns, diagonal = haar_split(self.conv_in(self._opened(x, condition)))
+        coarse, rows, columns, diagonal = haar_split(self.conv_in(self._opened(x, modulation)))
         # Half of LL is the mean of four pixels. A mean of pixels and a map of channels commute, and
         # a map is cheaper on fewer pixels.
         passed = self.shortcut(functional.avg_pool2d(x, 2))
         details = torch.cat([columns, rows, diagonal], dim=1)
-        return Halved(self._closed(coarse / 2, passed, condition), details)
+        return Halved(self._closed(coarse / 2, passed, modulation), details)
 
 
 class FrequencyUpBlock(Residual):
@@ -47,7 +47,7 @@ class FrequencyUpBlock(Residual):
     Args:
         channels: Channels that come in, and go out.
         taken: Channels of the block that took the details.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
     """
 
     published_names: ClassVar = Residual.published_names | {"details": "convH_0"}
@@ -56,7 +56,7 @@ class FrequencyUpBlock(Residual):
         super().__init__(channels, channels, sizes, mapped=True)
         self.details = fan_average(nn.Conv2d(3 * taken, 3 * channels, 3, padding=1, groups=3))
 
-    def forward(self, x: Tensor, details: Tensor | None, condition: Condition) -> Tensor:
+    def forward(self, x: Tensor, details: Tensor | None, modulation: Modulation) -> Tensor:
         """Double features ``(N, channels, H, W)``, given details ``(N, 3 * taken, H, W)``."""
         assert details is not None
         weight, bias = self.details.parameters()
@@ -67,9 +67,9 @@ class FrequencyUpBlock(Residual):
         # Likewise LL is twice the features, so that they are the mean of four pixels.
         h, passed = (
             haar_merge(2 * mean, rows, columns, diagonal)
-            for mean in (self.conv_in(self._opened(x, condition)), self.shortcut(x))
+            for mean in (self.conv_in(self._opened(x, modulation)), self.shortcut(x))
         )
-        return self._closed(h, passed, condition)
+        return self._closed(h, passed, modulation)
 
 
 class WaveletDown(nn.Module):
@@ -93,16 +93,16 @@ class WaveletDown(nn.Module):
         return functional.conv2d(bands, self.weight, self.bias, padding=1)
 
 
-def refine_coarse(block: ResidualBlock, h: Tensor, condition: Condition) -> Tensor:
+def refine_coarse(block: ResidualBlock, h: Tensor, modulation: Modulation) -> Tensor:
     """Apply a residual block to half of LL alone, and put the other bands back as they were.
 
     Args:
         block: The block, which keeps channels.
         h: Features ``(N, C, H, W)``.
-        condition: Conditioning of the block.
+        modulation: Modulation of the block.
 
     Returns:
         ``(N, C, H, W)``.
     """
     coarse, rows, columns, diagonal = haar_split(h)
-    return haar_merge(2 * block(coarse / 2, condition), rows, columns, diagonal)
+    return haar_merge(2 * block(coarse / 2, modulation), rows, columns, diagonal)

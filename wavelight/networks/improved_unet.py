@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavelight.factors import FactorShape
-from wavelight.networks.conditioning import all_at_once
+from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 from wavelight.networks.embeddings import TimestepEmbedding
 from wavelight.networks.initialization import fan_average
+from wavelight.networks.modulation import all_at_once
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.resampling import check_halvings, fitted
 
@@ -294,25 +294,25 @@ class ImprovedUNet(nn.Module):
         self.head = shared.silent_convolution(widths[0], channels)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Map noisy images.
 
         Args:
             x: Noisy images ``(N, channels, resolution, resolution)``.
             t: Times ``(N,)`` as they are embedded, best between 0 and 1000: the caller scales them.
-            condition: Images that the network is told, ``(N, condition_channels, resolution,
-                resolution)``; left out where ``condition_channels`` is 0.
+            condition: LL, ``(N, condition_channels, resolution, resolution)``, where
+                ``condition_channels`` is not 0.
 
         Returns:
             ``(N, channels, resolution, resolution)``, unbounded.
 
         Raises:
-            ValueError: If the condition does not have the channels that the network is made for, or
-                not the shape of the images.
+            ValueError: If LL does not have the channels that the network is made for, or not the shape
+                of the images.
         """
         affines = self._affines(t)
-        told = self._told(x, condition).contiguous(memory_format=torch.channels_last)
-        skips = [self.stem(told)]
+        conditioned = self._conditioned(x, condition)
+        skips = [self.stem(conditioned.contiguous(memory_format=torch.channels_last))]
         for level in self.encoder:
             skips += level(skips[-1], affines)
         h = skips[-1]
@@ -322,19 +322,18 @@ class ImprovedUNet(nn.Module):
             h = level(h, skips, affines)
         return self.head(functional.silu(self.head_norm(h))).contiguous()
 
-    def _told(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """Put the condition beside the noisy images."""
-        found = 0 if condition is None else condition.shape[1]
+    def _conditioned(self, x: Tensor, condition: Condition) -> Tensor:
+        """Put LL after the noisy images."""
+        found = 0 if condition.ll is None else condition.ll.shape[1]
         if found != self.condition_channels:
-            raise ValueError(f"condition must have {self.condition_channels} channels, got {found}")
-        if condition is None:
+            raise ValueError(f"LL must have {self.condition_channels} channels, got {found}")
+        if condition.ll is None:
             return x
-        if condition.shape[2:] != x.shape[2:]:
+        if condition.ll.shape[2:] != x.shape[2:]:
             raise ValueError(
-                f"condition must have the size of the images, {tuple(x.shape[2:])}, got "
-                f"{tuple(condition.shape[2:])}"
+                f"LL must have the size of the images, {tuple(x.shape[2:])}, got {tuple(condition.ll.shape[2:])}"
             )
-        return torch.cat([x, condition], dim=1)
+        return torch.cat([x, condition.ll], dim=1)
 
     def _affines(self, t: Tensor) -> Iterator[Tensor]:
         """Make scales and shifts for all residual blocks, in the order in which they run."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from wavelight.factors import FactorShape
+from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 from wavelight.networks.one_shot import DetailDiscriminator, DetailGenerator
 from wavelight.networks.resampling import check_halvings, fitted
 
@@ -106,7 +106,7 @@ class GroupedUNet(DetailGenerator):
         self.to(memory_format=torch.channels_last)
 
     @override
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, condition: Condition) -> Tensor:
         h = self.encoder[0](self.stem(self.conditioned(noise, condition)))
         skips = []
         for down, stage in zip(self.downs, self.encoder[1:], strict=True):
@@ -166,7 +166,7 @@ class GroupedDiscriminator(DetailDiscriminator):
         self.to(memory_format=torch.channels_last)
 
     @override
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         if x.shape[2:] != (self.resolution, self.resolution):
             raise ValueError(
                 f"images must be {self.resolution}x{self.resolution} pixels, got "

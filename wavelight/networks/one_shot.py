@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from wavelight.factors import UNCONDITIONAL, Condition
+
 
 class DetailGenerator(nn.Module, ABC):
     """Maps noise and LL to the details of that band, in one evaluation.
@@ -31,19 +33,19 @@ class DetailGenerator(nn.Module, ABC):
 
     @abstractmethod
     @override
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, condition: Condition) -> Tensor:
         """Sample details.
 
         Args:
             noise: Standard normal noise ``(N, noise_channels, H, W)``; without channels, and
                 therefore empty, where ``noise_channels`` is 0.
-            condition: LL bands ``(N, condition_channels, H, W)``.
+            condition: LL bands ``(N, condition_channels, H, W)``, and what else there is.
 
         Returns:
             Details ``(N, channels, H, W)``.
 
         Raises:
-            ValueError: If noise or condition do not have the channels that the network is made for,
+            ValueError: If noise or LL do not have the channels that the network is made for,
                 if their sizes differ, or if the sides cannot be halved often enough.
         """
 
@@ -62,22 +64,23 @@ class DetailGenerator(nn.Module, ABC):
                 f"{self.halvings} halvings, got {side}: use fewer pools or levels"
             )
 
-    def conditioned(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Put the noise after the condition, ``(N, condition_channels + noise_channels, H, W)``."""
-        found = condition.shape[1], noise.shape[1]
+    def conditioned(self, noise: Tensor, condition: Condition) -> Tensor:
+        """Put the noise after LL, ``(N, condition_channels + noise_channels, H, W)``."""
+        ll = condition.true_ll()
+        found = ll.shape[1], noise.shape[1]
         if found != (self.condition_channels, self.noise_channels):
             raise ValueError(
-                f"condition and noise must have {self.condition_channels} and {self.noise_channels} "
+                f"LL and noise must have {self.condition_channels} and {self.noise_channels} "
                 f"channels, got {found[0]} and {found[1]}"
             )
-        if noise.shape[2:] != condition.shape[2:]:
+        if noise.shape[2:] != ll.shape[2:]:
             raise ValueError(
-                f"noise must have the size of the condition, {tuple(condition.shape[2:])}, got "
+                f"noise must have the size of LL, {tuple(ll.shape[2:])}, got "
                 f"{tuple(noise.shape[2:])}"
             )
-        for side in condition.shape[2:]:
+        for side in ll.shape[2:]:
             self.check_side(side)
-        x = torch.cat([condition, noise], dim=1)
+        x = torch.cat([ll, noise], dim=1)
         return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -96,40 +99,42 @@ class DetailDiscriminator(nn.Module, ABC):
 
     @abstractmethod
     @override
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Score details or images.
 
         Args:
             x: ``(N, channels, H, W)``, real or generated.
             condition: The LL bands that they belong to, ``(N, condition_channels, h, w)``, where
                 ``H / h = W / w`` is an integer: 1 for details, 2 for images one level finer, for which
-                every pixel of the bands is repeated; left out where ``condition_channels`` is 0.
+                every pixel of the bands is repeated; not looked at where ``condition_channels`` is 0.
 
         Returns:
             Logits ``(N, 1)``, large for real ones.
 
         Raises:
-            ValueError: If the condition does not have the channels that the network is made for, or
-                if its size does not divide that of ``x``.
+            ValueError: If LL does not have the channels that the network is made for, or if
+                its size does not divide that of ``x``.
         """
 
-    def conditioned(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """Put the condition after the details or images, ``(N, channels + condition_channels, H, W)``."""
-        found = 0 if condition is None else condition.shape[1]
-        if found != self.condition_channels:
-            raise ValueError(f"condition must have {self.condition_channels} channels, got {found}")
-        if condition is not None:
-            x = torch.cat([x, _enlarged(condition, x)], dim=1)
+    def conditioned(self, x: Tensor, condition: Condition) -> Tensor:
+        """Put LL after the details or images where the network has it, ``(N, channels + condition_channels, H, W)``."""
+        if self.condition_channels:
+            ll = condition.true_ll()
+            if ll.shape[1] != self.condition_channels:
+                raise ValueError(
+                    f"LL must have {self.condition_channels} channels, got {ll.shape[1]}"
+                )
+            x = torch.cat([x, _enlarged(ll, x)], dim=1)
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def _enlarged(condition: Tensor, x: Tensor) -> Tensor:
+def _enlarged(ll: Tensor, x: Tensor) -> Tensor:
     """Repeat the pixels of LL, as the inverse of Haar's wavelet does, to the size of ``x``."""
-    size, target = condition.shape[2:], x.shape[2:]
+    size, target = ll.shape[2:], x.shape[2:]
     times = target[0] // size[0]
     if (times * size[0], times * size[1]) != tuple(target):
         raise ValueError(
-            f"condition of {tuple(size)} pixels cannot be repeated to the {tuple(target)} of "
+            f"LL of {tuple(size)} pixels cannot be repeated to the {tuple(target)} of "
             "the discriminator's input: their ratio must be whole"
         )
-    return functional.interpolate(condition, scale_factor=times, mode="nearest")
+    return functional.interpolate(ll, scale_factor=times, mode="nearest")

@@ -6,14 +6,14 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavelight.networks.conditioning import Condition
 from wavelight.networks.initialization import NEARLY_ZERO, fan_average
+from wavelight.networks.modulation import Modulation
 from wavelight.networks.normalization import AdaptiveGroupNorm
 from wavelight.networks.resampling import FilteredDown, convolve_filtered_up, filtered_up
 
 
 class Sizes(NamedTuple):
-    """Sizes of the embeddings that condition all residual blocks of a generator."""
+    """Sizes of the embeddings that modulation all residual blocks of a generator."""
 
     step: int
     """Size of the embedding of the diffusion step."""
@@ -39,7 +39,7 @@ class Residual(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
         mapped: Whether the shortcut maps channels.
     """
 
@@ -61,14 +61,14 @@ class Residual(nn.Module):
         self.conv_out = fan_average(nn.Conv2d(outputs, outputs, 3, padding=1), NEARLY_ZERO)
         self.shortcut = fan_average(nn.Conv2d(inputs, outputs, 1)) if mapped else nn.Identity()
 
-    def _opened(self, x: Tensor, condition: Condition) -> Tensor:
+    def _opened(self, x: Tensor, modulation: Modulation) -> Tensor:
         """Return what the first convolution reads."""
-        return functional.silu(self.norm_in(x, condition.affine_in))
+        return functional.silu(self.norm_in(x, modulation.affine_in))
 
-    def _closed(self, h: Tensor, passed: Tensor, condition: Condition) -> Tensor:
+    def _closed(self, h: Tensor, passed: Tensor, modulation: Modulation) -> Tensor:
         """Return what the block puts out, from its first convolution's output and its shortcut's."""
-        h = h + condition.shift[:, :, None, None]
-        h = self.conv_out(functional.silu(self.norm_out(h, condition.affine_out)))
+        h = h + modulation.shift[:, :, None, None]
+        h = self.conv_out(functional.silu(self.norm_out(h, modulation.affine_out)))
         return (passed + h) / sqrt(2)
 
 
@@ -78,16 +78,16 @@ class ResidualBlock(Residual):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
     """
 
     def __init__(self, inputs: int, outputs: int, sizes: Sizes) -> None:
         super().__init__(inputs, outputs, sizes, mapped=inputs != outputs)
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """Map features ``(N, inputs, H, W)``, given the condition that this block's layers make."""
-        h = self.conv_in(self._opened(x, condition))
-        return self._closed(h, self.shortcut(x), condition)
+    def forward(self, x: Tensor, modulation: Modulation) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, given the modulation that this block's layers make."""
+        h = self.conv_in(self._opened(x, modulation))
+        return self._closed(h, self.shortcut(x), modulation)
 
 
 class DownBlock(Residual):
@@ -95,17 +95,17 @@ class DownBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
         super().__init__(channels, channels, sizes, mapped=True)
         self.down = FilteredDown()
 
-    def forward(self, x: Tensor, condition: Condition) -> Halved:
+    def forward(self, x: Tensor, modulation: Modulation) -> Halved:
         """Halve features ``(N, channels, H, W)``; their details are given up."""
-        h = self.conv_in(self.down(self._opened(x, condition)))
-        return Halved(self._closed(h, self.shortcut(self.down(x)), condition), None)
+        h = self.conv_in(self.down(self._opened(x, modulation)))
+        return Halved(self._closed(h, self.shortcut(self.down(x)), modulation), None)
 
 
 class UpBlock(Residual):
@@ -113,17 +113,19 @@ class UpBlock(Residual):
 
     Args:
         channels: Channels that come in, and go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
     """
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
         super().__init__(channels, channels, sizes, mapped=True)
 
-    def forward(self, x: Tensor, details: Tensor | None, condition: Condition) -> Tensor:
+    def forward(self, x: Tensor, details: Tensor | None, modulation: Modulation) -> Tensor:
         """Double features ``(N, channels, H, W)``; there are no details to put back."""
-        h = convolve_filtered_up(self._opened(x, condition), self.conv_in.weight, self.conv_in.bias)
+        h = convolve_filtered_up(
+            self._opened(x, modulation), self.conv_in.weight, self.conv_in.bias
+        )
         # Filters of pixels and maps of channels commute; a map is cheaper on fewer pixels.
         # The filter takes zeros for what is outside the image, so the bias has to wait.
         weight, bias = self.shortcut.parameters()
         passed = filtered_up(functional.conv2d(x, weight)) + bias[:, None, None]
-        return self._closed(h, passed, condition)
+        return self._closed(h, passed, modulation)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from wavelight.factors import FactorShape
+from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 from wavelight.networks.attention_gate_unet import SLOPE
 from wavelight.networks.one_shot import DetailDiscriminator
 
@@ -69,7 +69,7 @@ class ResidualDiscriminator(DetailDiscriminator):
         self.to(memory_format=torch.channels_last)
 
     @override
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         h = functional.leaky_relu(self.norm(self.stem(self.conditioned(x, condition))), SLOPE)
         h = self.blocks(h).mean(dim=(2, 3))
         return self.score(self.dropout(functional.leaky_relu(self.hidden(h), SLOPE)))

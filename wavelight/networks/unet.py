@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from wavelight.factors import FactorShape
 from wavelight.networks.attention import PixelAttention
-from wavelight.networks.conditioning import Condition, all_at_once
 from wavelight.networks.embeddings import MappingNetwork, TimestepEmbedding
 from wavelight.networks.initialization import NEARLY_ZERO, fan_average
+from wavelight.networks.modulation import Modulation, all_at_once
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.resampling import check_halvings
 from wavelight.networks.residual import Residual, ResidualBlock, Sizes
@@ -22,13 +22,13 @@ class Resampling(NamedTuple):
     """How a U-Net changes the resolution: what makes each of its modules that do."""
 
     down: Callable[[int, Sizes], nn.Module]
-    """Halves features, called ``(h, condition)`` for a :class:`Halved`; made of their channels."""
+    """Halves features, called ``(h, modulation)`` for a :class:`Halved`; made of their channels."""
 
     pyramid: Callable[[int, int], nn.Module]
     """Halves the carried image; made of the channels that come in, and that go out."""
 
     up: Callable[[int, int, Sizes], nn.Module]
-    """Doubles features, called ``(h, details, condition)``; made of their channels, and of those of
+    """Doubles features, called ``(h, details, modulation)``; made of their channels, and of those of
     the features from which the details were taken."""
 
 
@@ -38,7 +38,7 @@ class Stage(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        sizes: Sizes of the embeddings that condition the block.
+        sizes: Sizes of the embeddings that modulate the block.
         attends: Whether there is attention.
     """
 
@@ -47,9 +47,9 @@ class Stage(nn.Module):
         self.block = ResidualBlock(inputs, outputs, sizes)
         self.attention = PixelAttention(outputs) if attends else nn.Identity()
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """Map features ``(N, inputs, H, W)``, given the condition of the block."""
-        return self.attention(self.block(x, condition))
+    def forward(self, x: Tensor, modulation: Modulation) -> Tensor:
+        """Map features ``(N, inputs, H, W)``, given the modulation of the block."""
+        return self.attention(self.block(x, modulation))
 
 
 class EncoderLevel(nn.Module):
@@ -59,7 +59,7 @@ class EncoderLevel(nn.Module):
         inputs: Channels that come in.
         outputs: Channels that go out.
         blocks: Number of stages.
-        sizes: Sizes of the embeddings that condition the blocks.
+        sizes: Sizes of the embeddings that modulate the blocks.
         attends: Whether every stage has attention.
         down: Halves the features; ``None`` at the smallest resolution.
         pyramid: Halves the image that is carried beside them; ``None`` likewise.
@@ -82,14 +82,14 @@ class EncoderLevel(nn.Module):
         self.pyramid = pyramid
 
     def forward(
-        self, h: Tensor, image: Tensor, conditions: Iterator[Condition]
+        self, h: Tensor, image: Tensor, modulations: Iterator[Modulation]
     ) -> tuple[list[Tensor], Tensor, Tensor | None]:
         """Run the level.
 
         Args:
             h: Features ``(N, inputs, H, W)``.
             image: The carried image ``(N, carried, H, W)``.
-            conditions: Conditioning of the blocks from here on.
+            modulations: Modulation of the blocks from here on.
 
         Returns:
             The skips of the level for the decoder; the last one enters the next level; the
@@ -97,11 +97,11 @@ class EncoderLevel(nn.Module):
         """
         skips = []
         for stage in self.stages:
-            h = stage(h, next(conditions))
+            h = stage(h, next(modulations))
             skips.append(h)
         if self.down is None or self.pyramid is None:
             return skips, image, None
-        halved = self.down(h, next(conditions))
+        halved = self.down(h, next(modulations))
         image = (self.pyramid(image) + halved.features) / sqrt(2)
         return [*skips, image], image, halved.details
 
@@ -113,7 +113,7 @@ class DecoderLevel(nn.Module):
         inputs: Channels that come in.
         outputs: Channels that go out.
         skips: Channels of what the stages read from the encoder, in their order.
-        sizes: Sizes of the embeddings that condition the blocks.
+        sizes: Sizes of the embeddings that modulate the blocks.
         attends: Whether the last stage has attention.
         up: Doubles the features; ``None`` at the full resolution.
     """
@@ -141,12 +141,12 @@ class DecoderLevel(nn.Module):
         h: Tensor,
         skips: list[Tensor],
         details: list[Tensor | None],
-        conditions: Iterator[Condition],
+        modulations: Iterator[Modulation],
     ) -> Tensor:
         """Map features ``(N, inputs, H, W)``, taking the last of the skips for each stage, and of the details."""
         for stage in self.stages:
-            h = stage(torch.cat([h, skips.pop()], dim=1), next(conditions))
-        return h if self.up is None else self.up(h, details.pop(), next(conditions))
+            h = stage(torch.cat([h, skips.pop()], dim=1), next(modulations))
+        return h if self.up is None else self.up(h, details.pop(), next(modulations))
 
 
 class UNet(nn.Module):
@@ -237,33 +237,33 @@ class UNet(nn.Module):
         Returns:
             ``(N, channels, resolution, resolution)``, in (-1, 1) where it is bounded.
         """
-        conditions = self._conditions(t, z)
+        modulations = self._modulations(t, z)
         image = x.contiguous(memory_format=torch.channels_last)
         skips, details = [self.stem(image)], []
         for level in self.encoder:
-            left, image, taken = level(skips[-1], image, conditions)
+            left, image, taken = level(skips[-1], image, modulations)
             skips += left
             details.append(taken)
         details.pop()  # the smallest resolution is not left downwards
-        h = self._bottleneck(skips[-1], conditions)
+        h = self._bottleneck(skips[-1], modulations)
         for level in self.decoder:
-            h = level(h, skips, details, conditions)
+            h = level(h, skips, details, modulations)
         generated = self.head(functional.silu(self.head_norm(h)))
         return (torch.tanh(generated) if self.bounded else generated).contiguous()
 
-    def _bottleneck(self, h: Tensor, conditions: Iterator[Condition]) -> Tensor:
+    def _bottleneck(self, h: Tensor, modulations: Iterator[Modulation]) -> Tensor:
         """Map the features of the smallest resolution."""
         for stage in self.middle:
-            h = stage(h, next(conditions))
+            h = stage(h, next(modulations))
         return h
 
-    def _conditions(self, t: Tensor, z: Tensor) -> Iterator[Condition]:
-        """Make the conditions of all residual blocks, in the order in which they run."""
+    def _modulations(self, t: Tensor, z: Tensor) -> Iterator[Modulation]:
+        """Make the modulations of all residual blocks, in the order in which they run."""
         blocks = [module for module in self.modules() if isinstance(module, Residual)]
         norms = [norm for block in blocks for norm in (block.norm_in, block.norm_out)]
         shifts = all_at_once([block.step for block in blocks], self.step_mapping(t))
         affines = all_at_once([norm.style for norm in norms], self.latent_mapping(z))
-        return map(Condition, shifts, affines, affines)
+        return map(Modulation, shifts, affines, affines)
 
     @property
     def published_names(self) -> Mapping[str, str]:

@@ -8,13 +8,13 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factors import FactorShape
-from wavelight.networks.conditioning import Condition
 from wavelight.networks.frequency import (
     FrequencyDownBlock,
     FrequencyUpBlock,
     WaveletDown,
     refine_coarse,
 )
+from wavelight.networks.modulation import Modulation
 from wavelight.networks.ncsnpp import filtered_up_block
 from wavelight.networks.resampling import FilteredConvolutionDown
 from wavelight.networks.residual import DownBlock
@@ -104,14 +104,14 @@ class WaveletNCSNpp(UNet):
         return functional.pixel_shuffle(generated, self.patch)
 
     @override
-    def _bottleneck(self, h: Tensor, conditions: Iterator[Condition]) -> Tensor:
+    def _bottleneck(self, h: Tensor, modulations: Iterator[Modulation]) -> Tensor:
         if not self.frequency_bottleneck:
-            return super()._bottleneck(h, conditions)
+            return super()._bottleneck(h, modulations)
         first, second = (cast(Stage, stage) for stage in self.middle)
-        h = first.attention(refine_coarse(first.block, h, next(conditions)))
-        condition = next(conditions)
+        h = first.attention(refine_coarse(first.block, h, next(modulations)))
+        modulation = next(modulations)
         # Applied twice, with the same weights, as published.
-        return refine_coarse(second.block, second.block(h, condition), condition)
+        return refine_coarse(second.block, second.block(h, modulation), modulation)
 
 
 def _patches(x: Tensor, side: int) -> Tensor:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from wavelight.factors import Condition
 from wavelight.models import GenerativeModel
 
 
@@ -26,24 +28,28 @@ class Tiles(NamedTuple):
     overlap: int
     """Pixels that neighbours share, less than the side."""
 
-    def evaluate(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def evaluate(
+        self, network: Callable[..., Tensor], x: Tensor, *others: Tensor | Condition
+    ) -> Tensor:
         """Call a network on each tile, and blend what it returns.
 
         Args:
-            network: Called with as many inputs; returns ``(N, C, H, W)``.
-            inputs: Those ``(N, ..., H, W)`` of four dimensions are cut; others, such as times, are not.
+            network: Called with all inputs; returns ``(N, C, H, W)``.
+            x: ``(N, C, H, W)``.
+            others: Those ``(N, C, H, W)`` of four dimensions are cut, LL among them; others, such as times, are
+                not.
 
         Returns:
             ``(N, C, H, W)``.
         """
-        height, width = next(each.shape[2:] for each in inputs if each.ndim == 4)
+        height, width = x.shape[2:]
         if max(height, width) <= self.side:
-            return network(*inputs)
+            return network(x, *others)
         total = weights = torch.zeros(())
         for top in self._starts(height):
             for left in self._starts(width):
                 window = (..., slice(top, top + self.side), slice(left, left + self.side))
-                out = network(*(each[window] if each.ndim == 4 else each for each in inputs))
+                out = network(*_cut((x, *others), window))
                 if total.ndim == 0:
                     total = out.new_zeros(*out.shape[:2], height, width)
                     weights = out.new_zeros(height, width)
@@ -69,6 +75,12 @@ class Tiles(NamedTuple):
             if start + size < length:
                 weight[-self.overlap :] *= rise.flip(0)
         return weight
+
+
+def _cut(inputs: tuple[Tensor | Condition, ...], window: Any) -> Any:
+    return apply_to_collection(
+        inputs, Tensor, lambda each: each[window] if each.ndim == 4 else each
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch.nn import functional
 from wavelight.factorizations.base import Shape
 from wavelight.factorizations.pyramids import LevelByLevel
 from wavelight.factorizations.scaling import ScaledBand
+from wavelight.factors import Condition
 from wavelight.models import GenerativeModel
 from wavelight.noise import Noise
 from wavelight.sampling.tiles import Tiles, tiled
@@ -107,7 +108,8 @@ class Upscaler:
         given = self.pyramid.given(band)
         noise = sampling_noise(self.seed, index, factor)
         with tiled(model, self.tiles):
-            generated = model.sample((details.channels, *given.shape[2:]), coarse(given), noise)
+            condition = Condition(coarse(given))
+            generated = model.sample((details.channels, *given.shape[2:]), condition, noise)
         return self.pyramid.merge(given, details.inverse(generated.float()))
 
     def _factor(self, level: int) -> int:
@@ -220,7 +222,7 @@ def multiple(model: GenerativeModel, target: Shape, condition_channels: int) -> 
 
 
 def _takes(model: GenerativeModel, target: Shape, condition_channels: int) -> bool:
-    condition = torch.empty(1, condition_channels, *target[1:], device=_META)
+    condition = Condition(torch.empty(1, condition_channels, *target[1:], device=_META))
     noise = Noise(0, torch.zeros(1, dtype=torch.int64, device=_META))
     try:
         with torch.no_grad():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Factorization, Shape
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
@@ -242,7 +242,10 @@ class ImageGenerator(L.LightningModule):
     @override
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
-            factors = self.factorization.encode(batch["image"])
+            factors = [
+                factor.labelled(batch.get("label"))
+                for factor in self.factorization.encode(batch["image"])
+            ]
         optimizers = dict(zip(self._learners(), _as_list(self.optimizers()), strict=True))
         # Dropout samples from PyTorch's own generators, which a resumed run would find elsewhere.
         torch.manual_seed(hash((self.seed, self.batches_seen, self.global_rank)))
@@ -315,7 +318,7 @@ class ImageGenerator(L.LightningModule):
 
     # --- sampling ---
 
-    def generate(self, index: Tensor, seed: int) -> Tensor:
+    def generate(self, index: Tensor, seed: int, label: Tensor | None = None) -> Tensor:
         """Sample the images of these numbers.
 
         Image ``i`` of a seed is one image, on any number of processes and at any batch size, up to
@@ -324,27 +327,27 @@ class ImageGenerator(L.LightningModule):
         Args:
             index: ``(N,)`` int64, from 0.
             seed: The seed of the set of images.
+            label: ``(N,)`` int64: the classes to sample, for models that are conditioned on them; others do not ask.
 
         Returns:
             ``(N, C, H, W)``, in [-1, 1] where the range is bounded, float32.
         """
         index = index.to(self.device)
+        label = None if label is None else label.to(self.device)
 
-        def sample_target(factor: int, condition: Tensor | None) -> Tensor:
-            return self.sample_factor(factor, condition, index, seed)
+        def sample_target(factor: int, ll: Tensor | None) -> Tensor:
+            return self.sample_factor(factor, Condition(ll, label), index, seed)
 
         with torch.no_grad():
             image = self.factorization.decode(sample_target)
         return image.clamp(-1, 1) if self.bounded else image
 
-    def sample_factor(
-        self, factor: int, condition: Tensor | None, index: Tensor, seed: int
-    ) -> Tensor:
+    def sample_factor(self, factor: int, condition: Condition, index: Tensor, seed: int) -> Tensor:
         """Sample one factor of the images of these numbers.
 
         Args:
             factor: Its number, from 0 for the coarsest.
-            condition: ``(N, C, H, W)``; None where the factor has none.
+            condition: What its targets are conditioned on, on the system's device.
             index: ``(N,)`` int64, on the system's device.
             seed: The seed of the set of images.
 
@@ -354,7 +357,14 @@ class ImageGenerator(L.LightningModule):
         noise = sampling_noise(seed, index, factor)
         return self._model(factor).sample(self.target_shapes[factor], condition, noise).float()
 
-    def sample(self, n: int, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        label: Tensor | None = None,
+    ) -> Tensor:
         """Sample images in batches, outside any Trainer.
 
         Args:
@@ -362,6 +372,7 @@ class ImageGenerator(L.LightningModule):
             seed: The seed of the set of images.
             start: The number of the first.
             batch_size: How many at once; it bounds memory and changes nothing else.
+            label: ``(n,)`` int64: the classes to sample, for models that are conditioned on them.
 
         Returns:
             ``(n, C, H, W)``, in [-1, 1] where the range is bounded, on the CPU.
@@ -370,8 +381,14 @@ class ImageGenerator(L.LightningModule):
             raise ValueError(f"n and batch_size are at least 1, not {n} and {batch_size}")
         was_training = self.training
         self.eval()
-        batches = torch.arange(start, start + n).split(batch_size)
-        images = torch.cat([self.generate(batch, seed).cpu() for batch in batches])
+        numbers = torch.arange(start, start + n).split(batch_size)
+        labels = [None] * len(numbers) if label is None else label.split(batch_size)
+        images = torch.cat(
+            [
+                self.generate(index, seed, classes).cpu()
+                for index, classes in zip(numbers, labels, strict=True)
+            ]
+        )
         self.train(was_training)
         return images
 
@@ -392,7 +409,8 @@ class ImageGenerator(L.LightningModule):
     @override
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         self.has_begun = True
-        return {"image": self.generate(batch["index"], self.seed), "index": batch["index"]}
+        image = self.generate(batch["index"], self.seed, batch.get("label"))
+        return {"image": image, "index": batch["index"]}
 
     test_step = validation_step
     predict_step = validation_step

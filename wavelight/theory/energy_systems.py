@@ -21,6 +21,7 @@ from wavelight.diffusion.schedules import Schedule, Uniform
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Scalar
+from wavelight.factors import UNCONDITIONAL, Condition
 from wavelight.models import ModelFactory, ScoreModel
 from wavelight.networks.field_energy import EnergyParameters, FieldEnergy, ScoreMatching
 from wavelight.systems import SGM, WSGM
@@ -87,33 +88,33 @@ class EnergyNetwork(nn.Module):
         self.register_buffer("spreads", spreads)
 
     @override
-    def forward(self, x: Tensor, label: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c_noise: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Return the noise that the energy expects, of the shape and precision of ``x``.
 
         Args:
             x: x_t, ``(N, 1, L, L)``, or details ``(N, 3, L/2, L/2)``.
-            label: The times, times their scale, ``(N,)``.
-            condition: ``(N, 1, L/2, L/2)``, for details.
+            c_noise: The times, times their scale, ``(N,)``.
+            condition: LL ``(N, 1, L/2, L/2)``, for details.
         """
-        time = label.double() / self.time_scale
-        gradient = self.energy(self.parts(x, time, condition), self._interpolated(time, x.dtype))
-        if condition is not None:
+        time = c_noise.double() / self.time_scale
+        gradient = self.energy(self.parts(x, time, condition.ll), self._interpolated(time, x.dtype))
+        if condition.ll is not None:
             transform = self.transform.to(x.dtype)
             (_, high_width), (high_height, both) = _quarters(transform @ gradient @ transform.mT)
             gradient = torch.cat([high_height, high_width, both], dim=1)
         return over_pixels(self.process.sigma(time), x) * gradient
 
-    def parts(self, x: Tensor, time: Tensor, condition: Tensor | None) -> list[Tensor]:
+    def parts(self, x: Tensor, time: Tensor, ll: Tensor | None) -> list[Tensor]:
         """Return the parts of the fields that the energy sees, ``(N, 1, L, L)`` each.
 
         Args:
             x: As in :meth:`forward`.
             time: ``(N,)`` or 0-dim.
-            condition: As in :meth:`forward`.
+            ll: ``(N, 1, L/2, L/2)``, for details.
         """
-        if condition is None:
+        if ll is None:
             return [x]
-        coarse = self.condition_scale * over_pixels(self.process.alpha(time), x) * condition
+        coarse = self.condition_scale * over_pixels(self.process.alpha(time), x) * ll
         high_height, high_width, both = x.chunk(3, dim=1)
         nothing = torch.zeros_like(coarse)
         details = torch.cat(
@@ -137,20 +138,19 @@ class EnergyNetwork(nn.Module):
         for index, time in enumerate(self.times):
             noise = torch.randn(factor.target.shape, generator=generator)
             noisy = self.process.perturb(factor.target, time, noise)
-            self.spreads[index] = self._spreads_of(noisy, time, factor.condition)
+            self.spreads[index] = self._spreads_of(noisy, time, factor.condition.ll)
             sums = (
                 self.energy.score_matching(self.parts(x, time, given), self.spreads[index].float())
-                for x, given in _batches(noisy, factor.condition)
+                for x, given in _batches(noisy, factor.condition.ll)
             )
             # The less is left of the image, the closer its law is to a Gaussian, and the more of
             # what potentials fit is chance.
             ridge = _RIDGE / self.process.alpha(time).item() ** 2
             self.theta[index] = solve(sums, self.energy.sigmoids, ridge)
 
-    def _spreads_of(self, noisy: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
+    def _spreads_of(self, noisy: Tensor, time: Tensor, ll: Tensor | None) -> Tensor:
         magnitudes = [
-            values.abs().flatten()
-            for values in self.energy.values(self.parts(noisy, time, condition))
+            values.abs().flatten() for values in self.energy.values(self.parts(noisy, time, ll))
         ]
         return torch.stack([each.kthvalue(int(_INSIDE * len(each))).values for each in magnitudes])
 
@@ -225,7 +225,7 @@ def energy_sgm(
     """
     size = fields.shape[-1]
     network = _network(size, reach, None, 1.0)
-    network.fit(Factor(fields, None), seed)
+    network.fit(Factor(fields), seed)
     model = _score_model(network, schedule, sampler, steps)
     return SGM(model=model, image_size=size, seed=0, channels=1, bounded=False).eval()
 
@@ -317,8 +317,8 @@ def _no_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     raise ValueError("the energies of this system were fitted in closed form; it does not train")
 
 
-def _batches(x: Tensor, condition: Tensor | None) -> Iterable[tuple[Tensor, Tensor | None]]:
-    """Yield parts of a few hundred fields, with their conditions."""
+def _batches(x: Tensor, ll: Tensor | None) -> Iterable[tuple[Tensor, Tensor | None]]:
+    """Yield parts of a few hundred fields, with their LL."""
     parts: Sequence[Tensor] = x.split(_BATCH)
-    given = [None] * len(parts) if condition is None else condition.split(_BATCH)
+    given = [None] * len(parts) if ll is None else ll.split(_BATCH)
     return zip(parts, given, strict=True)

@@ -19,6 +19,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck, Process
 from wavelight.diffusion.samplers import Sampler, euler_maruyama
 from wavelight.diffusion.schedules import Schedule, Uniform
 from wavelight.factorizations.scaling import Scalar
+from wavelight.factors import UNCONDITIONAL, Condition
 from wavelight.models import ModelFactory, ScoreModel
 from wavelight.systems import SGM, WSGM
 from wavelight.theory import Level, power_law, split
@@ -71,22 +72,22 @@ class GaussianNetwork(nn.Module):
             self.register_buffer("regression", _real_view(regression[half]))
 
     @override
-    def forward(self, x: Tensor, label: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c_noise: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
         """Return the expected noise, of the shape and precision of ``x``.
 
         Args:
             x: x_t, ``(N, C, M, M)``.
-            label: The times, times their scale, ``(N,)``.
-            condition: ``(N, 1, M, M)``, for a network with a condition.
+            c_noise: The times, times their scale, ``(N,)``.
+            condition: LL ``(N, 1, M, M)``, for a network of details.
         """
         # At most 9 numbers for each frequency: float64 costs nothing until they meet the batch.
-        time = (label.double() / self.time_scale)[:, None, None, None]
+        time = (c_noise.double() / self.time_scale)[:, None, None, None]
         alpha, sigma = self.process.alpha(time), self.process.sigma(time)
         shrink = (sigma / (sigma**2 + alpha**2 * self.variances)).to(x.dtype)
         vectors = _complex_view(self.vectors, x)
         coefficients = _coefficients(x)
-        if condition is not None:
-            mean = _complex_view(self.regression, x) * _coefficients(condition)
+        if condition.ll is not None:
+            mean = _complex_view(self.regression, x) * _coefficients(condition.ll)
             coefficients = coefficients - alpha.to(x.dtype) * mean
         along = torch.einsum("ijba,nijb->nija", vectors.conj(), coefficients)
         noise = torch.einsum("ijab,nijb->nija", vectors, shrink * along)

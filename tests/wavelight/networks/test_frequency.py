@@ -6,13 +6,13 @@ import torch
 from torch.nn import functional
 
 from tests.golden import normal
-from wavelight.networks.conditioning import Condition
 from wavelight.networks.frequency import (
     FrequencyDownBlock,
     FrequencyUpBlock,
     WaveletDown,
     refine_coarse,
 )
+from wavelight.networks.modulation import Modulation
 from wavelight.networks.residual import ResidualBlock, Sizes
 from wavelight.wavelets import dwt2, idwt2
 
@@ -20,8 +20,10 @@ CHANNELS = 8
 SIZES = Sizes(step=4, style=4)
 
 
-def condition() -> Condition:
-    return Condition(normal(1, 2, CHANNELS), normal(2, 2, 2 * CHANNELS), normal(3, 2, 2 * CHANNELS))
+def modulation() -> Modulation:
+    return Modulation(
+        normal(1, 2, CHANNELS), normal(2, 2, 2 * CHANNELS), normal(3, 2, 2 * CHANNELS)
+    )
 
 
 def shaken(block):
@@ -33,12 +35,12 @@ def shaken(block):
 
 
 def opened(block, x):
-    return functional.silu(block.norm_in(x, condition().affine_in))
+    return functional.silu(block.norm_in(x, modulation().affine_in))
 
 
 def closed(block, h, x):
-    h = h + condition().shift[:, :, None, None]
-    h = block.conv_out(functional.silu(block.norm_out(h, condition().affine_out)))
+    h = h + modulation().shift[:, :, None, None]
+    h = block.conv_out(functional.silu(block.norm_out(h, modulation().affine_out)))
     return (x + h) / sqrt(2)
 
 
@@ -50,7 +52,7 @@ def published_order(details):
 
 def test_down_takes_half_of_ll_and_hands_on_the_rest() -> None:
     block, x = shaken(FrequencyDownBlock(CHANNELS, SIZES)), normal(5, 2, CHANNELS, 8, 8)
-    halved = block(x, condition())
+    halved = block(x, modulation())
     h, details = dwt2(block.conv_in(opened(block, x)))
     passed, _ = dwt2(block.shortcut(x))
     torch.testing.assert_close(halved.features, closed(block, h / 2, passed / 2))
@@ -64,7 +66,7 @@ def test_up_puts_the_same_details_into_both_branches() -> None:
     h = idwt2(2 * block.conv_in(opened(block, x)), bands)
     passed = idwt2(2 * block.shortcut(x), bands)
     expected = closed(block, h, passed)
-    torch.testing.assert_close(block(x, details, condition()), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(block(x, details, modulation()), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_pyramid_convolves_the_halved_bands() -> None:
@@ -78,7 +80,7 @@ def test_pyramid_convolves_the_halved_bands() -> None:
 
 def test_bottleneck_changes_ll_alone() -> None:
     block, x = shaken(ResidualBlock(CHANNELS, CHANNELS, SIZES)), normal(5, 2, CHANNELS, 8, 8)
-    coarse, details = dwt2(refine_coarse(block, x, condition()))
+    coarse, details = dwt2(refine_coarse(block, x, modulation()))
     before, details_before = dwt2(x)
-    torch.testing.assert_close(coarse, 2 * block(before / 2, condition()), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(coarse, 2 * block(before / 2, modulation()), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(details, details_before, atol=1e-5, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from wavelight.factors import Condition
 from wavelight.systems import ImageGenerator
 
 
@@ -23,10 +24,10 @@ def given_true_bands(
     """
     factors = system.factorization.encode(images)
 
-    def target(factor: int, condition: Tensor | None) -> Tensor:
+    def target(factor: int, ll: Tensor | None) -> Tensor:
         if factor < known:
             return factors[factor].target
-        return system.sample_factor(factor, condition, index, seed)
+        return system.sample_factor(factor, Condition(ll), index, seed)
 
     generated = system.factorization.decode(target)
     return generated.clamp(-1, 1) if system.bounded else generated

@@ -1,4 +1,4 @@
-"""Conditioning of residual blocks on the diffusion step and the latent, computed for all at once."""
+"""Modulation of residual blocks by the diffusion step and the latent, computed for all at once."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Condition(NamedTuple):
-    """Scales and shifts on which one residual block is conditioned."""
+class Modulation(NamedTuple):
+    """Scales and shifts of one residual block's features, which make it depend on the step and the latent."""
 
     shift: Tensor
     """Added to the features between its convolutions, ``(N, outputs)``; it carries the step."""
