@@ -1,8 +1,9 @@
-"""A factor's shape is what its networks are built for."""
+"""A factor's shape is what its networks are built for, its condition what its target is generated given."""
 
 import pytest
+import torch
 
-from wavelight.factors import FactorShape
+from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 
 
 def test_it_has_no_condition_unless_it_is_said() -> None:
@@ -32,3 +33,17 @@ def test_what_is_unconditional_refuses_a_condition() -> None:
         r"Pixels or Subbands$",
     ):
         FactorShape.square(9, 8, 3).refuse_condition("NCSNpp")
+
+
+def test_part_of_a_condition_is_cut_from_all_that_there_is() -> None:
+    ll, label = torch.arange(4.0).reshape(4, 1, 1, 1), torch.tensor([5, 6, 7, -1])
+    part = Condition(ll, label).part(1, 3)
+    assert torch.equal(part.true_ll(), ll[1:3])
+    assert part.label is not None
+    assert part.label.tolist() == [6, 7]
+    assert UNCONDITIONAL.part(1, 3) == UNCONDITIONAL == (None, None)
+
+
+def test_details_without_ll_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^ll must be given for details, got none: "):
+        UNCONDITIONAL.true_ll()

@@ -378,7 +378,9 @@ class ImageGenerator(L.LightningModule):
             ``(n, C, H, W)``, in [-1, 1] where the range is bounded, on the CPU.
         """
         if n < 1 or batch_size < 1:
-            raise ValueError(f"n and batch_size are at least 1, not {n} and {batch_size}")
+            raise ValueError(f"n and batch_size must be at least 1, got {n} and {batch_size}")
+        if label is not None and len(label) != n:
+            raise ValueError(f"label must have one class for each of n = {n}, got {len(label)}")
         was_training = self.training
         self.eval()
         numbers = torch.arange(start, start + n).split(batch_size)

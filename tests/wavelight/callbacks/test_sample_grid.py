@@ -77,9 +77,9 @@ def test_coarse_bands_are_those_that_an_image_was_made_of(wavelet):
     decode = system.factorization.decode
 
     def noting(draw):
-        def note(index, condition):
-            conditions.append(condition)
-            return draw(index, condition)
+        def note(index, ll):
+            conditions.append(ll)
+            return draw(index, ll)
 
         return decode(note)
 

@@ -71,11 +71,11 @@ def test_decoding_the_encoded_targets_gives_the_images(factorization):
 
     torch.testing.assert_close(factorization.decode(draw), images(), atol=1e-5, rtol=0)
     for index, factor in enumerate(factors):
-        if factor.condition is None:
+        if factor.condition.ll is None:
             assert conditions[index] is None
         else:
             # While sampling, a model sees just what it saw while learning.
-            torch.testing.assert_close(conditions[index], factor.condition, atol=1e-5, rtol=0)
+            torch.testing.assert_close(conditions[index], factor.condition.ll, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("pyramid", [f for f in FACTORIZATIONS if isinstance(f, LevelByLevel)])
@@ -91,7 +91,7 @@ def test_true_details_complete_the_images_one_level_finer(pyramid):
         torch.testing.assert_close(factor.finer(factor.target), expected, atol=1e-5, rtol=0)
         part = factor.part(1, 3)
         torch.testing.assert_close(part.finer(part.target), expected[1:3], atol=1e-5, rtol=0)
-        assert torch.equal(part.condition, factor.condition[1:3])
+        assert torch.equal(part.condition.ll, factor.condition.ll[1:3])
 
 
 @pytest.mark.parametrize("kind", [Pyramid, LaplacianPyramid])
@@ -107,7 +107,7 @@ def test_the_peak_is_what_white_images_reach(kind):
 def test_target_shapes_are_told_without_images(factorization):
     factors = factorization.encode(images())
     assert factorization.target_shapes((3, 32, 32)) == [tuple(f.target.shape[1:]) for f in factors]
-    conditions = [0 if f.condition is None else f.condition.shape[1] for f in factors]
+    conditions = [0 if f.condition.ll is None else f.condition.ll.shape[1] for f in factors]
     assert factorization.condition_channels((3, 32, 32)) == conditions
 
 
@@ -248,7 +248,7 @@ def test_a_laplacian_pyramid_by_hand():
     pyramid = LaplacianPyramid(1, Unscaled(), channels=1)
     coarsest, residual = pyramid.encode(torch.tensor([0.0, 2.0, 3.0, 7.0]).expand(1, 1, 2, 4))
     assert coarsest.target.tolist() == [[[[2.0, 10.0]]]]
-    assert (residual.condition / 2)[0, 0, 0].tolist() == [1.0, 2.0, 4.0, 5.0]
+    assert (residual.condition.true_ll() / 2)[0, 0, 0].tolist() == [1.0, 2.0, 4.0, 5.0]
     assert residual.target[0, 0, 0].tolist() == [-1.0, 0.0, -1.0, 2.0]
 
 
@@ -260,7 +260,7 @@ def test_a_laplacian_pyramid_has_the_coarse_bands_of_haar_and_a_third_more_numbe
     assert sum(f.target.numel() for f in laplacian) == 21 / 16 * images().numel()
     # The averages of a residual are those of the condition's error, and so nothing new.
     fine = laplacian[-1]
-    condition = torch.nn.functional.avg_pool2d(fine.condition, 2)
+    condition = torch.nn.functional.avg_pool2d(fine.condition.true_ll(), 2)
     coarse = dwt2(images())[0] / 2
     torch.testing.assert_close(
         2 * torch.nn.functional.avg_pool2d(fine.target, 2), coarse - condition, atol=1e-6, rtol=0

@@ -8,7 +8,7 @@ from tests.golden import NARROW, filled, normal
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.subbands import Subbands
-from wavelight.factors import FactorShape
+from wavelight.factors import UNCONDITIONAL, FactorShape
 from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 from wavelight.models import DenoisingGAN
 from wavelight.networks import NCSNpp, SmallDiscriminator
@@ -164,7 +164,7 @@ def small(**changes):
     return model
 
 
-FACTOR = Factor(normal(0, 4, 12, 8, 8).clamp(-1, 1), None)
+FACTOR = Factor(normal(0, 4, 12, 8, 8).clamp(-1, 1))
 
 
 def noise():
@@ -226,8 +226,8 @@ def test_losses_are_made_of_the_named_functions():
 def test_samples_do_not_depend_on_the_batch():
     model = small().eval()
     with torch.no_grad():
-        whole = model.sample((12, 8, 8), None, Noise(3, torch.arange(5)))
-        part = model.sample((12, 8, 8), None, Noise(3, torch.tensor([3])))
+        whole = model.sample((12, 8, 8), UNCONDITIONAL, Noise(3, torch.arange(5)))
+        part = model.sample((12, 8, 8), UNCONDITIONAL, Noise(3, torch.tensor([3])))
     torch.testing.assert_close(whole[3:4], part, atol=1e-5, rtol=0)
 
 
@@ -235,7 +235,7 @@ def test_networks_are_built_for_the_factor():
     model = small(shape=FactorShape.square(3, 16))
     assert (model.generator.channels, model.generator.resolution) == (3, 16)
     assert model.discriminator.channels == 3
-    assert model.sample((3, 16, 16), None, noise()).shape == (4, 3, 16, 16)
+    assert model.sample((3, 16, 16), UNCONDITIONAL, noise()).shape == (4, 3, 16, 16)
 
 
 def test_a_factor_with_a_condition_is_refused():

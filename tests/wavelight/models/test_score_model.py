@@ -18,7 +18,7 @@ from wavelight.diffusion.processes import OrnsteinUhlenbeck, RectifiedFlow
 from wavelight.diffusion.samplers import ancestral, ddim, dpmpp_2m, euler_maruyama, heun
 from wavelight.diffusion.schedules import Karras, Quadratic, Uniform
 from wavelight.factorizations.base import Factor
-from wavelight.factors import FactorShape
+from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 from wavelight.models import ScoreModel
 from wavelight.noise import Noise
 
@@ -36,17 +36,17 @@ class White(nn.Module):
         self.error = nn.Parameter(torch.zeros(()))
         self.calls = []
 
-    def forward(self, x, label, condition=None):
-        self.calls.append(label)
+    def forward(self, x, c_noise, condition):
+        self.calls.append(c_noise)
         if isinstance(self.parameterization, Preconditioned):
-            t = self.process.time_of((4 * label).exp())
+            t = self.process.time_of((4 * c_noise).exp())
         else:
-            t = label / self.parameterization.time_scale
+            t = c_noise / self.parameterization.time_scale
         skip, out, inner, _ = (
             value.reshape(-1, 1, 1, 1)
             for value in self.parameterization.preconditioning(self.process, t)
         )
-        mean = torch.zeros_like(x) if condition is None else condition
+        mean = torch.zeros_like(x) if condition.ll is None else condition.ll
         alpha, sigma = (
             of(t).reshape(-1, 1, 1, 1) for of in (self.process.alpha, self.process.sigma)
         )
@@ -91,24 +91,24 @@ def noise(n=512):
 @pytest.mark.parametrize("parameterization", [EpsPrediction(), VPrediction(), Preconditioned()])
 @pytest.mark.parametrize("sampler", [ancestral, ddim, dpmpp_2m, euler_maruyama, heun])
 def test_the_exact_network_draws_the_distribution(parameterization, sampler):
-    condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
+    condition = Condition(torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE))
     model = score_model(parameterization, sampler, steps=64)
     with torch.no_grad():
-        generated = model.sample(SHAPE, condition, noise()) - condition
+        generated = model.sample(SHAPE, condition, noise()) - condition.ll
     assert abs(generated.mean()) < 0.05
     assert abs(generated.std() - 1) < 0.05
 
 
 @pytest.mark.parametrize("sampler", [ancestral, ddim, dpmpp_2m, euler_maruyama, heun])
 def test_the_exact_network_of_a_flow_draws_the_distribution(sampler):
-    condition = torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE)
+    condition = Condition(torch.linspace(-3, 3, 512)[:, None, None, None].expand(-1, *SHAPE))
     # The reverse equation has no finite terms at time 1.
     schedule = Karras() if sampler is euler_maruyama else Uniform()
     with torch.no_grad():
         generated = flow(sampler, schedule=schedule, steps=64).sample(SHAPE, condition, noise())
-    assert abs((generated - condition).mean()) < 0.05
-    assert abs((generated - condition).std() - 1) < 0.05
-    assert (generated - condition).flatten(1).mean(1).abs().max() < 1
+    assert abs((generated - condition.ll).mean()) < 0.05
+    assert abs((generated - condition.ll).std() - 1) < 0.05
+    assert (generated - condition.ll).flatten(1).mean(1).abs().max() < 1
 
 
 @pytest.mark.parametrize("parameterization", [EpsPrediction(), Preconditioned()])
@@ -125,37 +125,37 @@ def test_predictions_that_denoise_nothing_at_the_start_are_refused(parameterizat
 def test_the_exact_network_has_the_least_loss(model):
     """What it leaves of its target has nothing to do with what it reads."""
     target = torch.randn(4096, *SHAPE, generator=torch.Generator().manual_seed(1))
-    (loss,) = model.losses("score", Factor(target, None), 0, noise(4096)).values()
+    (loss,) = model.losses("score", Factor(target), 0, noise(4096)).values()
     (slope,) = torch.autograd.grad(loss, model.score.error)
     assert abs(slope) < 0.02
     with torch.no_grad():
         model.score.error.add_(0.2)
-    (worse,) = model.losses("score", Factor(target, None), 0, noise(4096)).values()
+    (worse,) = model.losses("score", Factor(target), 0, noise(4096)).values()
     assert worse > loss
 
 
 def test_evaluations_follow_from_the_sampler():
     for sampler, expected in ((ancestral, 5), (heun, 9)):
         model = score_model(sampler=sampler, steps=5)
-        model.sample(SHAPE, None, noise(2))
+        model.sample(SHAPE, UNCONDITIONAL, noise(2))
         assert len(model.score.calls) == expected
 
 
 def test_clipping_keeps_pixels_in_range():
     model = score_model(sampler=ddim, clip=True)
-    assert model.sample(SHAPE, None, noise()).abs().max() <= 1
-    assert score_model(sampler=ddim).sample(SHAPE, None, noise()).abs().max() > 1
+    assert model.sample(SHAPE, UNCONDITIONAL, noise()).abs().max() <= 1
+    assert score_model(sampler=ddim).sample(SHAPE, UNCONDITIONAL, noise()).abs().max() > 1
 
 
 def test_noise_of_the_condition_is_added_while_learning_and_while_drawing():
     seen = []
 
     class Watching(White):
-        def forward(self, x, label, condition=None):
-            seen.append(condition)
-            return super().forward(x, label, condition)
+        def forward(self, x, c_noise, condition):
+            seen.append(condition.ll)
+            return super().forward(x, c_noise, condition)
 
-    condition = torch.zeros(512, *SHAPE)
+    condition = Condition(torch.zeros(512, *SHAPE))
     for level in (0.0, 0.5):
         network = Watching(EpsPrediction())
         model = score_model(network=network, condition_noise=level, steps=2)
@@ -174,7 +174,7 @@ def test_its_network_is_built_for_the_factor(condition_channels):
     assert model.score.channels == 9
     assert model.score.resolution == 8
     assert model.score.condition_channels == condition_channels
-    condition = torch.zeros(2, 3, 8, 8) if condition_channels else None
+    condition = Condition(torch.zeros(2, 3, 8, 8) if condition_channels else None)
     assert model.sample((9, 8, 8), condition, noise(2)).shape == (2, 9, 8, 8)
 
 
@@ -187,7 +187,9 @@ def test_the_steps_can_be_chosen_after_training(sampler):
     assert model.steps == 9
     made = score_model(sampler=sampler, steps=9)
     assert torch.equal(model.times, made.times)
-    assert torch.equal(model.sample(SHAPE, None, noise(2)), made.sample(SHAPE, None, noise(2)))
+    assert torch.equal(
+        model.sample(SHAPE, UNCONDITIONAL, noise(2)), made.sample(SHAPE, UNCONDITIONAL, noise(2))
+    )
     assert model.state_dict().keys() == weights.keys()
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
 

@@ -6,7 +6,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import normal
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.networks import AttentionGateUNet
 from wavelight.networks.attention_gate_unet import AttentionGate, GatedUp, NormalizedBlock
 
@@ -35,7 +35,7 @@ def test_size_is_the_published_one(width: int, parameters: int) -> None:
 def test_multiply_adds_are_the_published_ones(width: int, side: int, billions: float) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         network = AttentionGateUNet(COLOURS, width, 3)
-        generated = network(torch.empty(1, 3, side, side), torch.empty(1, 3, side, side))
+        generated = network(torch.empty(1, 3, side, side), Condition(torch.empty(1, 3, side, side)))
     assert generated.shape == (1, 9, side, side)
     assert round(counter.get_total_flops() / 2e9, 2) == billions
 
@@ -70,7 +70,9 @@ def test_way_up_doubles_before_it_maps_and_asks_the_gate() -> None:
 def test_condition_comes_before_the_noise() -> None:
     network = AttentionGateUNet(GREY, 4, noise_channels=3, pools=1).eval()
     noise, condition = normal(1, 2, 3, 4, 4), normal(2, 2, 1, 4, 4)
-    assert torch.equal(network.conditioned(noise, condition), torch.cat([condition, noise], dim=1))
+    assert torch.equal(
+        network.conditioned(noise, Condition(condition)), torch.cat([condition, noise], dim=1)
+    )
 
 
 def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
@@ -79,7 +81,7 @@ def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
     free = AttentionGateUNet(GREY, 4, 1, pools=1, bounded=False).eval()
     torch.nn.init.normal_(bounded.head.weight, std=30)
     free.load_state_dict(bounded.state_dict())
-    inputs = normal(1, 2, 1, 8, 8), normal(2, 2, 1, 8, 8)
+    inputs = normal(1, 2, 1, 8, 8), Condition(normal(2, 2, 1, 8, 8))
     assert free(*inputs).abs().max() > 1
     assert torch.equal(bounded(*inputs), free(*inputs).tanh())
 
@@ -88,7 +90,10 @@ def test_bounded_details_are_those_without_a_bound_after_tanh() -> None:
 def test_smallest_side_is_that_of_the_pools(pools: int) -> None:
     network = AttentionGateUNet(COLOURS, 4, 3, pools)
     side = 2**pools
-    assert network(normal(1, 2, 3, side, side), normal(2, 2, 3, side, side)).shape[2] == side
+    assert (
+        network(normal(1, 2, 3, side, side), Condition(normal(2, 2, 3, side, side))).shape[2]
+        == side
+    )
     with pytest.raises(ValueError, match=f"{pools} halvings, got {side // 2}"):
         network.check_side(side // 2)
 

@@ -1,5 +1,6 @@
 """The U-Net of improved diffusion has the size and the cost of WSGM's, and learns, whatever runs it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import filled, normal
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.networks import ImprovedUNet
 from wavelight.networks.compiled import Compiled
 from wavelight.networks.improved_unet import HeadsAttention, ScaleShiftBlock, Shared
@@ -41,14 +42,18 @@ def narrow(**changes: Any) -> tuple[ImprovedUNet, tuple[Tensor, Tensor, Tensor]]
     )
 
 
-def on_meta(values: dict[str, Any]) -> tuple[ImprovedUNet, list[Tensor]]:
+def call(network: Callable[..., Tensor], x: Tensor, t: Tensor, ll: Tensor) -> Tensor:
+    return network(x, t, Condition(ll))
+
+
+def on_meta(values: dict[str, Any]) -> tuple[ImprovedUNet, list[Any]]:
     """Return a network without values, and inputs for one image."""
     with torch.device("meta"):
         network = ImprovedUNet(**values)
         shape = (1, network.channels, network.resolution, network.resolution)
         inputs = [torch.empty(shape), torch.empty(1)]
         if network.condition_channels:
-            inputs.append(torch.empty(1, network.condition_channels, *shape[2:]))
+            inputs.append(Condition(torch.empty(1, network.condition_channels, *shape[2:])))
     return network, inputs
 
 
@@ -93,9 +98,9 @@ def test_multiply_adds_are_the_published_ones(
 def test_starts_at_zero() -> None:
     network = ImprovedUNet(**NARROW)
     _, inputs = narrow()
-    assert not network(*inputs).any()
+    assert not call(network, *inputs).any()
     network.head.reset_parameters()
-    assert network(*inputs).any()
+    assert call(network, *inputs).any()
 
 
 def test_blocks_and_attention_start_as_identities() -> None:
@@ -131,25 +136,25 @@ def test_heads_read_apart() -> None:
 
 def test_every_parameter_learns() -> None:
     network, inputs = narrow()
-    network(*inputs).square().sum().backward()
+    call(network, *inputs).square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
 
 def test_images_of_a_batch_do_not_meet() -> None:
     network, inputs = narrow()
-    together = network(*inputs)
-    alone = torch.cat([network(*(value[i : i + 1] for value in inputs)) for i in range(3)])
+    together = call(network, *inputs)
+    alone = torch.cat([call(network, *(value[i : i + 1] for value in inputs)) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_every_input_matters() -> None:
     network, inputs = narrow()
-    generated = network(*inputs)
+    generated = call(network, *inputs)
     for position in range(3):
         changed = [*inputs]
         changed[position] = inputs[position] + 1
-        assert (network(*changed) - generated).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+        assert (call(network, *changed) - generated).abs().amax(dim=(1, 2, 3)).min() > 1e-3
 
 
 @pytest.mark.parametrize("periodic", [False, True])
@@ -163,40 +168,40 @@ def test_shifted_fields_are_mapped_to_shifted_ones_where_they_are_periodic(perio
         return field.roll((4, -8), dims=(2, 3))  # by multiples of the product of the strides
 
     x, condition = x.double(), condition.double()
-    generated = network(shifted(x), t, shifted(condition))
-    assert torch.allclose(generated, shifted(network(x, t, condition)), atol=1e-9) == periodic
+    generated = call(network, shifted(x), t, shifted(condition))
+    assert torch.allclose(generated, shifted(call(network, x, t, condition)), atol=1e-9) == periodic
 
 
 def test_forgets_in_training_alone() -> None:
     network, inputs = narrow(dropout=0.5)
     certain, _ = narrow()
     torch.manual_seed(0)
-    assert not torch.allclose(network(*inputs), network(*inputs), atol=1e-3)
-    torch.testing.assert_close(network.eval()(*inputs), certain(*inputs))
+    assert not torch.allclose(call(network, *inputs), call(network, *inputs), atol=1e-3)
+    torch.testing.assert_close(call(network.eval(), *inputs), call(certain, *inputs))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_memory_layout_does_not_matter(layout: torch.memory_format) -> None:
     network, (x, t, condition) = narrow()
-    expected = network(x, t, condition)
-    generated = network.to(memory_format=layout)(x.to(memory_format=layout), t, condition)
+    expected = call(network, x, t, condition)
+    generated = call(network.to(memory_format=layout), x.to(memory_format=layout), t, condition)
     torch.testing.assert_close(generated, expected, atol=1e-5, rtol=0)
     assert generated.is_contiguous()
 
 
 def test_runs_in_bfloat16_under_autocast() -> None:
     network, inputs = narrow()
-    expected = network(*inputs)
+    expected = call(network, *inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        generated = network(*inputs)
+        generated = call(network, *inputs)
     generated.float().sum().backward()
     assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 def test_a_network_of_bfloat16_draws_nearly_the_same() -> None:
     network, (x, t, condition) = narrow()
-    expected = network(x, t, condition)
-    generated = network.bfloat16()(x.bfloat16(), t, condition.bfloat16())
+    expected = call(network, x, t, condition)
+    generated = call(network.bfloat16(), x.bfloat16(), t, condition.bfloat16())
     assert (generated - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
@@ -204,43 +209,45 @@ def test_a_network_of_bfloat16_draws_nearly_the_same() -> None:
 def test_compiled_draws_the_same() -> None:
     network, inputs = narrow()
     with torch.no_grad():
-        generated = torch.compile(network, fullgraph=True)(*inputs)
-        torch.testing.assert_close(generated, network(*inputs), atol=1e-5, rtol=0)
+        generated = call(torch.compile(network, fullgraph=True), *inputs)
+        torch.testing.assert_close(generated, call(network, *inputs), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
 def test_compiled_for_drawing_draws_the_same() -> None:
     network, inputs = narrow()
-    expected = network(*inputs)
-    torch.testing.assert_close(Compiled(network)(*inputs), expected.detach(), atol=1e-5, rtol=0)
+    expected = call(network, *inputs)
+    torch.testing.assert_close(
+        call(Compiled(network), *inputs), expected.detach(), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("periodic", [False, True])
 def test_exported_draws_the_same(periodic: bool) -> None:
     network, inputs = narrow(periodic=periodic)
-    exported = torch.export.export(network, inputs).module()
-    torch.testing.assert_close(exported(*inputs), network(*inputs), atol=1e-5, rtol=0)
+    exported = torch.export.export(network, (*inputs[:2], Condition(inputs[2]))).module()
+    torch.testing.assert_close(call(exported, *inputs), call(network, *inputs), atol=1e-5, rtol=0)
 
 
 def test_condition_of_the_wrong_channels_is_refused() -> None:
     network, (x, t, condition) = narrow()
-    with pytest.raises(ValueError, match="condition must have 1 channels, got 0"):
+    with pytest.raises(ValueError, match="LL must have 1 channels, got 0"):
         network(x, t)
-    with pytest.raises(ValueError, match="condition must have 1 channels, got 2"):
-        network(x, t, x)
+    with pytest.raises(ValueError, match="LL must have 1 channels, got 2"):
+        call(network, x, t, x)
     alone, _ = narrow(shape=FactorShape.square(2, 8))
     assert alone(x, t).shape == x.shape
-    with pytest.raises(ValueError, match="condition must have 0 channels, got 1"):
-        alone(x, t, condition)
+    with pytest.raises(ValueError, match="LL must have 0 channels, got 1"):
+        call(alone, x, t, condition)
 
 
 def test_condition_of_the_wrong_size_is_refused() -> None:
     network, (x, t, condition) = narrow()
     with pytest.raises(
-        ValueError, match=r"condition must have the size of the images, \(8, 8\), got \(4, 8\)"
+        ValueError, match=r"LL must have the size of the images, \(8, 8\), got \(4, 8\)"
     ):
-        network(x, t, condition[:, :, :4])
+        call(network, x, t, condition[:, :, :4])
 
 
 def test_resolution_that_cannot_be_halved_is_refused() -> None:

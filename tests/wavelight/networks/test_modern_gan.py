@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden import normal
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.networks import GroupedDiscriminator, GroupedUNet
 from wavelight.networks.modern_gan import GroupedBlock, downsample, upsample
 
@@ -67,7 +67,8 @@ def test_sizes_stay(
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         player = GroupedUNet(DETAILS, width, multipliers, 3)
         judge = GroupedDiscriminator(DETAILS, width, multipliers)
-        assert player(torch.empty(1, 3, 32, 32), torch.empty(1, 3, 32, 32)).shape == (1, 9, 32, 32)
+        ll = torch.empty(1, 3, 32, 32)
+        assert player(torch.empty(1, 3, 32, 32), Condition(ll)).shape == (1, 9, 32, 32)
     assert sum(p.numel() for p in player.parameters()) == generator
     assert sum(p.numel() for p in judge.parameters()) == discriminator
     assert round(counter.get_total_flops() / 2e9, 2) == billions
@@ -77,14 +78,14 @@ def test_details_start_linear_in_what_they_are_drawn_from() -> None:
     torch.manual_seed(0)
     network = GroupedUNet(DETAILS, 16, [1, 2], 3)
     noise, condition = normal(1, 2, 3, 8, 8), normal(2, 2, 3, 8, 8)
-    twice = network(2 * noise, 2 * condition)
-    torch.testing.assert_close(twice, 2 * network(noise, condition))
+    twice = network(2 * noise, Condition(2 * condition))
+    torch.testing.assert_close(twice, 2 * network(noise, Condition(condition)))
     assert 0.3 < twice.std() < 3
 
 
 def test_one_resolution_is_enough() -> None:
     network = GroupedUNet(DETAILS, 16, [1], 3)
-    assert network(normal(1, 2, 3, 5, 7), normal(2, 2, 3, 5, 7)).shape == (2, 9, 5, 7)
+    assert network(normal(1, 2, 3, 5, 7), Condition(normal(2, 2, 3, 5, 7))).shape == (2, 9, 5, 7)
     judge = GroupedDiscriminator(FactorShape.square(9, 5), 16, [1])
     assert judge(normal(1, 2, 9, 5, 5)).shape == (2, 1)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.golden import normal
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.networks import (
     AttentionGateUNet,
     DetailDiscriminator,
@@ -77,10 +77,14 @@ def inputs_of(network: nn.Module, count: int = 3, side: int = 16) -> list[Tensor
     return [normal(1, count, first, side, side), normal(2, count, 1, side, side)]
 
 
+def call(network: Callable[..., Tensor], first: Tensor, ll: Tensor) -> Tensor:
+    return network(first, Condition(ll))
+
+
 @every_network
 def test_every_parameter_learns(build: Generator) -> None:
     network = awake(build())
-    outputs = network(*inputs_of(network))
+    outputs = call(network, *inputs_of(network))
     (outputs * normal(3, *outputs.shape)).sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
@@ -90,31 +94,31 @@ def test_every_parameter_learns(build: Generator) -> None:
 def test_images_of_a_batch_do_not_meet_where_statistics_are_kept(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
-    alone = torch.cat([network(*(value[i : i + 1] for value in inputs)) for i in range(3)])
-    torch.testing.assert_close(network(*inputs), alone, atol=1e-5, rtol=0)
+    alone = torch.cat([call(network, *(value[i : i + 1] for value in inputs)) for i in range(3)])
+    torch.testing.assert_close(call(network, *inputs), alone, atol=1e-5, rtol=0)
 
 
 @every_network
 def test_every_input_matters(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
-    outputs = network(*inputs)
+    outputs = call(network, *inputs)
     for position in range(2):
         changed = [*inputs]
         changed[position] = normal(5, *inputs[position].shape)
-        assert (network(*changed) - outputs).abs().flatten(1).amax(dim=1).min() > 1e-3
+        assert (call(network, *changed) - outputs).abs().flatten(1).amax(dim=1).min() > 1e-3
 
 
 @every_network
 def test_transposed_inputs_and_weights_give_transposed_outputs(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
-    outputs = network(*inputs)
+    outputs = call(network, *inputs)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.dim() == 4:
                 parameter.copy_(parameter.mT.clone())
-    transposed = network(*(value.mT for value in inputs))
+    transposed = call(network, *(value.mT for value in inputs))
     expected = outputs.mT if outputs.dim() == 4 else outputs
     torch.testing.assert_close(transposed, expected, atol=1e-5, rtol=1e-5)
 
@@ -124,7 +128,7 @@ def test_repeats_itself_in_evaluation(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
     before = {name: value.clone() for name, value in network.named_buffers()}
-    assert torch.equal(network(*inputs), network(*inputs))
+    assert torch.equal(call(network, *inputs), call(network, *inputs))
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
 
 
@@ -133,9 +137,9 @@ def test_repeats_itself_in_evaluation(build: Generator) -> None:
 def test_memory_layout_does_not_matter(build: Generator, layout: torch.memory_format) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
-    expected = network(*inputs)
-    outputs = network.to(memory_format=layout)(
-        *(value.to(memory_format=layout) for value in inputs)
+    expected = call(network, *inputs)
+    outputs = call(
+        network.to(memory_format=layout), *(value.to(memory_format=layout) for value in inputs)
     )
     torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
     assert outputs.is_contiguous()
@@ -145,9 +149,9 @@ def test_memory_layout_does_not_matter(build: Generator, layout: torch.memory_fo
 def test_runs_in_bfloat16_under_autocast(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network, count=8)
-    expected = network(*inputs)
+    expected = call(network, *inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        outputs = network(*inputs)
+        outputs = call(network, *inputs)
     outputs.float().sum().backward()
     assert (outputs - expected).square().mean().sqrt() < 0.05 * expected.std()
 
@@ -161,8 +165,8 @@ def test_graph_is_one_piece(build: Generator, training: bool) -> None:
         if isinstance(module, nn.Dropout):
             module.eval()
     inputs = inputs_of(network)
-    outputs = torch.compile(network, fullgraph=True, backend="aot_eager")(*inputs)
-    torch.testing.assert_close(outputs, network(*inputs), atol=1e-5, rtol=1e-5)
+    outputs = call(torch.compile(network, fullgraph=True, backend="aot_eager"), *inputs)
+    torch.testing.assert_close(outputs, call(network, *inputs), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -171,8 +175,8 @@ def test_graph_is_one_piece(build: Generator, training: bool) -> None:
 def test_compiled_for_drawing_draws_the_same(build: Generator, noise_channels: int) -> None:
     network = awake(build(noise_channels=noise_channels)).eval()
     inputs = inputs_of(network)
-    expected = network(*inputs).detach()
-    torch.testing.assert_close(Compiled(network)(*inputs), expected, atol=1e-5, rtol=0)
+    expected = call(network, *inputs).detach()
+    torch.testing.assert_close(call(Compiled(network), *inputs), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
@@ -180,15 +184,15 @@ def test_compiled_for_drawing_draws_the_same(build: Generator, noise_channels: i
 def test_exported_draws_the_same(build: Generator) -> None:
     network = awake(build()).eval()
     inputs = inputs_of(network)
-    exported = torch.export.export(network, tuple(inputs)).module()
-    torch.testing.assert_close(exported(*inputs), network(*inputs), atol=1e-5, rtol=0)
+    exported = torch.export.export(network, (inputs[0], Condition(inputs[1]))).module()
+    torch.testing.assert_close(call(exported, *inputs), call(network, *inputs), atol=1e-5, rtol=0)
 
 
 @every_generator
 def test_draws_bands_of_every_size_that_can_be_halved(build: Generator) -> None:
     network = awake(build())
     for size in [(8, 8), (16, 16), (12, 20)]:
-        assert network(normal(1, 2, 2, *size), normal(2, 2, 1, *size)).shape == (2, 3, *size)
+        assert call(network, normal(1, 2, 2, *size), normal(2, 2, 1, *size)).shape == (2, 3, *size)
 
 
 @every_generator
@@ -196,19 +200,19 @@ def test_draws_without_noise(build: Generator) -> None:
     network = awake(build(noise_channels=0)).eval()
     condition = normal(2, 2, 1, 16, 16)
     noise = torch.randn(2, 0, 16, 16)
-    assert network(noise, condition).shape == (2, 3, 16, 16)
+    assert call(network, noise, condition).shape == (2, 3, 16, 16)
 
 
 @every_generator
 def test_inside_moves_with_what_is_drawn_from(build: Generator) -> None:
     network = awake(build()).eval().double()
     noise, condition = (value.double() for value in inputs_of(network, count=1, side=96))
-    outputs = network(noise, condition)
+    outputs = call(network, noise, condition)
     inside = (..., slice(40, 56), slice(40, 56))
 
     def differs(distance: int) -> bool:
-        moved = network(
-            *(value.roll((distance, -distance), (2, 3)) for value in (noise, condition))
+        moved = call(
+            network, *(value.roll((distance, -distance), (2, 3)) for value in (noise, condition))
         )
         back = moved.roll((-distance, distance), (2, 3))
         return not torch.allclose(back[inside], outputs[inside], atol=1e-12)
@@ -230,21 +234,19 @@ def test_side_that_cannot_be_halved_is_refused(build: Generator) -> None:
         ValueError,
         match="the side of LL must be a multiple of 4 for the generator's 2 halvings, got 10",
     ):
-        network(normal(1, 2, 2, 12, 10), normal(2, 2, 1, 12, 10))
+        call(network, normal(1, 2, 2, 12, 10), normal(2, 2, 1, 12, 10))
 
 
 @every_generator
 def test_noise_and_condition_that_do_not_fit_are_refused(build: Generator) -> None:
     network = build()
     noise, condition = inputs_of(network)
+    with pytest.raises(ValueError, match="LL and noise must have 1 and 2 channels, got 2 and 1"):
+        call(network, condition, noise)
     with pytest.raises(
-        ValueError, match="condition and noise must have 1 and 2 channels, got 2 and 1"
+        ValueError, match=r"noise must have the size of LL, \(16, 16\), got \(16, 8\)"
     ):
-        network(condition, noise)
-    with pytest.raises(
-        ValueError, match=r"noise must have the size of the condition, \(16, 16\), got \(16, 8\)"
-    ):
-        network(noise[..., :8], condition)
+        call(network, noise[..., :8], condition)
 
 
 @every_judge
@@ -257,7 +259,9 @@ def test_penalty_of_gradients_has_the_right_gradient(build: Critic) -> None:
 
     def penalty(stem: Tensor) -> Tensor:
         image = x.clone().requires_grad_()
-        logits = torch.func.functional_call(network, {"stem.weight": stem}, (image, condition))
+        logits = torch.func.functional_call(
+            network, {"stem.weight": stem}, (image, Condition(condition))
+        )
         (slope,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
         return slope.square().sum()
 
@@ -273,7 +277,7 @@ def test_every_layer_learns_from_the_penalty(build: Critic) -> None:
     network = awake(build()).eval()
     x, condition = inputs_of(network)
     (slope,) = torch.autograd.grad(
-        network(x.requires_grad_(), condition).sum(), x, create_graph=True
+        call(network, x.requires_grad_(), condition).sum(), x, create_graph=True
     )
     slope.square().sum().backward()
     silent = [
@@ -289,25 +293,25 @@ def test_coarse_band_of_a_finer_image_is_repeated(build: Critic) -> None:
     network = awake(build()).eval()
     x, coarse = normal(1, 3, 3, 16, 16), normal(2, 3, 1, 8, 8)
     repeated = coarse.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    assert network(x, coarse).shape == (3, 1)
-    torch.testing.assert_close(network(x, coarse), network(x, repeated))
+    assert call(network, x, coarse).shape == (3, 1)
+    torch.testing.assert_close(call(network, x, coarse), call(network, x, repeated))
 
 
 @every_judge
 def test_judges_without_a_condition(build: Critic) -> None:
-    assert awake(build(conditional=False))(normal(1, 3, 3, 16, 16)).shape == (3, 1)
+    network, x = awake(build(conditional=False)).eval(), normal(1, 3, 3, 16, 16)
+    assert network(x).shape == (3, 1)
+    assert torch.equal(call(network, x, normal(2, 3, 1, 16, 16)), network(x))
 
 
 @every_judge
 def test_condition_that_does_not_fit_is_refused(build: Critic) -> None:
     network = build()
-    x, condition = inputs_of(network)
-    with pytest.raises(ValueError, match="condition must have 1 channels, got 0"):
+    x = inputs_of(network)[0]
+    with pytest.raises(ValueError, match="ll must be given for details, got none"):
         network(x)
-    with pytest.raises(ValueError, match="condition must have 1 channels, got 3"):
-        network(x, x)
+    with pytest.raises(ValueError, match="LL must have 1 channels, got 3"):
+        call(network, x, x)
     for size in [(16, 8), (6, 6), (32, 32)]:
         with pytest.raises(ValueError, match=r"cannot be repeated to the \(16, 16\)"):
-            network(x, normal(2, 3, 1, *size))
-    with pytest.raises(ValueError, match="condition must have 0 channels, got 1"):
-        build(conditional=False)(x, condition)
+            call(network, x, normal(2, 3, 1, *size))

@@ -18,7 +18,7 @@ from wavelight.commands.upscale import read_image, upscale
 from wavelight.evaluation.upscaling import measure, smaller
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Half
-from wavelight.factors import FactorShape
+from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel
 from wavelight.networks import AttentionGateUNet, DetailGenerator
 from wavelight.sampling import upscaler as upscaling
@@ -41,7 +41,7 @@ class TrueDetails(GenerativeModel):
         return {}
 
     def sample(self, shape, condition, noise):
-        if condition.is_meta:
+        if condition.ll.is_meta:
             return torch.empty(1, *shape, device="meta")
         return self.details[noise.index].expand(-1, *shape)
 
@@ -57,7 +57,7 @@ class Convolutions(DetailGenerator):
         self.seen = []
 
     def forward(self, noise, condition):
-        self.seen.append(tuple(condition.shape[2:]))
+        self.seen.append(tuple(condition.ll.shape[2:]))
         return self.layers(self.conditioned(noise, condition))
 
 
@@ -65,7 +65,7 @@ class OneSide(Convolutions):
     """Takes coarse bands of 8 pixels only."""
 
     def forward(self, noise, condition):
-        if condition.shape[2:] != (8, 8):
+        if condition.ll.shape[2:] != (8, 8):
             raise ValueError("another side")
         return super().forward(noise, condition)
 
@@ -116,9 +116,7 @@ def test_an_image_of_a_system_is_doubled_as_the_system_does():
     """The noise of the details is that of an image of this number."""
     system, generated = tiny_hybrid().eval(), []
     expected = system.factorization.decode(
-        lambda factor, condition: (
-            generated.append(target(system, factor, condition)) or generated[-1]
-        )
+        lambda factor, ll: generated.append(target(system, factor, ll)) or generated[-1]
     ).clamp(-1, 1)
     coarsest = generated[0] * system.factorization.coarse[1].scale
     found = Upscaler(system, seed=5)(coarsest / 4, number(2))
@@ -126,9 +124,9 @@ def test_an_image_of_a_system_is_doubled_as_the_system_does():
 
 
 @torch.no_grad()
-def target(system, factor, condition):
+def target(system, factor, ll):
     noise = upscaling.Noise(5, number(2), stream=factor << 8)
-    return system.factor_models()[factor].sample(system.target_shapes[factor], condition, noise)
+    return system.factor_models()[factor].sample(system.target_shapes[factor], Condition(ll), noise)
 
 
 def test_an_image_depends_on_seed_and_number_alone():
@@ -192,7 +190,7 @@ def test_tiles_are_the_whole_image_where_a_network_reads_less_than_a_quarter_of_
 
 
 class ConvolutionalDenoiser(nn.Module):
-    """Two 3x3 convolutions, told the time and the condition."""
+    """Two 3x3 convolutions, conditioned on the noise level and on LL."""
 
     def __init__(self):
         super().__init__()
@@ -200,8 +198,8 @@ class ConvolutionalDenoiser(nn.Module):
             nn.Conv2d(12, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 9, 3, padding=1)
         )
 
-    def forward(self, x, label, condition):
-        return self.layers(torch.cat([x, condition], dim=1)) + label[:, None, None, None] / 10
+    def forward(self, x, c_noise, condition):
+        return self.layers(torch.cat([x, condition.ll], dim=1)) + c_noise[:, None, None, None] / 10
 
 
 def test_tiles_of_a_denoiser_are_blended_at_every_evaluation():

@@ -50,7 +50,7 @@ def test_the_loss_is_that_of_pixels():
     (factor,) = system.factorization.encode(image)
     assert torch.equal(factor.target, image)
     losses = system.models[0].losses(
-        "generator", Factor(image, None), turn=0, noise=Noise(0, torch.arange(4))
+        "generator", Factor(image), turn=0, noise=Noise(0, torch.arange(4))
     )
     assert list(losses) == ["adversarial"]
 

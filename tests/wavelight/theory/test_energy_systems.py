@@ -20,7 +20,7 @@ def fitted_at_time_0(fields, reach):
         200.0,
         torch.tensor([0.0, 0.1]),
     )
-    network.fit(Factor(fields, None), seed=0)
+    network.fit(Factor(fields), seed=0)
     return network
 
 
@@ -52,7 +52,7 @@ def test_networks_of_gaussian_fields_are_nearly_the_exact_ones():
             noise = torch.randn(factor.target.shape, generator=torch.Generator().manual_seed(1))
             t = torch.full((200,), time)
             x = one.process.perturb(factor.target, t, noise)
-            inputs = (x, 200 * t) if factor.condition is None else (x, 200 * t, factor.condition)
+            inputs = (x, 200 * t, factor.condition)
             error = one.score(*inputs) - other.score(*inputs)
             assert error.square().mean() < 0.01 * other.score(*inputs).square().mean()
 

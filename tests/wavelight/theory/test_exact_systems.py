@@ -6,6 +6,7 @@ import torch
 
 from wavelight.diffusion.samplers import heun
 from wavelight.diffusion.schedules import Karras
+from wavelight.factors import Condition
 from wavelight.theory import euler_maruyama, power_law, split, uniform_times
 from wavelight.theory.aliasing import _alias_transform
 from wavelight.theory.exact_systems import exact_sgm, exact_wsgm
@@ -102,7 +103,7 @@ def kl_of_factors(system, images, eta, wavelet):
         regression = level.regression * np.sqrt(level.coarse.mean() / level.variance)
         along = vectors.conj().swapaxes(-1, -2)
         target = np.fft.fft2(factor.target.double().numpy(), norm="ortho").transpose(0, 2, 3, 1)
-        condition = np.fft.fft2(factor.condition.double().numpy(), norm="ortho")[:, 0]
+        condition = np.fft.fft2(factor.condition.true_ll().double().numpy(), norm="ortho")[:, 0]
         generated = (along @ target[..., None])[..., 0]
         mean = (along @ regression[..., None])[..., 0] * condition[..., None]
         gain = (generated * mean.conj()).real.sum(0) / (np.abs(mean) ** 2).sum(0)
@@ -138,7 +139,8 @@ def test_networks_predict_the_noise_of_a_dense_gaussian(dtype):
     covariance = torch.fft.ifft2(
         torch.fft.fft2(pixels) * torch.from_numpy(power_law(8, 2.0))
     ).real.reshape(64, 64)
-    details, coarse = (part.flatten(1) for part in system.factorization.encode(pixels)[1][:2])
+    factor = system.factorization.encode(pixels)[1]
+    details, coarse = factor.target.flatten(1), factor.condition.true_ll().flatten(1)
     cross = details.T @ covariance @ coarse
     prior = coarse.T @ covariance @ coarse
     regression = cross @ torch.linalg.inv(prior)
@@ -154,9 +156,8 @@ def test_networks_predict_the_noise_of_a_dense_gaussian(dtype):
             total = alpha**2 * spread + variance * torch.eye(len(spread))
             away = here[index].double().flatten() - alpha * mean[index]
             expected = np.sqrt(variance) * torch.linalg.solve(total, away)
-            label = torch.full((2,), 200 * time, dtype=dtype)
-            inputs = (here, label) if given is None else (here, label, given)
-            predicted = model.score(*inputs)[index]
+            c_noise = torch.full((2,), 200 * time, dtype=dtype)
+            predicted = model.score(here, c_noise, Condition(given))[index]
             assert predicted.dtype is dtype
             # The scales of the bands are float32.
             torch.testing.assert_close(predicted.flatten().double(), expected, atol=1e-5, rtol=1e-5)
