@@ -36,12 +36,12 @@ def test_a_perfect_network_denoises_perfectly(parameterization, process):
 
 
 def test_a_flow_s_velocity_denoises_noise_alone():
-    skip, out, inner, label = FlowPrediction().preconditioning(
+    skip, out, inner, c_noise = FlowPrediction().preconditioning(
         RectifiedFlow(), torch.tensor([0.25, 1.0])
     )
     assert skip.tolist() == inner.tolist() == [1, 1]
     assert out.tolist() == [-0.25, -1]
-    assert label.tolist() == [250, 1000]
+    assert c_noise.tolist() == [250, 1000]
 
 
 @pytest.mark.parametrize("sigma_data", [1.0, 0.5])
