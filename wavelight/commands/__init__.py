@@ -5,14 +5,21 @@ when it is called.
 """
 
 import json
+import re
 from collections.abc import Callable
 from glob import glob
 from importlib import import_module
 from inspect import Parameter, signature
 from itertools import takewhile
-from typing import NamedTuple, get_origin
+from typing import TYPE_CHECKING, NamedTuple, get_origin
 
 from wavelight.config.words import underscored
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+_ALWAYS_OPTIONS = {"out", "image_size"}
+"""Required parameters that are options all the same: a command's words are what it reads."""
 
 
 class Command(NamedTuple):
@@ -117,13 +124,17 @@ def _call(name: str, command: Command, arguments: list[str]) -> object:
         def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
             fail(message)
 
-    if any(word.startswith("--source") for word in arguments):
-        import_module("data_modules").import_all()
+        def format_help(self) -> str:
+            return re.sub(r"<class\s+'(\w+)'>", r"\1", super().format_help())
+
     function = getattr(import_module(command.module), command.function)
+    if "source" in signature(function).parameters:
+        # So that a class can be named without its module, and the help lists them all.
+        import_module("data_modules").import_all()
     parser = Parser(
         prog=f"wavelight {name}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
-    parser.add_function_arguments(function, as_positional=True)
+    _add_arguments(parser, function)
     parsed = parser.parse_args(_gathered(function, underscored(arguments)))
     try:
         # Classes that an option names may refuse their own values.
@@ -132,19 +143,40 @@ def _call(name: str, command: Command, arguments: list[str]) -> object:
         fail(str(error), error)
 
 
-def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
-    """Make one word of those that name the entries of a list, which comes first: ``compare a.ckpt b.ckpt``."""
-    required = [
-        each for each in signature(function).parameters.values() if each.default is Parameter.empty
+def _add_arguments(parser: "ArgumentParser", function: Callable[..., object]) -> None:
+    """Add a function's parameters: what it reads as words, all else as options."""
+    words = [each.name for each in _words(function)]
+    others = set(signature(function).parameters).difference(words)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=others)
+    parser.add_function_arguments(function, as_group=False, skip=set(words))
+    if _takes_list(function):
+        action = next(each for each in parser._actions if each.dest == words[0])
+        action.metavar = f"{words[0].removesuffix('s').upper()} ..."
+
+
+def _words(function: Callable[..., object]) -> list[Parameter]:
+    """Return the parameters that are words without an option's name."""
+    return [
+        each
+        for each in signature(function).parameters.values()
+        if each.default is Parameter.empty
+        and each.kind is not Parameter.KEYWORD_ONLY
+        and each.name not in _ALWAYS_OPTIONS
     ]
-    if not required or get_origin(required[0].annotation) is not list:
-        return words
+
+
+def _takes_list(function: Callable[..., object]) -> bool:
+    words = _words(function)
+    return len(words) == 1 and get_origin(words[0].annotation) is list
+
+
+def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
+    """Make one word of those that name the entries of a list: ``compare a.ckpt b.ckpt``."""
     plain = list(takewhile(lambda word: not word.startswith("-"), words))
-    count = len(plain) - len(required) + 1
-    if count < 1 or plain[0].startswith("["):
+    if not _takes_list(function) or not plain or plain[0].startswith("["):
         return words
-    entries = [path for word in plain[:count] for path in (sorted(glob(word)) or [word])]
-    return [json.dumps(entries), *words[count:]]
+    entries = [path for word in plain for path in (sorted(glob(word)) or [word])]
+    return [json.dumps(entries), *words[len(plain) :]]
 
 
 def summary() -> str:

@@ -413,5 +413,13 @@ def test_a_checkpoint_is_measured_on_its_data_and_upscales(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["upscaling_quality", str(path), *other, "33"])
     assert "image_size must be divisible by 2**levels = 2, got 33" in capsys.readouterr().err
-    main(["upscale", str(path), str(picture(tmp_path / "in.gif")), str(tmp_path / "out.png")])
+    main(
+        [
+            "upscale",
+            str(path),
+            str(picture(tmp_path / "in.gif")),
+            "--out",
+            str(tmp_path / "out.png"),
+        ]
+    )
     assert pixels(tmp_path / "out.png").shape == (10, 12, 3)
