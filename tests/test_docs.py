@@ -75,6 +75,29 @@ def test_commands_and_their_options_exist(page):
         assert used <= options(name), f"wavelight {name} of {page.name}"
 
 
+@cache
+def vocabulary() -> set[str]:
+    """Return all words of the code and of the values in YAML."""
+    code = [path for name in ("wavelight", "data_modules") for path in (ROOT / name).rglob("*.py")]
+    texts = [path.read_text() for path in code]
+    recipes = (ROOT / "experiments").rglob("*.yaml")
+    texts += [re.sub(r"#.*", "", path.read_text()) for path in recipes]
+    return set(re.findall(r"\w+", " ".join(texts)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_nested_options_are_words_of_the_code(page):
+    # Lightning knows the trainer's own.
+    named = re.findall(r"--((?!trainer)\w+(?:\.\w+)+)", page.read_text())
+    assert [name for name in named if not set(name.split(".")) <= vocabulary()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_experiments_exist(page):
+    named = re.findall(r"\bexperiments/[\w/]+(?:\.yaml)?", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
 def test_options_in_the_text_exist(page):
     known = set().union(*map(options, COMMANDS))
