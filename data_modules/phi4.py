@@ -149,7 +149,7 @@ def simulate(
         if _shard(out, number).exists():
             fields = None
             continue
-        # What is kept is all there is to go on from: the random numbers of each part are its own.
+        # The kept fields are all there is to resume from: each part has random numbers of its own.
         fields = np.load(_shard(out, number - 1)) if fields is None else fields
         random = np.random.default_rng((seed, number))
         for _ in range(interval):

@@ -1,6 +1,6 @@
 """The commands: one file each, which reads options, calls and prints, and computes nothing.
 
-A command that is no method of the trainer is a plain function, whose docstring is its help; each is imported only
+A command that is not a method of the trainer is a plain function, whose docstring is its help; each is imported only
 when it is called.
 """
 
@@ -48,17 +48,22 @@ GROUPS: dict[str, dict[str, Command]] = {
         "sweep": _own("sweep", "train variants of a system with several seeds, and compare them"),
         "train_features": _own(
             "train_features",
-            "train a network on labelled images for FeatureNetworkMetrics to look through",
+            "train a feature network on labelled images, for FeatureNetworkMetrics",
         ),
     },
     "sample": {
-        "sample": _own("sample", "generate images from a checkpoint; needs no configuration", True),
-        "predict": _of_trainer("generate images from a checkpoint, on all devices", True),
-        "upscale": _own("upscale", "double the sides of your own images by a WSGM or Hybrid", True),
+        "sample": _own("sample", "sample images from a checkpoint alone, on one device", True),
+        "predict": _of_trainer("sample images on all devices; needs the configuration", True),
+        "upscale": _own(
+            "upscale", "double the sides of your own images with a WSGM or Hybrid", True
+        ),
     },
     "files": {
         "prepare": Command(
-            "turn images into shards for fast training", "data_modules.prepare", "prepare", False
+            "turn a folder, zip or LMDB of images into shards for fast training",
+            "data_modules.prepare",
+            "prepare",
+            False,
         ),
         "export": _own("export", "write a checkpoint's generator as safetensors"),
         "convert": _own(
@@ -67,28 +72,34 @@ GROUPS: dict[str, dict[str, Command]] = {
         "join": _own("join", "join factors that were trained apart into one checkpoint"),
     },
     "measure": {
-        "validate": _of_trainer("measure a checkpoint as training does"),
-        "test": _of_trainer("measure a checkpoint as papers do"),
+        "validate": _of_trainer(
+            "measure a checkpoint as in training: metrics on val_images images"
+        ),
+        "test": _of_trainer("measure a checkpoint for a paper: metrics on test_images images"),
         "compare": _own(
             "compare", "measure systems on equal terms, quality against steps and MACs", True
         ),
         "details": _own(
-            "details", "measure exposure bias, and whether details use their noise", True
+            "details",
+            "measure exposure bias and diversity of the details of a WSGM or Hybrid",
+            True,
         ),
         "upscaling_quality": _own(
             "upscaling_quality",
-            "measure upscaled images of known data beside bicubic ones",
+            "measure PSNR, SSIM and fwd of upscaled images, beside bicubic",
             True,
         ),
-        "time": _own("time", "measure how long sampling takes, as papers do, and its MACs", True),
+        "time": _own("time", "measure sampling time by the papers' protocol, and MACs", True),
         "benchmark": _own("benchmark", "measure the speed of networks and training", True),
     },
     "theory": {
         "steps": _own("steps", "the steps that SGM and WSGM need on Gaussian fields, exactly"),
-        "scaling": _own("scaling", "the cost of WSGM and SGM against the size of images", True),
-        "phi4": _own("phi4", "the distance of SGM and WSGM to the phi^4 field", True),
+        "scaling": _own("scaling", "the cost of WSGM and SGM against image size", True),
+        "phi4": _own(
+            "phi4", "the distance of SGM and WSGM to the critical phi^4 field, against steps", True
+        ),
         "simulate": Command(
-            "simulate the phi^4 field at its critical point, for data_modules.Phi4",
+            "simulate the critical phi^4 field, as data for Phi4",
             "data_modules.phi4",
             "simulate",
             False,

@@ -29,7 +29,7 @@ def details(
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str:
-    """Measure the details of a WSGM or Hybrid: how they bear generated LL bands, and whether they use their noise.
+    """Measure the details of a WSGM or Hybrid: exposure bias from generated LL bands, and diversity given LL.
 
     The first table is of exposure bias: images are generated as usual, and again with the coarsest band, and with the
     finer ones in turn, taken from real images that no training saw, and all compared with the training part. The rise
@@ -109,7 +109,7 @@ def details(
 
 
 def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:
-    """Return what tells errors of LL from those of the details; of fields, spectra do."""
+    """Return metrics that separate errors of LL from those of the details; for fields, spectra do."""
     if data.value_range is None:
         return []
     return [SplitWaveletDistance(system.pyramid.levels, data.image_size)]

@@ -8,7 +8,7 @@ from wavelight.weights import sampling_state, write_safetensors
 
 
 def export(checkpoint: Path, out: Path, ema: bool = True) -> None:
-    """Write the networks that sample images, and nothing else, as safetensors.
+    """Write the networks that sample images, without optimizers and discriminators, as safetensors.
 
     A single generator's tensors have its own names, so that they load into the bare network; the
     file's header keeps the configuration, so that ``wavelight sample`` and ``wavelight.load`` read

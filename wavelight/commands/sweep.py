@@ -15,7 +15,7 @@ from wavelight.training.sweep_processes import train_runs
 def sweep(
     path: Path, seeds: list[int] | None = None, jobs: int = 1, dry_run: bool = False
 ) -> str | None:
-    """Train variants of a system with several seeds, and compare them: ablations with intervals, in one command.
+    """Train variants of a system with several seeds, and compare them: ablations with 95 % intervals.
 
     Every run is a process of its own, which prints into log.txt in its folder. The same command
     again goes on where it was stopped, by Ctrl-C, say: finished runs stay, others continue from

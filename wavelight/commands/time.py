@@ -22,7 +22,7 @@ def time(
     threads: int | None = None,
     out: Path | None = None,
 ) -> str:
-    """Measure how long sampling takes, as papers do, and what it costs beside; no data are needed.
+    """Measure sampling time by the papers' protocol, with memory, MACs and parameters; no data are needed.
 
     Prints a table of single images and a table of batches, with the published times beside them.
 

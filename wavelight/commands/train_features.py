@@ -63,8 +63,8 @@ def train_features(
     classes = len(source.class_names)
     if classes < 2:
         raise ValueError(
-            f"training features needs at least 2 classes of images, got {classes}: make one "
-            "folder a class"
+            f"source must have at least 2 classes of images, got {classes}: put each class in a folder "
+            "of its own"
         )
     training, aside = (read_labelled(part, image_size) for part in source.split(held_out) if part)
     images, labels = training
@@ -77,6 +77,6 @@ def train_features(
     features.cpu().equalise(images)
     write_feature_network(features, out, image_size, images.shape[1])
     return (
-        f"{out} sees images as {sum(features.sizes)} numbers; trained to tell {classes} classes apart on "
-        f"{len(images):,} images, it is right on {right:.1%} of {held_out:,} held-out ones"
+        f"{out} maps images to {sum(features.sizes)} features; trained on {len(images):,} images of {classes} classes, "
+        f"its accuracy is {right:.1%} on {held_out:,} held-out ones"
     )

@@ -19,7 +19,7 @@ from wavelight.support.devices import find_device
 from wavelight.support.pictures import PNG_CHANNELS, to_uint8, write_png
 
 NOTE = "wavelight upscale"
-"""The PNG text that tells how an image was made."""
+"""The key of the PNG text that records how an image was made."""
 
 
 # --- the command ---
@@ -36,7 +36,7 @@ def upscale(
     ema: bool = True,
     device: str | None = None,
 ) -> None:
-    """Double the sides of an image, or of all images of a folder, by the details that a WSGM or Hybrid samples.
+    """Double the sides of an image, or of all images of a folder, with details sampled by a WSGM or Hybrid.
 
     The same image, checkpoint, seed and options give the same result, whatever the name of the image and
     whatever lies beside it. Images that an interrupted run has finished are not generated again; other
@@ -140,7 +140,7 @@ def _tiles(side: int | None, overlap: int | None) -> Tiles | None:
     if side is None:
         if overlap is not None:
             raise ValueError(
-                f"overlap needs tile, got {overlap}: give the side of the tiles with tile"
+                f"overlap must come with tile, got overlap {overlap} alone: give the side of the tiles, --tile"
             )
         return None
     if side < 1:

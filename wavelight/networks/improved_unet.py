@@ -300,7 +300,7 @@ class ImprovedUNet(nn.Module):
         Args:
             x: Noisy images ``(N, channels, resolution, resolution)``.
             t: Times ``(N,)`` as they are embedded, best between 0 and 1000: the caller scales them.
-            condition: Images that the network is told, ``(N, condition_channels, resolution,
+            condition: Images that the network is conditioned on, ``(N, condition_channels, resolution,
                 resolution)``; left out where ``condition_channels`` is 0.
 
         Returns:
@@ -311,8 +311,8 @@ class ImprovedUNet(nn.Module):
                 not the shape of the images.
         """
         affines = self._affines(t)
-        told = self._told(x, condition).contiguous(memory_format=torch.channels_last)
-        skips = [self.stem(told)]
+        inputs = self._conditioned(x, condition).contiguous(memory_format=torch.channels_last)
+        skips = [self.stem(inputs)]
         for level in self.encoder:
             skips += level(skips[-1], affines)
         h = skips[-1]
@@ -322,8 +322,8 @@ class ImprovedUNet(nn.Module):
             h = level(h, skips, affines)
         return self.head(functional.silu(self.head_norm(h))).contiguous()
 
-    def _told(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """Put the condition beside the noisy images."""
+    def _conditioned(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Concatenate the condition to the noisy images."""
         found = 0 if condition is None else condition.shape[1]
         if found != self.condition_channels:
             raise ValueError(f"condition must have {self.condition_channels} channels, got {found}")

@@ -365,7 +365,8 @@ def test_files_that_cannot_be_written_are_refused_first(tmp_path, loads):
     with pytest.raises(ValueError, match="would both be written to"):
         run(image.parent, tmp_path / "out")
     with pytest.raises(
-        ValueError, match="overlap needs tile, got 4: give the side of the tiles with tile"
+        ValueError,
+        match="overlap must come with tile, got overlap 4 alone: give the side of the tiles",
     ):
         run(image, tmp_path / "a.png", overlap=4)
     with pytest.raises(ValueError, match="tile must be at least 1 pixel, got 0"):
