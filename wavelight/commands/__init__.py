@@ -10,12 +10,14 @@ from collections.abc import Callable
 from glob import glob
 from importlib import import_module
 from inspect import Parameter, signature
-from itertools import takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, get_origin
 
 from wavelight.config.words import underscored
 
 if TYPE_CHECKING:
+    from argparse import HelpFormatter
+
     from jsonargparse import ArgumentParser
 
 _ALWAYS_OPTIONS = {"out", "image_size"}
@@ -133,13 +135,14 @@ def _call(name: str, command: Command, arguments: list[str]) -> object:
 
     class Parser(ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-            fail(message)
+            hint = f"; `{self.prog} --help` lists the options" if " arguments" in message else ""
+            fail(_with_dashes(message, function) + hint)
 
-        def format_help(self) -> str:
-            return re.sub(r"<class\s+'(\w+)'>", r"\1", super().format_help())
+        def format_help(self, formatter: "HelpFormatter | None" = None) -> str:
+            return re.sub(r"<class\s+'(\w+)'>", r"\1", super().format_help(formatter))
 
     function = getattr(import_module(command.module), command.function)
-    if "source" in signature(function).parameters:
+    if any(word.startswith(("--source", "--help", "-h")) for word in arguments):
         # So that a class can be named without its module, and the help lists them all.
         import_module("data_modules").import_all()
     parser = Parser(
@@ -154,12 +157,20 @@ def _call(name: str, command: Command, arguments: list[str]) -> object:
         fail(str(error), error)
 
 
+def _with_dashes(message: str, function: Callable[..., object]) -> str:
+    """Write options that are missing as they are typed."""
+    said, missing, names = message.partition("arguments are required: ")
+    words = {each.name for each in _words(function)}
+    typed = [name if name in words else f"--{name}" for name in names.split(", ") if name]
+    return said + missing + ", ".join(typed)
+
+
 def _add_arguments(parser: "ArgumentParser", function: Callable[..., object]) -> None:
     """Add a function's parameters: what it reads as words, all else as options."""
     words = [each.name for each in _words(function)]
-    others = set(signature(function).parameters).difference(words)
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=others)
-    parser.add_function_arguments(function, as_group=False, skip=set(words))
+    options = [name for name in signature(function).parameters if name not in words]
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip={*options})
+    parser.add_function_arguments(function, as_group=False, skip={*words})
     if _takes_list(function):
         action = next(each for each in parser._actions if each.dest == words[0])
         action.metavar = f"{words[0].removesuffix('s').upper()} ..."
@@ -183,11 +194,26 @@ def _takes_list(function: Callable[..., object]) -> bool:
 
 def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
     """Make one word of those that name the entries of a list: ``compare a.ckpt b.ckpt``."""
-    plain = list(takewhile(lambda word: not word.startswith("-"), words))
+    plain, options = _sorted(words)
     if not _takes_list(function) or not plain or plain[0].startswith("["):
         return words
     entries = [path for word in plain for path in (sorted(glob(word)) or [word])]
-    return [json.dumps(entries), *words[len(plain) :]]
+    return [json.dumps(entries), *options]
+
+
+def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Part words from options, each of which has its value in itself or in the next word."""
+    plain: list[str] = []
+    options: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        options.append(word)
+        if word.startswith("--") and "=" not in word:
+            options += islice(rest, 1)
+    return plain, options
 
 
 def summary() -> str:

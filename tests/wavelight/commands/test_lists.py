@@ -47,6 +47,13 @@ def test_the_file_to_write_is_an_option():
     )
 
 
+def test_words_may_stand_behind_options():
+    assert gathered(compare, "--images", "4", "b.ckpt", "--images=5", "a.ckpt") == (
+        ["b.ckpt", "a.ckpt"],
+        ["--images", "4", "--images=5"],
+    )
+
+
 def test_a_glob_is_the_files_that_it_fits_by_name():
     assert gathered(compare, "*.ckpt") == (["a.ckpt", "b.ckpt", "c.ckpt"], [])
     assert gathered(join, "c.ckpt", "[!c].ckpt", "--out=whole.ckpt") == (
