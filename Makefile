@@ -11,11 +11,11 @@ THREADS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
-demo: $(VENV)/.installed  ## train a small WaveDiff on drawn scenes (8 minutes on two cores), and show what it draws
+demo: $(VENV)/.installed  ## train a small WaveDiff on synthetic scenes (8 minutes on two cores), and show samples
 	$(BIN)/python -m wavelight fit --config experiments/demo.yaml --ckpt_path last
-	$(BIN)/python -m wavelight sample runs/demo/checkpoints/last.ckpt runs/demo/drawn --images 64 --seed 1 --with_grid true
-	@echo "Pictures of the training: runs/demo/samples; 64 images: runs/demo/drawn/grid.png"
-	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/drawn/grid.png; fi
+	$(BIN)/python -m wavelight sample runs/demo/checkpoints/last.ckpt --out runs/demo/generated --images 64 --seed 1 --with_grid true
+	@echo "Pictures of the training: runs/demo/samples; 64 images: runs/demo/generated/grid.png"
+	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/generated/grid.png; fi
 
 test: $(VENV)/.developing  ## run the tests that take minutes in all
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu"

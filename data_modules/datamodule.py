@@ -61,9 +61,9 @@ class WaveletDataModule(L.LightningDataModule):
             all of it.
         max_unreadable: How many images may be unreadable or too small and are then reported and
             replaced by the next; counted in each process.
-        val_images: Images to draw in each validation; 0 for no validation.
-        test_images: Images to draw in a test.
-        eval_batch_size: Images that one process draws or reads at a time outside training.
+        val_images: Images to sample in each validation; 0 for no validation.
+        test_images: Images to sample in a test.
+        eval_batch_size: Images that one process samples or reads at a time outside training.
         cache_dir: Where statistics are kept; beside the data (or in the user's cache folder) when
             left out.
         start_method: How worker processes start: fork, forkserver or spawn; Python's default when

@@ -17,7 +17,7 @@ _EDITION = 1
 
 
 class GaussianFields(Source):
-    """Stationary periodic Gaussian fields of mean 0, drawn when they are read.
+    """Stationary periodic Gaussian fields of mean 0, sampled when they are read.
 
     The power spectrum is P(w) = c / (xi^eta + |w|^eta), with c such that a pixel has variance 1:
     the data of the exact theory of WSGM (Guth et al. 2022, theorem 3). Fields have one channel and
@@ -64,11 +64,11 @@ class GaussianFields(Source):
     @override
     def check(self, size: int) -> None:
         if size < 1:
-            raise DataError(f"the side of a field must be at least 1 pixel, got {size}")
+            raise DataError(f"image_size must be at least 1, got {size}")
 
     @override
     def read(self, index: int, size: int) -> Sample:
-        """Draw one field, ``(1, size, size)`` float32.
+        """Sample one field, ``(1, size, size)`` float32.
 
         Raises:
             IndexError: If there is no field of this number.
@@ -79,7 +79,7 @@ class GaussianFields(Source):
                 f"field {index} is out of range: fields are numbered 0 to {self.images - 1}"
             )
         noise = np.random.default_rng((self.seed, index)).standard_normal((size, size))
-        # Of a real field the transform along the last axis is needed for one half only.
+        # A real field needs only one half of its transform along the last axis.
         waves = np.fft.rfft2(noise) * self._gain(size)
         field = np.fft.irfft2(waves, s=(size, size)).astype(np.float32)
         return Sample(torch.from_numpy(field)[None])

@@ -82,7 +82,7 @@ class PassLoader:
 
 
 class NumberLoader:
-    """This rank's share of the numbers of images to draw, in batches ``{"index": (n,) int64}``."""
+    """This rank's share of the numbers of images to sample, in batches ``{"index": (n,) int64}``."""
 
     def __init__(self, batches: list[range]) -> None:
         self._batches = batches

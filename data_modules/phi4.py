@@ -103,7 +103,7 @@ class Summary:
 
 
 def simulate(
-    path: Path,
+    out: Path,
     size: int = 32,
     images: int = 10_000,
     chains: int = 500,
@@ -120,12 +120,12 @@ def simulate(
     are: the files are the same as without the interruption, byte for byte.
 
     Args:
-        path: The folder to write into: a .npy file for each time that all chains are kept, and a
+        out: The folder to write into: a .npy file for each time that all chains are kept, and a
             record of the parameters.
-        size: Height and width of the lattice, even.
+        size: Height and width of the lattice in sites, even.
         images: How many configurations to have; rounded up to a multiple of ``chains``.
         chains: How many independent Markov chains run at once. Each goes through a warm-up.
-        seed: Another seed gives other configurations. At least 0.
+        seed: The seed of the configurations, at least 0.
         beta: The coupling; 0.6806 is critical.
         interval: Updates of a chain from one configuration that is kept to the next; 30 leave a
             correlation of about 0.01 at 32 sites.
@@ -139,23 +139,23 @@ def simulate(
     """
     _check_images(images)
     simulation = Simulation(size, chains, seed, beta, interval)
-    path = Path(path)
-    record = _record_of(path, simulation)
-    if record is None or not _shard(path, 0).exists():
-        record = _begin(path, simulation)
+    out = Path(out)
+    record = _record_of(out, simulation)
+    if record is None or not _shard(out, 0).exists():
+        record = _begin(out, simulation)
     shards = -(-images // chains)
     fields: Fields | None = None
     for number in _with_progress(range(1, shards)):
-        if _shard(path, number).exists():
+        if _shard(out, number).exists():
             fields = None
             continue
-        # What is kept is all there is to go on from: the random numbers of each part are its own.
-        fields = np.load(_shard(path, number - 1)) if fields is None else fields
+        # The kept fields are all there is to resume from: each part has random numbers of its own.
+        fields = np.load(_shard(out, number - 1)) if fields is None else fields
         random = np.random.default_rng((seed, number))
         for _ in range(interval):
             update(fields, beta, record["width"], random)
-        _save(_shard(path, number), fields)
-    return Summary(path, shards * chains, size, record["acceptance"])
+        _save(_shard(out, number), fields)
+    return Summary(out, shards * chains, size, record["acceptance"])
 
 
 class Phi4(Source):
@@ -249,7 +249,9 @@ class Phi4(Source):
 
     def _open(self, path: Path) -> Fields:
         if not path.exists():
-            raise DataError(f"there is no {path}: make it with `python -m wavelight simulate`")
+            raise DataError(
+                f"there is no {path}: make it with `python -m wavelight simulate --out {path.parent}`"
+            )
         return np.load(path, mmap_mode="r")
 
 

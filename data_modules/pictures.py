@@ -62,7 +62,7 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
     try:
         with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
             return _rgb(ImageOps.exif_transpose(image))
-    # What a broken file raises depends on the format's decoder: OSError, SyntaxError, struct.error,
+    # A broken file raises different errors by the format's decoder: OSError, SyntaxError, struct.error,
     # zlib.error and more.
     except Exception as error:
         raise UnusableImageError(f"{name} cannot be read as an image: {error}") from error

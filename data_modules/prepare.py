@@ -79,13 +79,12 @@ def prepare(
         source: A folder of pictures, a zip of them, an LMDB, or any source class, such as
             ``CIFAR10``.
         out: The folder to write the shards into.
-        image_size: Height and width of the prepared images, in pixels.
+        image_size: Height and width of the prepared images in pixels.
         held_out: How many images to set aside, in shards of their own that are never trained on.
         shard_images: Images in a shard. With many images, a shard is best some 50 to 500 MB.
-        workers: Processes that decode and resize; as many as there are cores when left out, none at
-            0.
-        max_unreadable: Stop when more images than this cannot be read; never when left out.
-        upscale: Enlarge pictures that are smaller than the image size; else they count as
+        workers: Processes that decode and resize; by default one a core, and with 0 none.
+        max_unreadable: Stop when more images than this cannot be read; by default never.
+        upscale: Whether pictures smaller than the image size are enlarged; else they count as
             unreadable. For a source class, give this to the class.
 
     Returns:

@@ -101,7 +101,7 @@ class Source(ABC):
             raise DataError(
                 f"held_out must be from 0 to less than the {len(self)} images, got {held_out}"
             )
-        return Part(self, held_out, len(self)), Part(self, 0, held_out)
+        return _Part(self, held_out, len(self)), _Part(self, 0, held_out)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave handles behind: what attributes called ``_opened...`` hold is opened anew."""
@@ -110,7 +110,7 @@ class Source(ABC):
         }
 
 
-class Part(Source):
+class _Part(Source):
     """The images of a source from place ``start`` to ``stop`` of one random order."""
 
     def __init__(self, source: Source, start: int, stop: int) -> None:

@@ -122,7 +122,7 @@ def test_impossible_settings_are_refused():
         DataError, match=r"xi must be positive, got 0\.0: leave it out for 2 pi / size"
     ):
         GaussianFields(1, 1.0, xi=0.0)
-    with pytest.raises(DataError, match="the side of a field must be at least 1 pixel, got 0"):
+    with pytest.raises(DataError, match="image_size must be at least 1, got 0"):
         GaussianFields(1, 1.0).check(0)
     with pytest.raises(IndexError, match="0 to 2"):
         GaussianFields(3, 1.0).read(3, 16)

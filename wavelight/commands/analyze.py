@@ -1,24 +1,17 @@
 """``wavelight analyze``: how white, Gaussian and sparse the bands of a data set are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from data_modules import ShardStream, Source
-from wavelight.evaluation.bands import (
-    Normalization,
-    analyze_pyramid,
-)
+from wavelight.evaluation.bands import Normalization, analyze_pyramid
 from wavelight.evaluation.bands.curves import draw
+from wavelight.evaluation.bands.images import read_images
+from wavelight.evaluation.bands.report import log_to_wandb, report, write_rows
 from wavelight.support.errors import check_least
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.wavelets import filter_length
-
-if TYPE_CHECKING:
-    pass
-from wavelight.evaluation.bands.images import read_images
-from wavelight.evaluation.bands.report import log_to_wandb, report, write_rows
 
 _REPLICATES = 200
 
@@ -44,7 +37,7 @@ def analyze(
     them sparse (the hybrid).
 
     Args:
-        source: Where images come from: any source class, such as ``Shards``, with its options, like
+        source: The images: any source class, such as ``Shards``, with its options, like
             ``--source.path``.
         image_size: Height and width in pixels, at least 4 times 2^levels and divisible by 2^levels.
         levels: How often LL is split.
@@ -52,9 +45,9 @@ def analyze(
             come); all if there are fewer. They are held in memory, some 40 bytes a value.
         wavelet: An orthogonal wavelet of PyWavelets, such as haar, db4 or sym5; all but haar join
             opposite borders of an image, which shows in its details.
-        seed: Chooses the half on which predictions are fitted, patches and bootstrap samples.
+        seed: The seed of the half on which predictions are fitted, of patches and bootstrap samples.
         out: A JSON file for all numbers, the histograms' among them.
-        plot: A PNG to draw the measures against the level into, and histograms of the details; it
+        plot: A PNG for a figure of the measures against the level, and histograms of the details; it
             needs matplotlib.
         wandb_project: Log the measures, and the figure if there is one, to this project at W&B;
             offline where W&B cannot be reached.
@@ -64,7 +57,7 @@ def analyze(
 
     Raises:
         ValueError: If a value makes no sense, there are too few images, or there is no matplotlib to
-            sample with.
+            draw with.
     """
     _check(image_size, levels, images, wavelet)
     figure = None if plot is None else empty_figure(15, 7)

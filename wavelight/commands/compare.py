@@ -23,37 +23,36 @@ def compare(
     metrics: list[ImageMetric] | None = None,
     reference_images: int | None = None,
     batch_size: int = 64,
-    accelerator: str = "auto",
+    device: str | None = None,
     devices: int = 1,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str | None:
     """Compare trained systems on equal terms: quality against steps, network evaluations and MACs.
 
-    EMA weights draw the same numbers of images, which are measured as `wavelight validate`
+    EMA weights sample the same numbers of images, which are measured as `wavelight validate`
     does, against the data that all of the systems were trained on. Prints a table; rows appear on
     stderr as they come. Runs that differ in nothing but the seed are one system: the table has
     their mean and its 95 % interval, and a file all rows.
 
     Args:
-        checkpoints: Checkpoints of runs on the same data, such as
-            '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
+        checkpoints: Checkpoints of runs on the same data, one or several, or a glob, such as
+            runs/*/checkpoints/last.ckpt.
         steps: Numbers of steps at which systems with score models are measured, like [2,4,8]; a
             number holds at every scale, and a list in its place, like [[18,8,5]], has one number
             for each scale, coarsest first, and is for the systems of as many scales. Systems
-            without score models are measured as they are; without this option all are.
+            without score models are measured as they are; by default all are.
         images: How many images each system samples for a row.
-        seed: The seed of the set of images, the same for all.
-        metrics: Metrics to compute; none takes the Fréchet wavelet distance, and the distances of
+        seed: The seed of the set of images; image i of a seed is the same however many are generated.
+        metrics: Metrics to compute; by default the Fréchet wavelet distance, and the distances of
             fields where values are unbounded.
-        reference_images: How many real images to compare with; none takes the whole training part.
-        batch_size: How many images each device samples at once.
-        accelerator: Where to sample: cpu, gpu, mps; auto takes a GPU if there is one.
-        devices: How many of them.
+        reference_images: How many real images to compare with; by default the whole training part.
+        batch_size: How many images are generated at once, on each device.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
+        devices: How many devices of that kind sample; with more than one, name none by number.
         out: A JSON file for all numbers, rewritten after each row. Rows that are there already, of
             the same weights and conditions, are not measured again; rows of other calls stay.
-        plot: A PNG to draw the metrics into, against steps and against multiply-adds; drawing needs
-            matplotlib.
+        plot: A PNG for a figure of the metrics against steps and against MACs; it needs matplotlib.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -73,9 +72,7 @@ def compare(
     data = data_of_runs(runs, {"val_images": images, "eval_batch_size": batch_size})
     systems = {run.name: load(run.path) for run in runs}
     settings = settings_of(systems, steps)
-    bench = Bench(
-        data, metrics or [default_metric(data)], reference_images, seed, accelerator, devices
-    )
+    bench = Bench(data, metrics or [default_metric(data)], reference_images, seed, device, devices)
     # All processes read it before the first row is written, for which they are all needed.
     known = {} if out is None else read_rows(Path(out))
     rows: list[Row] = []

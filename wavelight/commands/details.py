@@ -20,16 +20,16 @@ def details(
     checkpoints: list[Path],
     images: int | None = None,
     bands: int | None = None,
-    draws: int = 8,
+    samples: int = 8,
     seed: int = 0,
     metrics: list[ImageMetric] | None = None,
     reference_images: int | None = None,
     batch_size: int = 64,
-    accelerator: str = "auto",
+    device: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str:
-    """Measure the details of a WSGM or Hybrid: how they bear generated LL bands, and whether they use their noise.
+    """Measure the details of a WSGM or Hybrid: exposure bias from generated LL bands, and diversity given LL.
 
     The first table is of exposure bias: images are generated as usual, and again with the coarsest band, and with the
     finer ones in turn, taken from real images that no training saw, and all compared with the training part. The rise
@@ -45,22 +45,22 @@ def details(
     EMA weights sample, and all checkpoints get the same images, bands and noise.
 
     Args:
-        checkpoints: Checkpoints of runs of WSGM or Hybrid on the same data, or files that were exported with it,
-            such as '[runs/a/checkpoints/last.ckpt,runs/b/checkpoints/last.ckpt]'.
-        images: How many images are generated for a row of the first table; none takes all images of the held-out
-            split, and no more can be.
-        bands: Number of held-out images whose LL the second table uses; none takes 256, or as many as
+        checkpoints: Checkpoints of WSGMs or Hybrids on the same data, one or several, or a glob, such as
+            runs/*/checkpoints/last.ckpt; or exported ones (.safetensors).
+        images: How many images are generated for a row of the first table; by default as many as the
+            held-out split has, which is also the most.
+        bands: Number of held-out images whose LL the second table uses; by default 256, or as many as
             there are.
-        draws: Samples of the details conditioned on each of them, at least 2.
+        samples: How many samples of the details are conditioned on each of them, at least 2.
         seed: The seed of all samples.
-        metrics: Metrics of the first table beside fwd_coarse and fwd_details; none takes the Fréchet wavelet
+        metrics: Metrics of the first table beside fwd_coarse and fwd_details; by default the Fréchet wavelet
             distance, and the distances of fields where values are unbounded.
-        reference_images: How many real images to compare with; none takes the whole training part.
-        batch_size: How many images are generated at once; it changes nothing else.
-        accelerator: Where to sample: cpu, gpu, mps; auto takes a GPU if there is one.
+        reference_images: How many real images to compare with; by default the whole training part.
+        batch_size: How many images are generated at once.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
         out: A JSON file for all numbers, rewritten after each checkpoint.
-        plot: A PNG of a few held-out images: the coarsest band, the image, samples conditioned on that band, and their
-            standard deviation; it needs matplotlib.
+        plot: A PNG for a figure of a few held-out images: the coarsest band, the image, samples
+            conditioned on that band, and their standard deviation; it needs matplotlib.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -71,7 +71,7 @@ def details(
         {
             "images": (images, 2),
             "bands": (bands, 2),
-            "draws": (draws, 2),
+            "samples": (samples, 2),
             "batch_size": (batch_size, 1),
             "reference_images": (reference_images, 2),
         }
@@ -90,26 +90,26 @@ def details(
         "metrics": identities(metrics),
         "reference_images": reference_images,
         "bands": bands,
-        "draws": draws,
+        "samples": samples,
         "seed": seed,
     }
     exposed: list[Exposure] = []
     diverse: list[Diversity] = []
     for system in systems:
         all_metrics = [*metrics, *_split_metrics(data, system)]
-        meter = Meter(data, all_metrics, reference_images, accelerator)
+        meter = Meter(data, all_metrics, reference_images, device)
         exposed += exposure(system, true[:images], meter, seed)
         system.generator.to(meter.device)
-        diverse += diversity(system, true[:bands], draws, seed, batch_size)
+        diverse += diversity(system, true[:bands], samples, seed, batch_size)
         if out is not None:
             write(Path(out), conditions, systems, exposed, diverse)
     if figure is not None and plot is not None:
-        draw(figure, systems, true[:bands], draws, seed, Path(plot))
+        draw(figure, systems, true[:bands], samples, seed, Path(plot))
     return report(conditions, exposed, diverse)
 
 
 def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:
-    """Return what tells errors of LL from those of the details; of fields, spectra do."""
+    """Return metrics that separate errors of LL from those of the details; for fields, spectra do."""
     if data.value_range is None:
         return []
     return [SplitWaveletDistance(system.pyramid.levels, data.image_size)]

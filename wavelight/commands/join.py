@@ -24,8 +24,8 @@ def join(checkpoints: list[Path], out: Path) -> None:
     the scheduler, are the first run's.
 
     Args:
-        checkpoints: Checkpoints of runs of one system, such as ``coarse.ckpt details.ckpt``, which together
-            trained each factor once.
+        checkpoints: Checkpoints of runs of one system that together trained each factor once, such as
+            coarse.ckpt details.ckpt.
         out: The file to write, ending in .ckpt.
 
     Raises:

@@ -11,7 +11,7 @@ def phi4(
     path: Path,
     sizes: list[int] | None = None,
     steps: list[int] | None = None,
-    fields: int = 1000,
+    images: int = 1000,
     seed: int = 0,
     plot: Path | None = None,
 ) -> str:
@@ -26,13 +26,13 @@ def phi4(
     core.
 
     Args:
-        path: The folder in which the configurations of each size lie, or into which they are
-            simulated.
-        sizes: Sides of the lattices, like [8,16]; none takes 8, 16 and 32.
-        steps: Numbers of steps, like [16,64]; none takes 4, 8, ... 256.
-        fields: How many are fitted, as many are held out, and as many are generated each time.
-        seed: Seed of the simulation, of the noise in the fit, and of the samples.
-        plot: A PNG to draw the curves into; drawing needs matplotlib.
+        path: The folder of simulated fields, such as data/phi4, with a folder for each size; missing ones
+            are simulated into it.
+        sizes: Sides of the lattices, like [8,16]; by default 8, 16 and 32.
+        steps: Numbers of steps, like [16,64]; by default 4, 8, ... 256.
+        images: How many fields are fitted; as many are held out, and as many are generated each time.
+        seed: The seed of the simulation, of the noise in the fit, and of the samples.
+        plot: A PNG for a figure of the distances against steps; it needs matplotlib.
 
     Returns:
         A Markdown table.
@@ -41,16 +41,16 @@ def phi4(
         ValueError: If a value makes no sense, or there is no matplotlib to draw with.
     """
     steps = steps or [4, 8, 16, 32, 64, 128, 256]
-    if fields < 1 or min(steps) < 1:
-        raise ValueError(f"fields and steps must be at least 1, got {fields} and {steps}")
+    if images < 1 or min(steps) < 1:
+        raise ValueError(f"images and steps must be at least 1, got {images} and {steps}")
     figure = None if plot is None else empty_figure(10, 4.5)
-    rows = list(table(Path(path), sizes or [8, 16, 32], steps, fields, seed))
+    rows = list(table(Path(path), sizes or [8, 16, 32], steps, images, seed))
     if figure is not None and plot is not None:
         draw(rows, figure)
         save_figure(figure, plot)
     return "\n".join(
         [
-            f"{fields} fields each, fitted energies, uniform steps of Euler-Maruyama, seed {seed}.\n",
+            f"{images} fields each, fitted energies, uniform steps of Euler-Maruyama, seed {seed}.\n",
             *markdown_table([row.cells for row in rows], left=["system"]),
         ]
     )

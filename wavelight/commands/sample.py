@@ -1,21 +1,17 @@
 """``wavelight sample``: images from a checkpoint into a folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from wavelight.support.devices import find_device
-
-if TYPE_CHECKING:
-    pass
 from wavelight.checkpoints.digest import digest
 from wavelight.sampling.image_folder import image_folder
+from wavelight.support.devices import find_device
 
 
 def sample(
     checkpoint: Path,
-    out: Path,
+    out: Path = Path("generated"),
     images: int = 64,
     seed: int = 0,
     ema: bool = True,
@@ -30,13 +26,13 @@ def sample(
     A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
 
     Args:
-        checkpoint: A checkpoint of a run, or a generator that was exported.
-        out: The folder. Images that an interrupted run has finished are not generated again.
+        checkpoint: A checkpoint of a run, or an exported generator (.safetensors).
+        out: The folder to write into. Images that an interrupted call left there are not generated again.
         images: How many images.
         seed: The seed of the set of images; image i of a seed is the same however many are generated.
-        ema: Whether the EMA weights are used, not those that were learning.
+        ema: Whether to use the EMA weights; false takes the trained weights themselves.
         batch_size: How many images are generated at once.
-        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
         npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
             ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         with_grid: Whether the first 64 images, side by side, are left in the folder as

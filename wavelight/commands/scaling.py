@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from wavelight.evaluation.scaling import CPU, measure
+from wavelight.evaluation.scaling_report import draw, report, write_measurements
 from wavelight.support.errors import check_least
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.support.stopwatch import device_name
-
-if TYPE_CHECKING:
-    pass
-from wavelight.evaluation.scaling import CPU, measure
-from wavelight.evaluation.scaling_report import draw, report, write_measurements
 
 
 def scaling(
@@ -23,7 +19,7 @@ def scaling(
     eta: float = 2.0,
     kl_per_dim: float = 1e-2,
     steps: int = 4,
-    rounds: int = 5,
+    repetitions: int = 5,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> str:
@@ -33,8 +29,8 @@ def scaling(
     the same accuracy on Gaussian fields, each with exponents against the number of pixels.
 
     Args:
-        sizes: Sides of the images, in pixels, the coarsest band's times powers of two; none takes
-            32, 64, ... 512.
+        sizes: Sides of the images, in pixels, the coarsest band's times powers of two, like [32,64]; by
+            default 32, 64, ... 512.
         coarsest: Side of WSGM's coarsest band, and of the smallest feature maps of all networks, in
             pixels; WSGM has as many levels of the Haar wavelet as lead there.
         width: Channels of all features of all networks. The networks are
@@ -46,10 +42,10 @@ def scaling(
         kl_per_dim: The accuracy on those fields: the largest KL(true || sampled) per pixel, in nats.
         steps: Steps at every scale in the samples that are timed. The cost of the steps needed
             is worked out from them, in proportion.
-        rounds: How often every size of both systems is timed, in turns, after one warm-up; the
+        repetitions: How often every size of both systems is timed, in turns, after one warm-up; the
             median counts.
         out: A JSON file for all numbers, every repetition's among them.
-        plot: A PNG to plot MACs and seconds at equal accuracy; it needs matplotlib.
+        plot: A PNG for a figure of MACs and seconds at equal accuracy; it needs matplotlib.
 
     Returns:
         Two Markdown tables and the exponents.
@@ -58,9 +54,9 @@ def scaling(
         ValueError: If a value makes no sense, or there is no matplotlib to draw with.
     """
     chosen = sorted(set(sizes or [32, 64, 128, 256, 512]))
-    _check(chosen, coarsest, steps, rounds)
+    _check(chosen, coarsest, steps, repetitions)
     figure = None if plot is None else empty_figure(9, 4)
-    rows = measure(chosen, coarsest, width, eta, kl_per_dim, steps, rounds)
+    rows = measure(chosen, coarsest, width, eta, kl_per_dim, steps, repetitions)
     conditions = {
         "device": device_name(CPU),
         "torch": torch.__version__,
@@ -70,7 +66,7 @@ def scaling(
         "eta": eta,
         "kl_per_dim": kl_per_dim,
         "steps": steps,
-        "rounds": rounds,
+        "repetitions": repetitions,
     }
     if out is not None:
         write_measurements(out, conditions, rows)
@@ -83,8 +79,8 @@ def scaling(
 # --- input and output ---
 
 
-def _check(sizes: Sequence[int], coarsest: int, steps: int, rounds: int) -> None:
-    check_least({"coarsest": (coarsest, 1), "steps": (steps, 1), "rounds": (rounds, 1)})
+def _check(sizes: Sequence[int], coarsest: int, steps: int, repetitions: int) -> None:
+    check_least({"coarsest": (coarsest, 1), "steps": (steps, 1), "repetitions": (repetitions, 1)})
     for size in sizes:
         times, rest = divmod(size, coarsest)
         if rest or times < 2 or times & (times - 1):

@@ -24,12 +24,12 @@ def steps(
     scale, of the coarsest band.
 
     Args:
-        sizes: Sides of the fields, in pixels, like [16,32]; none takes 8, 16, ... 256.
-        etas: Powers of the spectra, like [1,2]; none takes 1 (natural images) and 2.
+        sizes: Sides of the fields, in pixels, like [16,32]; by default 8, 16, ... 256.
+        etas: Powers of the spectra, like [1,2]; by default 1 (natural images) and 2.
         kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
-        wavelet: Wavelet of WSGM, an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
-        xi: The frequency below which the spectra are flat; none takes 2 pi / size.
-        plot: A PNG to draw the curve into; drawing needs matplotlib.
+        wavelet: WSGM's, an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
+        xi: The frequency below which the spectra are flat; by default 2 pi / size.
+        plot: A PNG for a figure of the steps against the size; it needs matplotlib.
 
     Returns:
         A Markdown table.

@@ -15,7 +15,7 @@ from wavelight.training.sweep_processes import train_runs
 def sweep(
     path: Path, seeds: list[int] | None = None, jobs: int = 1, dry_run: bool = False
 ) -> str | None:
-    """Train variants of a system with several seeds, and compare them: ablations with intervals, in one command.
+    """Train variants of a system with several seeds, and compare them: ablations with 95 % intervals.
 
     Every run is a process of its own, which prints into log.txt in its folder. The same command
     again goes on where it was stopped, by Ctrl-C, say: finished runs stay, others continue from
@@ -23,13 +23,13 @@ def sweep(
     there it prints the table of `wavelight compare`.
 
     Args:
-        path: A file such as experiments/sweeps/cifar10_small_hybrid.yaml. It names the `folder` of
+        path: A file of variants, such as experiments/sweeps/cifar10_small_hybrid.yaml. It names the `folder` of
             the runs, the `seeds`, the options of `fit` that all share as `base`, the `variants`,
             each with the options in which it differs, and the options of `compare`.
-        seeds: Other seeds than those of the file, like [1,2,3].
+        seeds: Seeds in place of the file's, like [1,2,3].
         jobs: How many runs train at a time, on the same machine.
-        dry_run: Whether the commands of runs that are not finished are printed, a line each, and
-            nothing is run: jobs for a cluster, after which this command compares.
+        dry_run: Whether nothing is run, and the commands of unfinished runs are printed, a line each: as
+            jobs for a cluster, after which this command compares.
 
     Raises:
         ValueError: If the file or an option makes no sense, or if a run in the folder was trained

@@ -12,7 +12,7 @@ from wavelight.support.stopwatch import device_name
 
 
 def time(
-    systems: str | list[str],
+    systems: list[str],
     batch_sizes: list[int] | None = None,
     warm_ups: int = 10,
     repetitions: int = 300,
@@ -22,35 +22,34 @@ def time(
     threads: int | None = None,
     out: Path | None = None,
 ) -> str:
-    """Measure how long sampling takes, as papers do, and what it costs beside; no data are needed.
+    """Measure sampling time by the papers' protocol, with memory, MACs and parameters; no data are needed.
 
     Prints a table of single images and a table of batches, with the published times beside them.
 
     Args:
-        systems: Systems to time: a checkpoint, an exported generator, or the name of an experiment that
-            comes with the package, whose random weights cost the same; or several of them,
-            [cifar10,stl10,runs/church/checkpoints/last.ckpt].
-        batch_sizes: How many images are generated at once, such as [1,100]; none takes both published
+        systems: Systems to time: checkpoints, exported generators (.safetensors), or names of experiments
+            that come with the package, whose untrained weights cost the same; such as
+            cifar10 stl10 runs/church/checkpoints/last.ckpt.
+        batch_sizes: How many images are generated at once, such as [1,100]; by default both published
             sizes: one, and 100 (25 of 512 pixels and more).
         warm_ups: Batches generated before measuring.
-        repetitions: Batches measured.
-        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
-        precision: In which numbers the networks calculate; tf32 is what published times had.
-        compiled: Whether the networks are compiled, which takes a minute or more a batch size.
-        threads: Processor threads to use; none leaves it to PyTorch.
+        repetitions: How many batches are timed.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
+        precision: Arithmetic of the networks; published times had tf32.
+        compiled: Whether the networks are compiled first, which takes a minute or more a batch size.
+        threads: Processor threads to use; by default PyTorch's number.
         out: A JSON file for all numbers, every repetition's among them.
     """
-    names = [systems] if isinstance(systems, str) else systems
-    for name in names:
+    for name in systems:
         check_known(name)
-    _check(names, batch_sizes or [1], warm_ups, repetitions, threads)
+    _check(systems, batch_sizes or [1], warm_ups, repetitions, threads)
     where = _device(device, precision)
     if threads is not None:
         torch.set_num_threads(threads)
     with calculating(precision, where):
         timings = [
             timing
-            for name in names
+            for name in systems
             for timing in measure(
                 name, moved(build(name), where), batch_sizes, warm_ups, repetitions, compiled
             )
@@ -78,7 +77,7 @@ def _check(
     if not names:
         raise ValueError("systems is empty: name at least one checkpoint or experiment")
     least = {
-        "a batch size": (min(batch_sizes), 1),
+        "batch_sizes": (min(batch_sizes), 1),
         "warm_ups": (warm_ups, 0),
         "repetitions": (repetitions, 1),
         "threads": (threads, 1),

@@ -37,14 +37,15 @@ def train_features(
         source: Labelled images: any source class that has labels, such as ``Shards``,
             ``ImageFolder`` or ``CIFAR10``, with its options, like ``--source.path``; in a folder of
             folders, or a zip of them, a folder is a class.
-        image_size: Height and width in pixels of the images that are to be measured, at least 8.
-        held_out: How many images are not trained on, but tell the accuracy. Data modules that hold
-            as many out of the same source set the same ones aside.
-        epochs: How often each image is looked at.
+        image_size: Height and width in pixels of the images to measure with it, at least 8.
+        held_out: How many images are set aside to measure the accuracy. Data modules that hold as many
+            out of the same source set the same ones aside.
+        epochs: How often each image is trained on.
         width: Channels of the first layer; there are 16 times as many features.
-        flip: Mirror half of the images in training; not for images whose sides matter, as digits'.
-        seed: Seed of the initial weights, and of the order, shifts and flips of images.
-        device: Where to train: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        flip: Whether half of the images are mirrored in training; false for images whose sides matter, as
+            digits'.
+        seed: The seed of the initial weights, and of the order, shifts and flips of images.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
 
     Returns:
         A sentence on the network that was made.
@@ -62,8 +63,8 @@ def train_features(
     classes = len(source.class_names)
     if classes < 2:
         raise ValueError(
-            f"training features needs at least 2 classes of images, got {classes}: make one "
-            "folder a class"
+            f"source must have at least 2 classes of images, got {classes}: put each class in a folder "
+            "of its own"
         )
     training, aside = (read_labelled(part, image_size) for part in source.split(held_out) if part)
     images, labels = training
@@ -76,6 +77,6 @@ def train_features(
     features.cpu().equalise(images)
     write_feature_network(features, out, image_size, images.shape[1])
     return (
-        f"{out} sees images as {sum(features.sizes)} numbers; trained to tell {classes} classes apart on "
-        f"{len(images):,} images, it is right on {right:.1%} of {held_out:,} held-out ones"
+        f"{out} maps images to {sum(features.sizes)} features; trained on {len(images):,} images of {classes} classes, "
+        f"its accuracy is {right:.1%} on {held_out:,} held-out ones"
     )

@@ -19,7 +19,7 @@ from wavelight.support.devices import find_device
 from wavelight.support.pictures import PNG_CHANNELS, to_uint8, write_png
 
 NOTE = "wavelight upscale"
-"""The PNG text that tells how an image was made."""
+"""The key of the PNG text that records how an image was made."""
 
 
 # --- the command ---
@@ -36,28 +36,27 @@ def upscale(
     ema: bool = True,
     device: str | None = None,
 ) -> None:
-    """Double the sides of an image, or of all images of a folder, by the details that a WSGM or Hybrid samples.
+    """Double the sides of an image, or of all images of a folder, with details sampled by a WSGM or Hybrid.
 
     The same image, checkpoint, seed and options give the same result, whatever the name of the image and
     whatever lies beside it. Images that an interrupted run has finished are not generated again; other
     files are never overwritten.
 
     Args:
-        checkpoint: A checkpoint of a run of WSGM or Hybrid, or a file that was exported.
-        image: A picture of any kind, size and shape; it is turned to 8-bit RGB (to grey for a system of
-            one channel), and what is transparent is laid over white. Or a folder of pictures, with all
-            folders below it.
-        out: The PNG file to write, or for a folder the folder, where the files have the same names,
-            ending in .png.
-        doublings: How often the sides are doubled; none takes as often as the pyramid has levels. With
+        checkpoint: A checkpoint of a WSGM or Hybrid, or an exported one (.safetensors).
+        image: A picture of any kind, size and shape, or a folder of pictures, subfolders included. Pictures
+            are converted to 8-bit RGB (grey for a system of one channel), transparency to white.
+        out: The PNG file to write, or for a folder of pictures the folder to write into; its files have
+            the same names, ending in .png.
+        doublings: How often the sides are doubled; by default as often as the pyramid has levels. With
             1, the details of the finest level alone are generated.
         seed: The seed of the details.
-        tile: Side of the tiles that networks are run on when memory is short, in pixels of what is
-            doubled; none runs them on the whole image. Attention and group normalization then see a
-            tile at a time.
-        overlap: Pixels that neighbouring tiles share; none takes a quarter of the tile.
-        ema: Whether the EMA weights are used, not those that were learning.
-        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        tile: Side of the tiles that networks are run on when memory is short, in pixels before
+            doubling; by default they run on the whole image. Attention and group normalization then
+            see a tile at a time.
+        overlap: Pixels that neighbouring tiles share; by default a quarter of the tile.
+        ema: Whether to use the EMA weights; false takes the trained weights themselves.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -141,7 +140,7 @@ def _tiles(side: int | None, overlap: int | None) -> Tiles | None:
     if side is None:
         if overlap is not None:
             raise ValueError(
-                f"overlap needs tile, got {overlap}: give the side of the tiles with tile"
+                f"overlap must come with tile, got overlap {overlap} alone: give the side of the tiles, --tile"
             )
         return None
     if side < 1:

@@ -39,17 +39,17 @@ def upscaling_quality(
     table, for one doubling, two, and so on to the pyramid's number of levels.
 
     Args:
-        checkpoint: A checkpoint of a run of WSGM or Hybrid, or a file that was exported.
-        images: How many; no more than there are.
+        checkpoint: A checkpoint of a WSGM or Hybrid, or an exported one (.safetensors).
+        images: How many images are measured, or all if there are fewer.
         seed: The seed of the details.
-        batch_size: How many are generated at once.
-        packet_side: Side of a packet of the Fréchet wavelet distance: images of packet_side * 2^L pixels are split L
-            times. As every Fréchet distance it falls with the number of images.
-        source: Other images than those of the checkpoint's data, such as ImageZip with
-            --source.path; all of them count, and not only held-out ones.
-        image_size: Side of the images; none takes that of the training.
-        ema: Whether the EMA weights are used, not those that were learning.
-        device: Where to sample: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        batch_size: How many images are generated at once.
+        packet_side: Side in pixels of the packets of the Fréchet wavelet distance: images of packet_side * 2^L
+            pixels are split L times. As every Fréchet distance it falls with the number of images.
+        source: Other images than those of the checkpoint's data: any source class, such as ``ImageZip``, with
+            its options, like ``--source.path``; all of them count, not the held-out ones alone.
+        image_size: Height and width in pixels; by default those of the training.
+        ema: Whether to use the EMA weights; false takes the trained weights themselves.
+        device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.

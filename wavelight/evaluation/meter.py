@@ -12,6 +12,7 @@ from data_modules import WaveletDataModule
 from wavelight.callbacks import Evaluation
 from wavelight.callbacks.evaluation import short_count
 from wavelight.metrics import FieldDistance, FrechetWaveletDistance, ImageMetric
+from wavelight.support.devices import find_device
 from wavelight.training.trainer import Trainer
 
 
@@ -41,8 +42,8 @@ class Meter:
         data: Real images, and the numbers of those to sample.
         metrics: Metrics to compute.
         reference_images: How many real images to compare with; none takes all.
-        accelerator: Where to sample, in Lightning's words.
-        devices: How many of them.
+        device: The device: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        devices: How many devices of that kind.
         callbacks: Functions called at each batch before it is measured.
 
     Raises:
@@ -54,16 +55,17 @@ class Meter:
         data: WaveletDataModule,
         metrics: list[ImageMetric],
         reference_images: int | None,
-        accelerator: str,
+        device: str | None,
         devices: int = 1,
         callbacks: Sequence[L.Callback] = (),
     ) -> None:
         self.data = data
         self._evaluation = Evaluation(metrics, reference_images)
+        accelerator, those = _in_lightning(device, devices)
         try:
             self._trainer = Trainer(
                 accelerator=accelerator,
-                devices=devices,
+                devices=those,
                 callbacks=[*callbacks, self._evaluation],
                 logger=False,
                 enable_checkpointing=False,
@@ -94,3 +96,12 @@ class Meter:
             name.removeprefix("val/").removesuffix(count): value
             for name, value in self._evaluation.history[-1][1].items()
         }
+
+
+def _in_lightning(device: str | None, count: int) -> tuple[str, int | list[int]]:
+    """Return the accelerator and the devices that Lightning is to take."""
+    if count > 1:
+        # Each process finds its own: a tensor here would lie on the first.
+        return device or "auto", count
+    found = find_device(device)
+    return found.type, 1 if found.index is None else [found.index]

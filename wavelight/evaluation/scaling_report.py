@@ -17,7 +17,7 @@ _CONDITIONS = (
     "{device}, torch {torch}, float32, {threads} threads. Untrained networks, all features of {width} channels, images "
     "of 3 channels; WSGM's coarsest band is {coarsest}x{coarsest}, its wavelet Haar.\n"
     'NFE: evaluations of networks. GMAC: 10^9 MACs. Both and the seconds are of one image; "at once" is how '
-    "many were generated together. Seconds: median of {rounds} rounds, in which all take turns.\n"
+    "many were generated together. Seconds: median of {repetitions} rounds, in which all take turns.\n"
     "With equal widths, a step at all scales of WSGM has about a third of SGM's pixels; with the widths published for "
     "128 pixels it costs 0.89 of one of SGM's."
 )

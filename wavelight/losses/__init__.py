@@ -1,4 +1,4 @@
-"""Losses of the players, apart from any network."""
+"""Adversarial losses and reconstruction losses, apart from any network."""
 
 from wavelight.losses.gan import AdversarialLoss, BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 

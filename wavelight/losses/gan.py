@@ -1,4 +1,4 @@
-"""Adversarial games: what a generator and a discriminator minimise against each other."""
+"""Adversarial losses of a generator and a discriminator."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from typing_extensions import override
 from wavelight.losses.logistic import fake_logistic_loss, r1_penalty, real_logistic_loss
 
 Critic = Callable[[Tensor], Tensor]
-"""A discriminator that knows the condition: maps images ``(N, C, H, W)`` to logits ``(N, 1)``, large for real ones."""
+"""A discriminator given its condition: maps images ``(N, C, H, W)`` to logits ``(N, 1)``, large for real ones."""
 
 
 class AdversarialLoss(ABC):
-    """The losses of the two players; it holds no network."""
+    """The losses of a generator and a discriminator; it holds no network."""
 
     @abstractmethod
     def generator_loss(self, discriminator: Critic, fake: Tensor, real: Tensor) -> Tensor:
-        """Return what the generator minimises.
+        """Return the generator's loss.
 
         Args:
             discriminator: The discriminator.
-            fake: Generated images, ``(N, C, H, W)``, with its gradients.
-            real: The real ones in whose place it was generated, ``(N, C, H, W)``.
+            fake: Generated images, ``(N, C, H, W)``, with gradients.
+            real: The real images in whose place they were generated, ``(N, C, H, W)``.
         """
 
     @abstractmethod
@@ -33,26 +33,26 @@ class AdversarialLoss(ABC):
         """Return the terms, by name, whose sum the discriminator minimises.
 
         Args:
-            discriminator: The discriminator; on a turn that is :meth:`penalised`, with second derivatives.
+            discriminator: The discriminator; in a step that is :meth:`penalised`, with second derivatives.
             fake: Generated images, ``(N, C, H, W)``, without gradients.
-            real: The real ones in whose place it was generated, ``(N, C, H, W)``.
-            turn: The number of the discriminator's turns before this one.
+            real: The real images in whose place they were generated, ``(N, C, H, W)``.
+            turn: How many steps the discriminator took before this one.
         """
 
     def penalised(self, turn: int) -> bool:
-        """Tell whether a turn has a gradient penalty, for which the discriminator needs second derivatives.
+        """Tell whether a step has a gradient penalty, for which the discriminator needs second derivatives.
 
         Args:
-            turn: The number of the discriminator's turns before this one.
+            turn: How many steps the discriminator took before this one.
         """
         return False
 
 
 class BoundedCriticLoss(AdversarialLoss):
-    """The game of the published hybrid: the discriminator's sigmoid is a score, high for real ones (Xiao et al., 2024).
+    """The loss of the published hybrid: the discriminator's sigmoid is a score, high for real ones (Xiao et al., 2024).
 
-    With their words a Wasserstein term, but with nothing that keeps the score smooth; equations 17
-    and 18 as coded (arXiv 2411.09356).
+    They call it a Wasserstein loss, but nothing enforces a Lipschitz constant; equations 17 and 18 as
+    coded (arXiv 2411.09356).
     """
 
     @override
@@ -67,11 +67,11 @@ class BoundedCriticLoss(AdversarialLoss):
 
 
 class NonSaturatingLoss(AdversarialLoss):
-    """The non-saturating game with the lazy penalty R1 (Goodfellow et al., 2014; Mescheder et al., 2018).
+    """The non-saturating logistic loss with lazy R1 regularization (Goodfellow et al., 2014; Mescheder et al., 2018).
 
     Args:
         r1_gamma: Weight of the gradient penalty at real images; it multiplies half the squared norm.
-        r1_every: Turns of the discriminator from one penalty to the next; the first turn has one.
+        r1_every: Steps of the discriminator from one penalty to the next; the first step has one.
             The penalty is not multiplied by this number, as in DenoisingGAN.
 
     Raises:
@@ -111,9 +111,9 @@ class NonSaturatingLoss(AdversarialLoss):
 
 
 class RpGANLoss(AdversarialLoss):
-    """Each generated image against the real one in its place, with R1 and R2 (R3GAN, Huang et al., 2024).
+    """Relativistic pairing loss: each generated image against the real one in its place, with R1 and R2.
 
-    The penalties come on every turn.
+    RpGAN with both penalties at every step (R3GAN, Huang et al., 2024).
 
     Args:
         gamma: Weight of the gradient penalties at real images and at generated ones; it multiplies half

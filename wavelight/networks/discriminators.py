@@ -20,7 +20,7 @@ SLOPE = 0.2
 """Slope of the leaky rectifiers below zero."""
 
 GROUP = 4
-"""Number of images over which a batch's spread is taken."""
+"""Number of images in a group of the minibatch standard deviation."""
 
 
 class StepEmbedding(nn.Module):
@@ -41,7 +41,7 @@ class StepEmbedding(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, told the diffusion step between them.
+    """Two 3x3 convolutions beside a shortcut, conditioned on the diffusion step between them.
 
     Args:
         inputs: Channels that come in.
@@ -79,7 +79,7 @@ class BlockPlan(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Judges whether the cleaner image of a pair is a real one, a step before the noisier.
+    """Discriminator of pairs: is the cleaner image a real one, a diffusion step before the noisier?
 
     Args:
         channels: Channels of one image.
@@ -104,7 +104,7 @@ class Discriminator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x_t: Tensor, t: Tensor, x_next: Tensor) -> Tensor:
-        """Critic pairs of images.
+        """Score pairs of images.
 
         Args:
             x_t: The cleaner images ``(N, channels, H, W)``, real or generated.
@@ -171,7 +171,7 @@ class LargeDiscriminator(Discriminator):
 
 
 def minibatch_standard_deviation(h: Tensor) -> Tensor:
-    """Return the spread of features over groups of a batch (Karras et al. 2018, section 3).
+    """Return the minibatch standard deviation: of features over groups of a batch (Karras et al. 2018, section 3).
 
     A group takes every (N / 4)-th image; smaller batches are one group.
 

@@ -74,7 +74,7 @@ class FieldEnergy(nn.Module):
         reach: The farthest interaction along an axis, at most ``size // 2``. Shifts that
             reflections and an exchange of the axes turn into each other share one parameter.
         sigmoids: How many make a potential, at least 2.
-        wavelet: The wavelet that tells details from LL; none where all of a field is
+        wavelet: The wavelet that separates details from LL; none where all of a field is
             free.
 
     Raises:
@@ -148,7 +148,7 @@ class FieldEnergy(nn.Module):
 
         Args:
             parts: The parts of the fields, details first, ``(N, 1, L, L)`` each.
-            spreads: Spreads of the potentials, ``(V,)``.
+            spreads: Half the range of the sigmoids' centres of each potential, ``(V,)``.
         """
         sigmoids = [
             self._sigmoids(values, spread.expand(len(values)))

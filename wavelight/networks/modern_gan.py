@@ -57,16 +57,16 @@ class GroupedUNet(DetailGenerator):
     """Maps noise and LL to details, in one evaluation, by blocks of R3GAN.
 
     R3GAN samples whole images: it has a decoder alone, from a learnt 4x4 basis that a latent weighs.
-    Details follow a band of their own resolution, so here
+    Details are conditioned on an LL of their own resolution, so here
 
-    * an encoder, a mirror image of the decoder, reads the band, and leaves at each resolution what
-      the decoder reads again: edges of the band tell where its details are;
-    * the latent is an image of noise beside the band: what a band leaves open is local, such as the
-      phase of a texture, and a network without a basis of fixed size serves all levels of a pyramid
-      and images of every size.
+    * an encoder, a mirror image of the decoder, reads LL, and hands the decoder a skip connection at
+      each resolution: edges of LL show where its details are;
+    * the latent is an image of noise beside LL: the uncertainty given LL is local, such as the phase of
+      a texture, and a network without a basis of fixed size serves all levels of a pyramid and images
+      of every size.
 
     Args:
-        shape: Of the details, and of LL; where one network serves several levels, of the coarsest.
+        shape: The shape of the details, and of LL; where one network serves several levels, of the coarsest.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves; all these channels must be multiples of 8.
@@ -118,14 +118,14 @@ class GroupedUNet(DetailGenerator):
 
 
 class GroupedDiscriminator(DetailDiscriminator):
-    """Judges whether details, or images that they complete, are real, by blocks of R3GAN.
+    """Discriminator of details, or of the images that they complete, by blocks of R3GAN.
 
     As in R3GAN, a learnt basis of the size of the smallest features weighs their pixels, so the
-    network is made for one resolution. R3GAN tells its judge a class, by a product with the last
-    features; the condition here is an image, and lies beside what is judged from the first layer on.
+    network is made for one resolution. R3GAN's discriminator is conditioned on a class, by a product with
+    the last features; the condition here is an image, concatenated to the input.
 
     Args:
-        shape: Of the images that details complete, and the channels of LL.
+        shape: The shape of the images that details complete, and the channels of LL.
         width: Channels of the features, of which the multipliers are multiples.
         multipliers: Channels at each resolution as multiples of ``width``, from the full resolution
             down by halves, best to a side of 4; all these channels must be multiples of 8.

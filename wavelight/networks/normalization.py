@@ -19,7 +19,7 @@ def groups_of(channels: int) -> int:
     groups = min(channels // 4, 32)
     if groups < 1 or channels % groups:
         raise ValueError(
-            f"{channels} channels cannot be normalized in {groups} equal groups; "
+            f"channels must split into {groups} equal groups for normalization, got {channels}: "
             "take a multiple of 4 up to 128, or of 32"
         )
     return groups

@@ -1,4 +1,4 @@
-"""Residual blocks of NCSN++ (Song et al. 2021, after BigGAN), told a step and a style."""
+"""Residual blocks of NCSN++ (Song et al. 2021, after BigGAN), conditioned on a step and a style."""
 
 from math import sqrt
 from typing import ClassVar, NamedTuple

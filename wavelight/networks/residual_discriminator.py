@@ -10,7 +10,7 @@ from wavelight.networks.attention_gate_unet import SLOPE
 from wavelight.networks.one_shot import DetailDiscriminator
 
 DROPOUT = 0.5
-"""Share of the last features that are forgotten in training."""
+"""Dropout rate of the last features."""
 
 
 class HalvingBlock(nn.Module):
@@ -37,16 +37,16 @@ class HalvingBlock(nn.Module):
 
 
 class ResidualDiscriminator(DetailDiscriminator):
-    """Judges whether images are real, or details: the discriminator of the hybrid (GANO).
+    """Discriminator of images, or of details: that of the published hybrid (GANO).
 
-    As published it judges images one level finer than LL, and is not told the band
-    itself. It takes images of every size, so one serves all levels. Batch normalization lets the
-    images of a batch meet in training: a penalty of gradients sees the whole batch, and real and
-    generated images that are judged apart are normalized apart. Initial weights, of which the
-    description says nothing, are PyTorch's.
+    As published it takes images one level finer than LL, and is not conditioned on LL. It takes images
+    of every size, so one serves all levels. Batch normalization couples the images of a batch in
+    training: a gradient penalty sees the whole batch, and real and generated images that are scored
+    in separate batches are normalized separately. Initial weights, which the paper does not state,
+    are PyTorch's.
 
     Args:
-        shape: Of the images that details complete, and the channels of LL.
+        shape: The shape of the images that details complete, and the channels of LL.
         width: Channels of the features at full resolution, which double with every block. The
             published code has 64.
         blocks: Number of blocks, each of which halves the resolution.

@@ -70,7 +70,7 @@ class WaveletNCSNpp(UNet):
     ) -> None:
         if patch < 1 or shape.side % patch:
             raise ValueError(
-                f"patch must divide the side of what is generated, {shape.side}, got {patch}"
+                f"patch must divide the side of the generated bands, {shape.side}, got {patch}"
             )
         super().__init__(
             Resampling(

@@ -13,7 +13,7 @@ from wavelight.models import GenerativeModel
 
 
 class Tiles(NamedTuple):
-    """Cuts what networks see, so that memory is bounded: a network runs on a tile at a time.
+    """Cuts the inputs of networks, so that memory is bounded: a network runs on a tile at a time.
 
     Noise is generated for the whole image and cut with it, and the outputs of neighbours are blended at
     every evaluation. Where tiles overlap, each one's outer quarter of the overlap counts nothing, and
@@ -23,7 +23,7 @@ class Tiles(NamedTuple):
     """
 
     side: int
-    """In pixels of what a network is given: the coarse band of its level, which a Laplacian pyramid enlarges first."""
+    """In pixels of the network's input: LL of its level, which a Laplacian pyramid enlarges first."""
 
     overlap: int
     """Pixels that neighbours share, less than the side."""

@@ -1,4 +1,4 @@
-"""The upscaler: details added to images that are too small."""
+"""The upscaler: sampled details double the sides of images."""
 
 import copy
 from functools import cached_property
@@ -28,11 +28,11 @@ _TRIAL_STEPS = 2
 class Upscaler:
     """Doubles images by the details that a trained pyramid samples given them.
 
-    An image becomes the coarse band of level ``doublings``: 2 ** doublings times its pixels, which is
-    what the orthonormal Haar transform makes of means over blocks, so that with Haar means over blocks
-    of the result are the image again (before it is clamped). Other wavelets have the same gain for
-    what varies slowly, and their coarse bands differ from means of blocks elsewhere. A Laplacian
-    pyramid's coarse band is that of Haar, but what its models sample may change the means.
+    An image becomes the LL of level ``doublings``: 2 ** doublings times its pixels, the scale of the
+    orthonormal Haar transform, so that with Haar means over blocks of the result are the image again
+    (before it is clamped). Other wavelets have the same gain at low frequencies, and their LL differs
+    from means of blocks elsewhere. A Laplacian pyramid's LL is that of Haar, but its sampled details
+    may change the means.
 
     An image may have any sides. Those that a network cannot halve often enough are continued, by
     repeating the last row and column, and the result is cut.
@@ -100,7 +100,7 @@ class Upscaler:
         return band[..., : height << self.doublings, : width << self.doublings].clamp(-1, 1)
 
     def _refine(self, band: Tensor, level: int, index: Tensor) -> Tensor:
-        """Turn the coarse band of a level, as the transform gives it, into that of the level below."""
+        """Turn the LL of a level, as the transform gives it, into that of the level below."""
         coarse, details = self.pyramid.coarse[level - 1], self.pyramid.details[level - 1]
         assert isinstance(coarse, ScaledBand)
         assert isinstance(details, ScaledBand)
@@ -227,6 +227,6 @@ def _takes(model: GenerativeModel, target: Shape, condition_channels: int) -> bo
     try:
         with torch.no_grad():
             return model.sample(target, condition, noise).shape == (1, *target)
-    # What layers raise where sizes do not fit depends on the layer.
+    # Layers raise different errors where sizes do not fit.
     except (RuntimeError, ValueError):
         return False

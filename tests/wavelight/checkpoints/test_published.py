@@ -218,11 +218,14 @@ def test_a_discriminator_is_converted_or_untrained(system):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["netG_1.pth", "tiny", "out.pth"], "the file to write ends in .ckpt"),
-        (["netG_1.pth", "broad", "out.ckpt"], "it fits tiny"),
-        (["netG_1.pth", "nothing", "out.ckpt"], "there is no experiment 'nothing'"),
-        (["none.pth", "tiny", "out.ckpt"], "none.pth"),
-        (["netG_1.pth", "tiny", "out.ckpt", "--discriminator", "netG_1.pth"], "not the discr"),
+        (["netG_1.pth", "tiny", "--out", "out.pth"], "the file to write ends in .ckpt"),
+        (["netG_1.pth", "broad", "--out", "out.ckpt"], "it fits tiny"),
+        (["netG_1.pth", "nothing", "--out", "out.ckpt"], "there is no experiment 'nothing'"),
+        (["none.pth", "tiny", "--out", "out.ckpt"], "none.pth"),
+        (
+            ["netG_1.pth", "tiny", "--out", "out.ckpt", "--discriminator", "netG_1.pth"],
+            "not the discr",
+        ),
     ],
 )
 def test_bad_input_of_convert_is_one_sentence(system, arguments, sentence, capsys):
@@ -240,7 +243,7 @@ def converted(system):
     """A checkpoint that the command has written, with both players."""
     saved(published(system))
     saved(published(system, "discriminator"), "netD.pth")
-    main(["convert", "netG_1.pth", "tiny", "tiny.ckpt", "--discriminator", "netD.pth"])
+    main(["convert", "netG_1.pth", "tiny", "--out", "tiny.ckpt", "--discriminator", "netD.pth"])
     return "tiny.ckpt"
 
 
@@ -251,7 +254,7 @@ def test_predict_and_sample_draw_from_a_converted_checkpoint(system, caplog):
         main(["predict", "--config", str(TINY), "--ckpt_path", path, "--out", "one", *options])
     # Its configuration is the one that the command line makes of the experiment.
     assert "trained with" not in caplog.text
-    main(["sample", path, "two", *options])
+    main(["sample", path, "--out", "two", *options])
     for number in range(3):
         name = f"{number:06d}.png"
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()

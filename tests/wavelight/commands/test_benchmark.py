@@ -92,7 +92,7 @@ def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys
         return iter([str(arguments)])
 
     monkeypatch.setattr("wavelight.commands.benchmark.compare", told)
-    main(["benchmark", "--threads", "1", "--turns", "3", "--compiled", "false"])
+    main(["benchmark", "--threads", "1", "--repetitions", "3", "--compiled", "false"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"({name!r}, 3, False)" for name in benchmark.DEFAULT_EXPERIMENTS]
     main(["benchmark", "--experiments", "church", "--threads", "1"])
@@ -106,7 +106,7 @@ def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys
             ["--experiments", "[cifar10,demo]"],
             "the published cost of 'demo' is unknown: choose from cifar10, ",
         ),
-        (["--turns", "0"], "threads and turns must be at least 1, got 2 and 0"),
+        (["--repetitions", "0"], "threads and repetitions must be at least 1, got 2 and 0"),
         (["--device", "abacus"], "device 'abacus' is not available on this machine"),
     ],
 )

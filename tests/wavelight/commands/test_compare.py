@@ -74,7 +74,7 @@ def compare(paths, *options):
     """Run the command, whose rows are in ``compare.json`` then."""
     named = [str(path) for path in paths] or ["[]"]
     quick = ["--images", str(IMAGES), "--seed", str(SEED), "--batch_size", "5"]
-    where = ["--accelerator", "cpu", "--metrics", json.dumps(METRICS), "--out", "compare.json"]
+    where = ["--device", "cpu", "--metrics", json.dumps(METRICS), "--out", "compare.json"]
     main(["compare", *named, *quick, *where, *options])
 
 
@@ -147,7 +147,7 @@ def test_two_processes_measure_the_same_and_print_one_table(folder, capsys):
     one = rows()
     command = [sys.executable, "-m", "wavelight", "compare", f"[{last(folder, 'wsgm')}]"]
     options = ["--steps", "[1,2]", "--images", str(IMAGES), "--seed", str(SEED), "--devices", "2"]
-    where = ["--accelerator", "cpu", "--metrics", json.dumps(METRICS), "--out", "two.json"]
+    where = ["--device", "cpu", "--metrics", json.dumps(METRICS), "--out", "two.json"]
     done = subprocess.run(
         [*command, *options, *where],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
@@ -211,7 +211,7 @@ def test_a_run_is_named_by_as_much_as_tells_it_apart(folder, tmp_path, capsys):
     paths = [last(folder, "sgm"), tmp_path / "sgm" / "checkpoints" / "best.ckpt"]
     paths[1].parent.mkdir(parents=True)
     paths[1].write_bytes(paths[0].read_bytes())
-    main(["export", str(paths[0]), "exported.safetensors"])
+    main(["export", str(paths[0]), "--out", "exported.safetensors"])
     compare([*paths, "exported.safetensors"], "--steps", "[1]")
     _, shown = table(capsys.readouterr().out)
     assert [row["system"] for row in shown] == ["sgm/last", "sgm/best", "exported/exported"]
@@ -290,7 +290,7 @@ def test_other_data_are_refused(folder, tmp_path, capsys, changes, sentence):
         (["wavediff"], ["--steps", "[[1]]"], "steps [1] has 1 numbers, but no system has"),
         (["sgm", "sgm"], [], "checkpoints must name each file once, got "),
         ([], [], "checkpoints is empty: name at least one checkpoint to compare"),
-        (["sgm"], ["--accelerator", "abacus"], "abacus"),
+        (["sgm"], ["--device", "abacus"], "abacus"),
         (["sgm"], ["--reference_images", "0"], "reference_images must be at least 1, got 0"),
         (["gone"], [], "there is no checkpoint"),
         (["sgm"], ["--out", "notes.json"], "notes.json holds no comparison"),

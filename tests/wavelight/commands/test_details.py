@@ -56,10 +56,10 @@ def test_both_tables_and_a_file(folder, run):
         [run],
         images=12,
         bands=6,
-        draws=2,
+        samples=2,
         metrics=[FrechetWaveletDistance(4)],
         batch_size=5,
-        accelerator="cpu",
+        device="cpu",
         out=folder / "out" / "details.json",
     )
     found = json.loads((folder / "out" / "details.json").read_text())
@@ -77,7 +77,7 @@ def test_both_tables_and_a_file(folder, run):
 @pytest.mark.slow
 def test_checkpoints_are_measured_on_the_same_images(folder, run):
     other = checkpoint(folder, "other", wsgm())
-    options = {"images": 12, "bands": 6, "draws": 2, "accelerator": "cpu"}
+    options = {"images": 12, "bands": 6, "samples": 2, "device": "cpu"}
     first, second = cells(details([run, other], plot=folder / "out" / "details.png", **options))
     # Equal weights give equal numbers.
     for rows in (first, second):
@@ -100,7 +100,7 @@ def test_fields_are_measured_by_their_own_distances(folder):
     fields = {"class_path": "data_modules.GaussianFields", "init_args": {"images": 64, "eta": 1.0}}
     path = checkpoint(folder, "fields", model, source=fields, flip=False)
     plot = folder / "out" / "fields.png"
-    told = details([path], bands=6, draws=2, accelerator="cpu", plot=plot)
+    told = details([path], bands=6, samples=2, device="cpu", plot=plot)
     assert "fwd_coarse |" not in told
     first, second = cells(told)
     assert (len(first), len(second)) == (3, 4)
@@ -117,10 +117,10 @@ def test_a_system_without_a_pyramid_is_refused(folder, model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 1}, "draws must be at least 2, got 1"),
+        ({"samples": 1}, "samples must be at least 2, got 1"),
         ({"images": 17}, "images must be at most the 16 images of the held-out split, got 17"),
         ({"bands": 17}, "bands must be at most the 16 images of the held-out split, got 17"),
-        ({"accelerator": "abacus"}, "abacus"),
+        ({"device": "abacus"}, "abacus"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(run, options, message):

@@ -318,14 +318,14 @@ def test_nothing_but_checkpoints_of_several_factors_is_joined(runs):
 
 
 def test_the_command(runs, capsys):
-    main(["join", "[ends.ckpt,middle.ckpt]", "whole.ckpt"])
+    main(["join", "[ends.ckpt,middle.ckpt]", "--out", "whole.ckpt"])
     assert wavelight.load("whole.ckpt").train_factors == [0, 1, 2]
     for words in (["ends.ckpt", "middle.ckpt"], ["*d*.ckpt"]):
-        main(["join", *words, "joined/whole.ckpt"])
+        main(["join", *words, "--out", "joined/whole.ckpt"])
         whole, joined = state("whole.ckpt"), state("joined/whole.ckpt")
         assert all(torch.equal(joined[name], tensor) for name, tensor in whole.items())
     with pytest.raises(SystemExit):
-        main(["join", "[ends.ckpt]", "whole.ckpt"])
+        main(["join", "[ends.ckpt]", "--out", "whole.ckpt"])
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert "factor 1 was trained in none" in said[0]
@@ -342,7 +342,7 @@ def test_runs_of_the_command_line_are_joined():
     join(parts, Path("whole.ckpt"))
     for name, tensor in state("whole.ckpt").items():
         assert torch.equal(tensor, state(parts[not name.startswith("models.0.")])[name])
-    main(["sample", "whole.ckpt", "one", "--images", "2", "--seed", "5"])
+    main(["sample", "whole.ckpt", "--out", "one", "--images", "2", "--seed", "5"])
     Path("whole.yaml").write_text(yaml.safe_dump(experiment()))
     here = ["--config", "whole.yaml", "--ckpt_path", "whole.ckpt", "--trainer.accelerator", "cpu"]
     main(["predict", *here, "--out", "two", "--images", "2", "--seed", "5"])

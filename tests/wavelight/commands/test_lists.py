@@ -20,7 +20,7 @@ def compare(checkpoints: list[Path], images: int = 3):
 
 
 def join(checkpoints: list[Path], out: Path, force: bool = False):
-    """Take one more word behind the list."""
+    """Take the file to write as an option."""
 
 
 def export(checkpoint: Path, out: Path):
@@ -40,18 +40,25 @@ def test_words_become_a_list_in_their_order():
     assert gathered(compare, "b.ckpt") == (["b.ckpt"], [])
 
 
-def test_the_last_word_is_the_file_to_write():
-    assert gathered(join, "b.ckpt", "a.ckpt", "whole.ckpt", "--force", "true") == (
+def test_the_file_to_write_is_an_option():
+    assert gathered(join, "b.ckpt", "a.ckpt", "--out", "whole.ckpt", "--force", "true") == (
         ["b.ckpt", "a.ckpt"],
-        ["whole.ckpt", "--force", "true"],
+        ["--out", "whole.ckpt", "--force", "true"],
+    )
+
+
+def test_words_may_stand_behind_options():
+    assert gathered(compare, "--images", "4", "b.ckpt", "--images=5", "a.ckpt") == (
+        ["b.ckpt", "a.ckpt"],
+        ["--images", "4", "--images=5"],
     )
 
 
 def test_a_glob_is_the_files_that_it_fits_by_name():
     assert gathered(compare, "*.ckpt") == (["a.ckpt", "b.ckpt", "c.ckpt"], [])
-    assert gathered(join, "c.ckpt", "[!c].ckpt", "whole.ckpt", "--force=true") == (
+    assert gathered(join, "c.ckpt", "[!c].ckpt", "--out=whole.ckpt") == (
         ["c.ckpt", "a.ckpt", "b.ckpt"],
-        ["whole.ckpt", "--force=true"],
+        ["--out=whole.ckpt"],
     )
 
 
@@ -63,11 +70,10 @@ def test_what_fits_no_file_stays_for_the_command_to_name():
     ("function", "words"),
     [
         (compare, ["[a.ckpt,b.ckpt]", "--images", "4"]),
-        (join, ["[a.ckpt,b.ckpt]", "whole.ckpt"]),
+        (join, ["[a.ckpt,b.ckpt]", "--out", "whole.ckpt"]),
         (compare, ["--help"]),
         (compare, []),
-        (join, ["a.ckpt"]),
-        (export, ["a.ckpt", "b.safetensors"]),
+        (export, ["a.ckpt", "--out", "b.safetensors"]),
     ],
 )
 def test_other_words_stay_as_they_are(function, words):

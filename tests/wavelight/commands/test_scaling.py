@@ -15,7 +15,7 @@ from wavelight.evaluation.scaling import Measurement, build, exponent, images_at
 from wavelight.theory import System, steps_needed
 
 SIZES = [32, 64, 128, 256, 512]
-TINY = ["--sizes", "[4,8]", "--coarsest", "2", "--rounds", "2", "--steps", "2"]
+TINY = ["--sizes", "[4,8]", "--coarsest", "2", "--repetitions", "2", "--steps", "2"]
 
 CONDITIONS = {
     "device": "cpu",
@@ -26,7 +26,7 @@ CONDITIONS = {
     "eta": 2.0,
     "kl_per_dim": 1e-2,
     "steps": 4,
-    "rounds": 3,
+    "repetitions": 3,
 }
 
 
@@ -149,7 +149,7 @@ def test_the_curves_are_drawn(tmp_path, monkeypatch):
         (["--sizes", "[16]"], "sizes must name at least two image sizes to fit an exponent, got 1"),
         (["--coarsest", "0"], "coarsest must be at least 1, got 0"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
-        (["--rounds", "0"], "rounds must be at least 1, got 0"),
+        (["--repetitions", "0"], "repetitions must be at least 1, got 0"),
         (["--width", "132", "--sizes", "[16,32]"], "a multiple of 4 up to 128, or of 32"),
         (["--kl_per_dim", "-1"], "kl_per_dim must be positive, got -1.0"),
     ],

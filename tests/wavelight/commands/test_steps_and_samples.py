@@ -75,7 +75,7 @@ def test_a_checkpoint_alone_draws(loaded):
 
 
 def test_an_export_draws_the_same_images(trained, loaded):
-    main(["export", str(trained[1]), "networks.safetensors"])
+    main(["export", str(trained[1]), "--out", "networks.safetensors"])
     images = wavelight.load("networks.safetensors").sample(2, seed=1)
     assert torch.equal(images, loaded.sample(2, seed=1))
 

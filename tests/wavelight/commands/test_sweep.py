@@ -48,7 +48,7 @@ def written(**changes):
         "seeds": [1, 2],
         "base": {"config": str(TINY), "data.source.images": 64},
         "variants": {"two": {}, "three": {"model.steps": 3}},
-        "compare": {"images": 12, "accelerator": "cpu", "metrics": [METRIC]},
+        "compare": {"images": 12, "device": "cpu", "metrics": [METRIC]},
     }
     Path("sweep.yaml").write_text(yaml.safe_dump(sweep | changes, sort_keys=False))
     return "sweep.yaml"

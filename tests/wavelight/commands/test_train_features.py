@@ -39,8 +39,8 @@ def trained(labelled, tmp_path_factory):
 def test_learns_to_tell_classes_apart(trained):
     out, said = trained
     assert said == (
-        f"{out} sees images as {FEATURES} numbers; trained to tell 2 classes apart on 40 images, it is right on "
-        "100.0% of 8 held-out ones"
+        f"{out} maps images to {FEATURES} features; trained on 40 images of 2 classes, its accuracy is 100.0% on "
+        "8 held-out ones"
     )
 
 
@@ -49,7 +49,7 @@ def test_learns_of_the_training_part_of_shards(labelled, tmp_path):
     prepare(ImageFolder(labelled), tmp_path / "shards", SIDE, held_out=8, workers=0)
     source = Shards(tmp_path / "shards")
     said = train_features(tmp_path / "features.pt2", source=source, device="cpu", **QUICK)
-    assert "2 classes apart on 40 images, it is right on 100.0% of 8" in said
+    assert "40 images of 2 classes, its accuracy is 100.0% on 8" in said
 
 
 def test_a_metric_looks_through_the_file(trained):
@@ -119,7 +119,8 @@ def test_a_name_of_another_kind_of_file_is_an_error(labelled, tmp_path):
 def test_images_without_classes_are_an_error(labelled, tmp_path):
     out = tmp_path / "features.pt2"
     with pytest.raises(
-        ValueError, match="needs at least 2 classes of images, got 0: make one folder a class"
+        ValueError,
+        match="source must have at least 2 classes of images, got 0: put each class in a folder",
     ):
         train_features(out, source=ImageFolder(labelled / "dark"), **QUICK)
     with pytest.raises(ValueError, match="at least 2 classes of images, got 0"):

@@ -91,7 +91,7 @@ def test_the_command_prints_both_tables_and_writes_all_numbers(checkpoint, tmp_p
         (["[]"], "systems is empty: name at least one checkpoint or experiment"),
         (["demo", "--repetitions", "0"], "repetitions must be at least 1, got 0"),
         (["demo", "--warm_ups", "-1"], "warm_ups must be at least 0, got -1"),
-        (["demo", "--batch_sizes", "[4,0]"], "a batch size must be at least 1, got 0"),
+        (["demo", "--batch_sizes", "[4,0]"], "batch_sizes must be at least 1, got 0"),
         (["demo", "--device", "abacus"], "device 'abacus' is not available on this machine"),
         (
             ["demo", "--device", "cpu", "--precision", "tf32"],

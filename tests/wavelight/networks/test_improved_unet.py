@@ -271,7 +271,9 @@ def test_multipliers_are_fitted_to_the_smallest_side() -> None:
 
 
 def test_channels_that_do_not_split_are_refused() -> None:
-    with pytest.raises(ValueError, match="132 channels cannot be normalized in 32 equal groups"):
+    with pytest.raises(
+        ValueError, match="channels must split into 32 equal groups for normalization, got 132"
+    ):
         ImprovedUNet(FactorShape.square(3, 8), 132, [1], [])
     with pytest.raises(ValueError, match="channels must be divisible by heads = 3, got 32"):
         ImprovedUNet(FactorShape.square(3, 8), 32, [1], [], heads=3)

@@ -38,5 +38,5 @@ def test_compiled_and_uncompiled_agree() -> None:
 
 @pytest.mark.parametrize("channels", [2, 130])
 def test_channels_that_do_not_split_are_refused(channels: int) -> None:
-    with pytest.raises(ValueError, match="cannot be normalized"):
+    with pytest.raises(ValueError, match="channels must split into"):
         groups_of(channels)

@@ -151,7 +151,7 @@ def test_patches_are_cut_colour_by_colour_and_joined_pixel_by_pixel() -> None:
 
 def test_patches_that_do_not_fit_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="patch must divide the side of what is generated, 10, got 4"
+        ValueError, match="patch must divide the side of the generated bands, 10, got 4"
     ):
         WaveletNCSNpp(FactorShape.square(12, 10), **NARROW, patch=4)
 

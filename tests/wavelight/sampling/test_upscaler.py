@@ -363,7 +363,8 @@ def test_files_that_cannot_be_written_are_refused_first(tmp_path, loads):
     with pytest.raises(ValueError, match="would both be written to"):
         run(image.parent, tmp_path / "out")
     with pytest.raises(
-        ValueError, match="overlap needs tile, got 4: give the side of the tiles with tile"
+        ValueError,
+        match="overlap must come with tile, got overlap 4 alone: give the side of the tiles",
     ):
         run(image, tmp_path / "a.png", overlap=4)
     with pytest.raises(ValueError, match="tile must be at least 1 pixel, got 0"):
@@ -411,5 +412,13 @@ def test_a_checkpoint_is_measured_on_its_data_and_upscales(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["upscaling_quality", str(path), *other, "33"])
     assert "image_size must be divisible by 2**levels = 2, got 33" in capsys.readouterr().err
-    main(["upscale", str(path), str(picture(tmp_path / "in.gif")), str(tmp_path / "out.png")])
+    main(
+        [
+            "upscale",
+            str(path),
+            str(picture(tmp_path / "in.gif")),
+            "--out",
+            str(tmp_path / "out.png"),
+        ]
+    )
     assert pixels(tmp_path / "out.png").shape == (10, 12, 3)

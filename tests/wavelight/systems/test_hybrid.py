@@ -464,13 +464,13 @@ def test_details_and_pyramids_are_one_line_each(folder, details, shared, options
 def test_a_shared_model_is_joined_to_a_score_model_that_was_trained_apart(folder):
     coarse = command(folder, "coarse", GAN, shared=True, train=[0])
     details = command(folder, "details", GAN, shared=True, train=[1, 2])
-    main(["join", f"[{coarse},{details}]", "whole.ckpt"])
+    main(["join", f"[{coarse},{details}]", "--out", "whole.ckpt"])
     parts = [read_checkpoint(path)["state_dict"] for path in (coarse, details)]
     for name, tensor in load("whole.ckpt").state_dict().items():
         if name.startswith("models."):
             assert torch.equal(tensor, parts[int(name.split(".")[1])][name])
     with pytest.raises(SystemExit):
-        main(["join", f"[{details},{details}]", "whole.ckpt"])
+        main(["join", f"[{details},{details}]", "--out", "whole.ckpt"])
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
     options = ["--trainer.max_epochs=1", "--trainer.default_root_dir=run"]
     main(["fit", "--config", str(TINY), "--config", "deep.yaml", *options])
     checkpoint = "run/checkpoints/last.ckpt"
-    main(["export", checkpoint, "generator.safetensors"])
+    main(["export", checkpoint, "--out", "generator.safetensors"])
     exported = wavelight.load("generator.safetensors")
     scale = read_checkpoint(tmp_path / checkpoint)["state_dict"]["factorization.coarse.scale"]
     assert torch.equal(exported.factorization.coarse.scale, scale)

@@ -15,7 +15,7 @@ def test_table_has_a_floor_and_each_system_at_each_number_of_steps(tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("options", [{"fields": 0}, {"steps": [4, 0]}])
+@pytest.mark.parametrize("options", [{"images": 0}, {"steps": [4, 0]}])
 def test_impossible_tables_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match="must be at least 1"):
         phi4(tmp_path, **options)

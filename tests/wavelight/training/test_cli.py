@@ -334,7 +334,7 @@ def test_sampling_needs_a_checkpoint_alone(trained):
 
 def test_sample_and_predict_draw_the_same_files(trained):
     options = ["--images", "5", "--seed", "5", "--batch_size", "2"]
-    main(["sample", str(trained), "one", *options])
+    main(["sample", str(trained), "--out", "one", *options])
     main(["predict", "--config", TINY, "--ckpt_path", str(trained), "--out", "two", *options])
     names = [f"{number:06d}.png" for number in range(5)]
     assert sorted(path.name for path in Path("one").glob("*.png")) == names
@@ -345,8 +345,8 @@ def test_sample_and_predict_draw_the_same_files(trained):
 @pytest.mark.slow
 def test_compiled_sampling_draws_the_same_images(trained):
     options = ["--images", "5", "--seed", "5", "--batch_size", "2", "--npz", "true"]
-    main(["sample", str(trained), "eager", *options])
-    main(["sample", str(trained), "fast", *options, "--compiled", "true"])
+    main(["sample", str(trained), "--out", "eager", *options])
+    main(["sample", str(trained), "--out", "fast", *options, "--compiled", "true"])
     eager, fast = (
         np.load(Path(folder, "images.npz"))["arr_0"].astype(int) for folder in ("eager", "fast")
     )
@@ -357,7 +357,7 @@ def test_compiled_sampling_draws_the_same_images(trained):
 def test_export_holds_the_generator_and_draws_alike(trained):
     from safetensors.torch import load_file
 
-    main(["export", str(trained), "generator.safetensors"])
+    main(["export", str(trained), "--out", "generator.safetensors"])
     system = wavelight.load(trained)
     exported = load_file("generator.safetensors")
     generator = system.models[0].generator

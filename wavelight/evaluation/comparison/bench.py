@@ -30,8 +30,8 @@ class Bench:
         metrics: Metrics to compute.
         reference_images: How many real images to measure; none takes all.
         seed: The seed of the set of images.
-        accelerator: Where to sample, in Lightning's words.
-        devices: How many of them.
+        device: The device: cpu, cuda, cuda:1, mps; none takes a GPU if there is one.
+        devices: How many devices of that kind.
 
     Raises:
         FileNotFoundError: If a metric's weights are missing.
@@ -44,7 +44,7 @@ class Bench:
         metrics: list[ImageMetric],
         reference_images: int | None,
         seed: int,
-        accelerator: str,
+        device: str | None,
         devices: int,
     ) -> None:
         self.data = data
@@ -57,9 +57,7 @@ class Bench:
             "metrics": identities(metrics),
         }
         self._stopwatch = _Stopwatch()
-        self._meter = Meter(
-            data, metrics, reference_images, accelerator, devices, [self._stopwatch]
-        )
+        self._meter = Meter(data, metrics, reference_images, device, devices, [self._stopwatch])
 
     def rows(
         self,
