@@ -13,6 +13,8 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from wavelight.support.private_names import drop_wandb_option, opened_experiment, set_experiment
+
 _CONNECT_SECONDS = 3.0
 
 
@@ -40,9 +42,9 @@ class CSVLogger(loggers.CSVLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The run that writes the file."""
-        if self._experiment is None:
-            self._experiment = _AppendingWriter(self.log_dir)
-        return self._experiment
+        if opened_experiment(self) is None:
+            set_experiment(self, _AppendingWriter(self.log_dir))
+        return opened_experiment(self)
 
 
 class WandbLogger(loggers.WandbLogger):
@@ -90,13 +92,13 @@ class WandbLogger(loggers.WandbLogger):
             resume="allow" if id else None,
         )
         # Lightning passes it on, and W&B warns that it means nothing any more.
-        self._wandb_init.pop("anonymous", None)
+        drop_wandb_option(self, "anonymous")
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The run, with ``images_seen`` as the x-axis of all its plots."""
-        first = self._experiment is None
+        first = opened_experiment(self) is None
         run = super().experiment
         if first:
             run.define_metric("images_seen")

@@ -3,11 +3,11 @@
 import shlex
 from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import torch
 import yaml
-from jsonargparse._util import import_object
 
 from tests.places import EXPERIMENTS
 from tests.runs import assert_equal_states
@@ -112,7 +112,7 @@ def kept(old, named, found):
     inside = [
         deeper for name in given for deeper in kept(before.get(name), given[name], after.get(name))
     ]
-    defaults = signature(import_object(named["class_path"])).parameters
+    defaults = signature(resolve_name(named["class_path"])).parameters
     return [
         name
         for name in after.keys() - given

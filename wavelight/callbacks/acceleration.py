@@ -4,6 +4,7 @@ import lightning as L
 import torch
 from typing_extensions import override
 
+from wavelight.support.private_names import is_compiled
 from wavelight.systems import ImageGenerator
 
 GRAPHS_A_NETWORK = 16
@@ -45,16 +46,16 @@ class Acceleration(L.Callback):
             for player in model.players().values()
         ]
         for network in networks:
-            if network._compiled_call_impl is None:  # a stage before this one may have compiled it
+            if not is_compiled(network):  # a stage before this one may have compiled it
                 network.compile(dynamic=False)
         # Networks of one class are one function to the compiler, and share its limit.
-        torch._dynamo.config.recompile_limit = GRAPHS_A_NETWORK * len(networks)
+        torch.compiler.config.recompile_limit = GRAPHS_A_NETWORK * len(networks)
 
     def _remember(self) -> None:
         self._before = (
             torch.get_float32_matmul_precision(),
             torch.backends.cudnn.allow_tf32,
-            torch._dynamo.config.recompile_limit,
+            torch.compiler.config.recompile_limit,
         )
 
     def _restore(self) -> None:
@@ -62,7 +63,7 @@ class Acceleration(L.Callback):
             return
         precision, torch.backends.cudnn.allow_tf32, limit = self._before
         torch.set_float32_matmul_precision(precision)
-        torch._dynamo.config.recompile_limit = limit
+        torch.compiler.config.recompile_limit = limit
         self._before = None
 
     @override

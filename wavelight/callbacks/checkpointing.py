@@ -43,8 +43,7 @@ class BestCheckpoint(ModelCheckpoint):
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Between evaluations the metric is an old one, which must not pass for this epoch's.
-        evaluated = trainer.fit_loop.epoch_loop._should_check_val_epoch()
-        if evaluated and any(trainer.num_val_batches):
+        if _evaluates_after(trainer.current_epoch, trainer) and any(trainer.num_val_batches):
             super().on_train_epoch_end(trainer, pl_module)
 
 
@@ -137,6 +136,11 @@ class LastCheckpoint(ModelCheckpoint):
     def _save(self, trainer: L.Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(_last_path(trainer), weights_only=False)
+
+
+def _evaluates_after(epoch: int, trainer: L.Trainer) -> bool:
+    every = trainer.check_val_every_n_epoch
+    return trainer.enable_validation and (every is None or (epoch + 1) % every == 0)
 
 
 def _folder(trainer: L.Trainer) -> str:

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from typing_extensions import override
 
 from wavelight.systems import ImageGenerator
 from wavelight.weights import TRAINING_KEY
+
+_NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class ExponentialMovingAverage(L.Callback):
@@ -51,7 +53,7 @@ class ExponentialMovingAverage(L.Callback):
             self._average = {name: weight.clone() for name, weight in weights.items()}
             return
         averages = [self._average[name] for name in weights]
-        torch._foreach_lerp_(averages, list(weights.values()), 1 - self.decay)
+        get_ema_multi_avg_fn(self.decay)(averages, list(weights.values()), None)
 
     @contextmanager
     def applied(self, pl_module: L.LightningModule) -> Iterator[None]:
@@ -141,6 +143,6 @@ def averaged_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
 
 def _statistics(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for prefix, module in network.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+        if isinstance(module, _NORMALIZATIONS) and module.track_running_stats:
             for name in ("running_mean", "running_var"):
                 yield f"{prefix}.{name}", module.get_buffer(name)

@@ -99,7 +99,7 @@ class SampleGrid(L.Callback):
         write_png(path, picture)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                _log_picture(logger, path, pl_module.images_seen, trainer)
+                _log_picture(logger, path, pl_module)
 
     def _picture(self, images: Tensor, system: ImageGenerator) -> Tensor:
         shown = picture_of_pixels if system.bounded else picture_of_field
@@ -114,13 +114,13 @@ class SampleGrid(L.Callback):
         return torch.cat([first, *[part for other in others for part in (gap, other)]], dim=2)
 
 
-def _log_picture(logger: WandbLogger, path: Path, images_seen: int, trainer: L.Trainer) -> None:
+def _log_picture(logger: WandbLogger, path: Path, system: ImageGenerator) -> None:
     import wandb
 
     # With its place on the x-axis, which log_image would leave out.
-    picture = wandb.Image(str(path), caption=f"{images_seen} images seen")
-    step = trainer.fit_loop.epoch_loop._batches_that_stepped
-    logger.log_metrics({"samples": [picture], "images_seen": images_seen}, step=step)  # type: ignore[dict-item]
+    picture = wandb.Image(str(path), caption=f"{system.images_seen} images seen")
+    seen = {"samples": [picture], "images_seen": system.images_seen}
+    logger.log_metrics(seen, step=system.batches_seen)  # type: ignore[arg-type]
 
 
 def band_mosaic(images: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
     yield from _compare_drawing(experiment, title, turns, compiled)
     if compiled:
         # It holds what it has compiled, with its weights.
-        torch._dynamo.reset()
+        torch.compiler.reset()
     if experiment in TRAINED_IMAGES:
         yield from _compare_training(experiment, title, min(turns, _TRAINING_TURNS))
 

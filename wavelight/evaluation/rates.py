@@ -144,8 +144,8 @@ def _images_a_second(
 
 def _compile(system: ImageGenerator, mode: str) -> None:
     # What was compiled before counts against a limit, and holds memory.
-    torch._dynamo.reset()
-    torch._dynamo.config.recompile_limit = _GRAPHS_A_FUNCTION
+    torch.compiler.reset()
+    torch.compiler.config.recompile_limit = _GRAPHS_A_FUNCTION
     for model in system.factor_models():
         for player in model.players().values():
             player.network.compile(mode=mode, dynamic=False)

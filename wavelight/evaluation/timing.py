@@ -145,7 +145,7 @@ def measure(
         sys.stderr.flush()
         if compiled:
             # What was compiled for other sizes counts against a limit.
-            torch._dynamo.reset()
+            torch.compiler.reset()
         draws, peak = _time_draws(system, images, warm_ups, repetitions)
         parts = _time_parts(system, images, made, max(repetitions // 10, 3))
         timing = Timing(name, system.image_size, images, draws, peak, *parts, networks)

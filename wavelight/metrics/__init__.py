@@ -1,6 +1,6 @@
 """How close generated images are to real ones, and the networks that some metrics look through."""
 
-from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.base import CombinedMetric, ImageMetric, TwoSampleMetric
 from wavelight.metrics.feature_network import FeatureNetworkMetrics, write_feature_network
 from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
 from wavelight.metrics.fields import FieldDistance
@@ -8,9 +8,11 @@ from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_
 from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
 from wavelight.metrics.precision_recall import PrecisionRecall
 from wavelight.metrics.split_wavelet_distance import SplitWaveletDistance
+from wavelight.metrics.sums import SumMetric
 from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
 
 __all__ = [
+    "CombinedMetric",
     "FeatureExtractor",
     "FeatureMetrics",
     "FeatureNetworkMetrics",
@@ -22,6 +24,8 @@ __all__ = [
     "InceptionMetrics",
     "PrecisionRecall",
     "SplitWaveletDistance",
+    "SumMetric",
+    "TwoSampleMetric",
     "frechet_distance",
     "gaussian_from_sums",
     "write_feature_network",

@@ -1,5 +1,6 @@
 """Sums over the processes of a distributed run, for metrics; with one process they do nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,14 +27,17 @@ def total(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def largest_shape(shape: torch.Size) -> torch.Size:
-    """Return the processes' shape with most dimensions, for one that saw nothing; collective."""
+def largest_shapes(shapes: Mapping[str, torch.Size]) -> dict[str, torch.Size]:
+    """Return by name the processes' shape with most dimensions, for one that saw nothing; collective."""
     if not _is_distributed():
-        return shape
-    shapes: list[Any] = [None] * world_size()
-    distributed.all_gather_object(shapes, tuple(shape))
-    largest: tuple[int, ...] = max(shapes, key=len)
-    return torch.Size(largest)
+        return dict(shapes)
+    gathered: list[Any] = [None] * world_size()
+    distributed.all_gather_object(gathered, {name: tuple(shape) for name, shape in shapes.items()})
+    return {name: _longest([each[name] for each in gathered]) for name in shapes}
+
+
+def _longest(shapes: list[tuple[int, ...]]) -> torch.Size:
+    return torch.Size(max(shapes, key=len))
 
 
 def _is_distributed() -> bool:

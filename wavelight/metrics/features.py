@@ -1,18 +1,21 @@
-"""A Fréchet distance, and precision and recall, of what a network sees in images."""
+"""A Fréchet distance, precision and recall, and further metrics of the features that a network has of images."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from typing_extensions import override
 
-from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.base import CombinedMetric, TwoSampleMetric
 from wavelight.metrics.precision_recall import PrecisionRecall
+from wavelight.metrics.sums import SumMetric
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A network that sees images as vectors. It is never trained, and no part of the model."""
+    """A network that maps images to feature vectors. It is never trained, and no part of the model."""
 
     num_features: int
     """Length of a vector; asked for after :meth:`prepare`."""
@@ -34,19 +37,19 @@ class FeatureExtractor(nn.Module, ABC):
         """Return features, ``(N, num_features)`` floats, of ``(N, C, H, W)`` uint8 images."""
 
 
-class FeatureMetrics(nn.Module, ImageMetric):
-    """The Fréchet distance, and improved precision and recall, of one network's features.
+class FeatureMetrics(nn.Module, CombinedMetric):
+    """The Fréchet distance, improved precision and recall, and further metrics of one network's features.
+
+    The network sees every image once.
 
     Args:
-        features: The network to look through.
+        features: The network whose features are compared.
         distance: Name of the Fréchet distance in logs; ``fid`` belongs to Inception alone.
         precision_recall: Whether to measure improved precision and recall too; they keep the
             features of all images.
         neighbours: k of precision and recall.
+        further: Other metrics of the features, ``(N, D)`` float32, such as a kernel distance.
     """
-
-    distance: FrechetInceptionDistance
-    precision_recall: PrecisionRecall | None
 
     def __init__(
         self,
@@ -54,17 +57,23 @@ class FeatureMetrics(nn.Module, ImageMetric):
         distance: str,
         precision_recall: bool = True,
         neighbours: int = 3,
+        further: Sequence[SumMetric] = (),
     ) -> None:
         super().__init__()
         self.features = features
         self.name = distance
         self.neighbours = neighbours if precision_recall else None
+        self._further = nn.ModuleList(further)
+        self._published = nn.ModuleList()
         self._prepared = False
 
     @property
     @override
     def identity(self) -> str:
-        return f"{self.features.identity}, neighbours of precision and recall: {self.neighbours}"
+        published = (
+            f"{self.features.identity}, neighbours of precision and recall: {self.neighbours}"
+        )
+        return ", ".join([published, *(metric.identity for metric in self._of_sums())])
 
     @override
     def prepare(self) -> None:
@@ -74,16 +83,17 @@ class FeatureMetrics(nn.Module, ImageMetric):
         self.features.eval().requires_grad_(False)
         # Only now, because a network that comes from a file has an unknown number of features.
         size = self.features.num_features
-        self.distance = FrechetInceptionDistance(
-            feature=_Given(size), reset_real_features=False, compute_with_cache=False
-        )
-        # torchmetrics sets it in `update` and fails without it on a process that saw no image
-        # (fid.py, 1.9.0).
-        self.distance.orig_dtype = torch.float64
-        self.precision_recall = (
-            None if self.neighbours is None else PrecisionRecall(size, self.neighbours)
-        )
+        self._published.append(_FrechetDistance(size, self.name))
+        if self.neighbours is not None:
+            self._published.append(PrecisionRecall(size, self.neighbours))
         self._prepared = True
+
+    @override
+    def parts(self) -> Iterator[tuple[str, TwoSampleMetric]]:
+        for metric in self._published:
+            yield "", cast(TwoSampleMetric, metric)
+        for index, metric in enumerate(self._of_sums()):
+            yield f"further{index}.", metric
 
     @override
     @torch.no_grad()
@@ -91,60 +101,70 @@ class FeatureMetrics(nn.Module, ImageMetric):
         # Autocast would round the features, and with them the distance, to bfloat16.
         with torch.autocast(images.device.type, enabled=False):
             features = self.features(images).float()
-        self.distance.update(features, real=real)
-        if self.precision_recall is not None:
-            self.precision_recall.update(features, real=real)
+        for _, metric in self.parts():
+            metric.update(features, real=real)
 
     @override
     def values(self) -> dict[str, Tensor]:
-        values = {self.name: self._distance().double()}
-        if self.precision_recall is not None:
-            values |= self.precision_recall.compute()
-        return values
-
-    @override
-    def forget_generated(self) -> None:
-        self.distance.reset()
-        if self.precision_recall is not None:
-            self.precision_recall.forget_generated()
-
-    @override
-    def reset(self) -> None:
-        super(FrechetInceptionDistance, self.distance).reset()
-        if self.precision_recall is not None:
-            self.precision_recall.reset()
-
-    @override
-    def real_statistics(self) -> dict[str, Tensor]:
-        with self.distance.sync_context():
-            statistics = {name: value.clone() for name, value in self._real_sums().items()}
-        if self.precision_recall is not None:
-            with self.precision_recall.sync_context():
-                real = self.precision_recall.real
-                statistics["features"] = real if isinstance(real, Tensor) else torch.cat(real)
-        return statistics
-
-    @override
-    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
-        for name in self._real_sums():
-            setattr(self.distance, name, statistics[name].to(self.distance.device))
-        if self.precision_recall is not None:
-            self.precision_recall.real = [statistics["features"].to(self.precision_recall.device)]
-
-    def _real_sums(self) -> dict[str, Tensor]:
         return {
-            name: value
-            for name, value in self.distance.metric_state.items()
-            if name.startswith("real_") and isinstance(value, Tensor)
+            name: value for _, metric in self.parts() for name, value in metric.values().items()
         }
 
-    def _distance(self) -> Tensor:
+    def _of_sums(self) -> list[SumMetric]:
+        return [cast(SumMetric, metric) for metric in self._further]
+
+
+class _FrechetDistance(FrechetInceptionDistance, TwoSampleMetric):
+    """torchmetrics' FID, whose features are given instead of images.
+
+    Args:
+        num_features: The size D of a feature.
+        name: Name of the distance in logs.
+    """
+
+    def __init__(self, num_features: int, name: str) -> None:
+        super().__init__(
+            feature=_Given(num_features), reset_real_features=False, compute_with_cache=False
+        )
+        self.name = name
+        # torchmetrics sets it in `update` and fails without it on a process that saw no image
+        # (fid.py, 1.9.0).
+        self.orig_dtype = torch.float64
+
+    @override
+    def values(self) -> dict[str, Tensor]:
         try:
-            return self.distance.compute()
+            return {self.name: self.compute().double()}
         except RuntimeError as error:
             if "More than one sample" not in str(error):
                 raise
             raise ValueError(f"{self.name} needs at least 2 real and 2 generated images") from error
+
+    @override
+    def forget_generated(self) -> None:
+        super().reset()
+
+    @override
+    def reset(self) -> None:
+        # That of torchmetrics' FID keeps the real features.
+        super(FrechetInceptionDistance, self).reset()
+
+    @override
+    def real_statistics(self) -> dict[str, Tensor]:
+        with self.sync_context():
+            return {name: value.clone() for name, value in self._real_sums().items()}
+
+    @override
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        for name in self._real_sums():
+            setattr(self, name, statistics[name].to(self.device))
+
+    def _real_sums(self) -> dict[str, Tensor]:
+        return {
+            name: value
+            for name, value in self.metric_state.items()
+            if name.startswith("real_") and isinstance(value, Tensor)
+        }
 
 
 class _Given(nn.Module):

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from typing_extensions import override
 
 from wavelight.metrics.base import ImageMetric
-from wavelight.metrics.collectives import largest_shape, total
+from wavelight.metrics.sums import SumMetric
 
 
 class RadialSpectrum(NamedTuple):
@@ -132,7 +131,7 @@ def binder_cumulant(fields: Tensor) -> Tensor:
     return 1 - squares.square().mean() / (3 * squares.mean().square())
 
 
-class FieldDistance(Metric, ImageMetric):
+class FieldDistance(SumMetric, ImageMetric):
     """The two distances of generated fields to real ones: of their spectra, and of their values' histograms.
 
     Guth et al. 2022 (phi^4). Unlike pictures, fields are floats that need no bounds. ``spectrum`` is the
@@ -150,26 +149,13 @@ class FieldDistance(Metric, ImageMetric):
     """
 
     takes_floats = True
-    full_state_update = False
-    higher_is_better = False
-    is_differentiable = False
-
-    count: Tensor
-    power: Tensor
-    values_in_bin: Tensor
 
     def __init__(self, low: float = -2.5, high: float = 2.5, bins: int = 100) -> None:
         _check_bins(low, high, bins)
-        super().__init__(sync_on_compute=False, compute_with_cache=False)
+        super().__init__("power", "values_in_bin")
         self.low = low
         self.high = high
         self.bins = bins
-        # Entry 0 is generated and entry 1 real; the spectra take their shape from the first images.
-        self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("power", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state(
-            "values_in_bin", torch.zeros(2, bins + 2, dtype=torch.float64), dist_reduce_fx="sum"
-        )
 
     @property
     @override
@@ -189,11 +175,9 @@ class FieldDistance(Metric, ImageMetric):
         """
         if not images.is_floating_point():
             raise ValueError(f"fields must be floats, got {images.dtype}")
-        self._allocate(torch.Size([2, *images.shape[1:]]))
-        side = int(real)
-        self.count[side] += len(images)
-        self.power[side] += _powers(images).sum(0)
-        self.values_in_bin[side] += _counts(images, self.low, self.high, self.bins)
+        power = _powers(images).sum(0)
+        in_bin = _counts(images, self.low, self.high, self.bins)
+        self.add(real, len(images), power=power, values_in_bin=in_bin)
 
     @override
     def compute(self) -> dict[str, Tensor]:
@@ -202,54 +186,13 @@ class FieldDistance(Metric, ImageMetric):
         Raises:
             ValueError: If there are no real or no generated fields.
         """
-        self._allocate(largest_shape(self.power.shape))
-        count = total(self.count)
-        if not count.all():
-            generated, real = count.tolist()
-            raise ValueError(
-                f"FieldDistance needs at least one real and one generated field, got {real} and "
-                f"{generated}"
-            )
-        drawn_power, real_power = total(self.power) / count[:, None, None, None]
-        in_bin = total(self.values_in_bin)
-        drawn_share, real_share = in_bin / in_bin.sum(1, keepdim=True)
-        distance = spectrum_distance(real_power, drawn_power)
+        both = self.totals()
+        generated, real = (side["power"] / side["count"] for side in both)
+        shares = (side["values_in_bin"] / side["values_in_bin"].sum() for side in both)
         return {
-            "spectrum": distance / real_power.square().sum(),
-            "marginal": total_variation(real_share, drawn_share),
+            "spectrum": spectrum_distance(real, generated) / real.square().sum(),
+            "marginal": total_variation(*shares),
         }
-
-    @override
-    def values(self) -> dict[str, Tensor]:
-        return self.compute()
-
-    @override
-    def forget_generated(self) -> None:
-        for state in (self.count, self.power, self.values_in_bin):
-            state[0].zero_()
-
-    @override
-    def real_statistics(self) -> dict[str, Tensor]:
-        self._allocate(largest_shape(self.power.shape))
-        names = ("count", "power", "values_in_bin")
-        return {name: total(getattr(self, name)[1]) for name in names}
-
-    @override
-    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
-        self._allocate(torch.Size([2, *statistics["power"].shape]))
-        for name, value in statistics.items():
-            getattr(self, name)[1] = value
-
-    def _allocate(self, shape: torch.Size) -> None:
-        """Shape the spectra ``(2, C, H, W)``, or check that they are so shaped."""
-        if len(shape) == 1 or self.power.shape == shape:
-            return
-        if self.power.ndim > 1:
-            raise ValueError(
-                f"all fields must have one size, {tuple(self.power.shape[1:])} so far, got "
-                f"{tuple(shape[1:])}"
-            )
-        self.power = self.power.new_zeros(shape)
 
 
 def _powers(fields: Tensor) -> Tensor:

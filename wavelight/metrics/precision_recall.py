@@ -5,11 +5,13 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
+from wavelight.metrics.base import TwoSampleMetric
+
 BLOCK = 1024
 """Distances of so many features to all others are held at a time: 205 MB for 50,000."""
 
 
-class PrecisionRecall(Metric):
+class PrecisionRecall(Metric, TwoSampleMetric):
     """Improved precision and recall of generated features (Kynkäänniemi et al., 2019).
 
     Precision is the share of generated features that lie in the manifold of the real ones, recall the
@@ -72,9 +74,22 @@ class PrecisionRecall(Metric):
         self.generated = [self._nothing()]
         self.real = [self._nothing()]
 
+    @override
+    def values(self) -> dict[str, Tensor]:
+        return self.compute()
+
+    @override
     def forget_generated(self) -> None:
-        """Forget the generated features and keep the real ones."""
         self.generated = [self._nothing()]
+
+    @override
+    def real_statistics(self) -> dict[str, Tensor]:
+        with self.sync_context():
+            return {"features": _joined(self.real)}
+
+    @override
+    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
+        self.real = [statistics["features"].to(self.device)]
 
     def _nothing(self) -> Tensor:
         return torch.empty(0, self.num_features, device=self.device)

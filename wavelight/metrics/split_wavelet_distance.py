@@ -1,18 +1,16 @@
 """The Fréchet wavelet distance in parts: whether coarse images are wrong, or their details."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.base import CombinedMetric
 from wavelight.metrics.wavelet_distance import FrechetWaveletDistance
 
 _LARGEST_PACKET = 16
 
 
-class SplitWaveletDistance(ImageMetric):
+class SplitWaveletDistance(CombinedMetric):
     """The Fréchet wavelet distance in two parts: that of coarse images, and that of what they lack.
 
     Coarse images are means over blocks, which Haar's coarse band is. Haar packets of images are those of
@@ -40,6 +38,10 @@ class SplitWaveletDistance(ImageMetric):
         return f"{self._whole.identity}, and of means over blocks of {2**self.levels}"
 
     @override
+    def parts(self) -> tuple[tuple[str, FrechetWaveletDistance], ...]:
+        return ("whole.", self._whole), ("coarse.", self._coarse)
+
+    @override
     def update(self, images: Tensor, real: bool) -> None:
         coarse = functional.avg_pool2d(images.float(), 2**self.levels)
         self._whole.update(images, real)
@@ -49,40 +51,3 @@ class SplitWaveletDistance(ImageMetric):
     def values(self) -> dict[str, Tensor]:
         whole, coarse = self._whole.compute(), self._coarse.compute()
         return {"fwd_coarse": coarse, "fwd_details": whole - coarse}
-
-    @override
-    def forget_generated(self) -> None:
-        self._whole.forget_generated()
-        self._coarse.forget_generated()
-
-    @override
-    def reset(self) -> None:
-        self._whole.reset()
-        self._coarse.reset()
-
-    @override
-    def real_statistics(self) -> dict[str, Tensor]:
-        parts = {"whole": self._whole, "coarse": self._coarse}
-        return {
-            f"{part}.{name}": value
-            for part, metric in parts.items()
-            for name, value in metric.real_statistics().items()
-        }
-
-    @override
-    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
-        for part, metric in (("whole", self._whole), ("coarse", self._coarse)):
-            start = f"{part}."
-            metric.load_real_statistics(
-                {
-                    name.removeprefix(start): value
-                    for name, value in statistics.items()
-                    if name.startswith(start)
-                }
-            )
-
-    @override
-    def to(self, device: Any) -> Any:
-        self._whole.to(device)
-        self._coarse.to(device)
-        return self

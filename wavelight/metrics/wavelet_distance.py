@@ -4,19 +4,19 @@ import warnings
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from typing_extensions import override
 
 from wavelight.metrics.base import ImageMetric
-from wavelight.metrics.collectives import largest_shape, rank, total, world_size
+from wavelight.metrics.collectives import rank, total, world_size
 from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
+from wavelight.metrics.sums import SumMetric
 from wavelight.wavelets import dwt2
 
 WHITE = 255
 """The distance is measured on bytes, and told for images of [0, 1]."""
 
 
-class FrechetWaveletDistance(Metric, ImageMetric):
+class FrechetWaveletDistance(SumMetric, ImageMetric):
     """The mean, over the Haar packets of images, of the Fréchet distance of their Gaussians.
 
     Veeramacheneni et al., 2025 (arXiv 2312.15289), with the conventions of their package
@@ -38,23 +38,13 @@ class FrechetWaveletDistance(Metric, ImageMetric):
             split L times, into 4^L packets. 16 is the published choice (L = 4 at 256 pixels).
     """
 
-    full_state_update = False
-    higher_is_better = False
-    is_differentiable = False
-
-    count: Tensor
+    least = 2
     total: Tensor
     outer: Tensor
 
     def __init__(self, packet_side: int = 16) -> None:
-        # The processes are added up packet by packet in `compute`: torchmetrics would gather all
-        # sums on each of them.
-        super().__init__(sync_on_compute=False, compute_with_cache=False)
+        super().__init__("total", "outer")
         self.packet_side = packet_side
-        # Entry 0 is generated and entry 1 real; the sums take their shapes from the first images.
-        self.add_state("count", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("outer", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
         self._warned = False
 
     @property
@@ -80,11 +70,11 @@ class FrechetWaveletDistance(Metric, ImageMetric):
                 "to_uint8"
             )
         packets = haar_packets(images.double(), packet_level(images, self.packet_side))
-        self._allocate(torch.Size([2, *packets.shape[:1], *packets.shape[2:]]))
-        side = int(real)
-        self.count[side] += len(images)
-        self.total[side] += packets.sum(1)
-        self.outer[side].baddbmm_(packets.mT, packets)
+        number, _, dimension = packets.shape
+        self.allocate({"outer": (number, dimension, dimension)})
+        self.add(real, len(images), total=packets.sum(1))
+        # In place, because the sum of a batch would be as large as that of all images.
+        self.outer[int(real)].baddbmm_(packets.mT, packets)
 
     @override
     def compute(self) -> Tensor:
@@ -93,9 +83,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
         Raises:
             ValueError: If there are fewer than two real or two generated images.
         """
-        self._allocate(largest_shape(self.total.shape))
-        count = total(self.count)
-        self._check(count)
+        count = self.total_count()
+        self._warn_of_few(count)
         packets = self.total.shape[1]
         distance = torch.zeros_like(self.total[0, 0, 0])
         for packet in range(packets):
@@ -108,41 +97,8 @@ class FrechetWaveletDistance(Metric, ImageMetric):
     def values(self) -> dict[str, Tensor]:
         return {"fwd": self.compute()}
 
-    @override
-    def forget_generated(self) -> None:
-        for state in (self.count, self.total, self.outer):
-            state[0].zero_()
-
-    @override
-    def real_statistics(self) -> dict[str, Tensor]:
-        self._allocate(largest_shape(self.total.shape))
-        return {name: total(getattr(self, name)[1]) for name in ("count", "total", "outer")}
-
-    @override
-    def load_real_statistics(self, statistics: dict[str, Tensor]) -> None:
-        self._allocate(torch.Size([2, *statistics["total"].shape]))
-        for name, value in statistics.items():
-            getattr(self, name)[1] = value
-
-    def _allocate(self, shape: torch.Size) -> None:
-        """Shape the sums for totals of ``(2, packets, D)``, or check that they are so shaped."""
-        if len(shape) == 1 or self.total.shape == shape:
-            return
-        if self.total.ndim > 1:
-            raise ValueError(
-                f"all images must have one size, {self.total.shape[1]} packets of "
-                f"{self.total.shape[2]} coefficients so far, got {shape[1]} of {shape[2]}"
-            )
-        self.total = self.total.new_zeros(shape)
-        self.outer = self.outer.new_zeros((*shape, shape[-1]))
-
-    def _check(self, count: Tensor) -> None:
+    def _warn_of_few(self, count: Tensor) -> None:
         generated, real = count.tolist()
-        if min(generated, real) < 2:
-            raise ValueError(
-                "the Fréchet wavelet distance needs at least 2 real and 2 generated images, got "
-                f"{real} and {generated}"
-            )
         dimension = self.total.shape[-1]
         if min(generated, real) <= dimension and not self._warned and rank() == 0:
             self._warned = True

@@ -1,9 +1,9 @@
 """Faster sampling from a network that no longer learns."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+
+from wavelight.support.private_names import inductor_options
 
 
 class Compiled(nn.Module):
@@ -23,10 +23,5 @@ class Compiled(nn.Module):
     @torch.no_grad()
     def forward(self, *inputs: Any) -> Tensor:
         """Evaluate the network, compiled."""
-        import torch._inductor.config as inductor
-
-        # The option "freezing" of torch.compile is not seen by the tracer, so it is set around the
-        # call.
-        settings: dict[str, Any] = {"freezing": True, "cpp_wrapper": True}
-        with inductor.patch(settings):
+        with inductor_options(freezing=True, cpp_wrapper=True):
             return self.compiled(*inputs)

@@ -20,6 +20,7 @@ from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
+from wavelight.support.private_names import set_ddp_option
 from wavelight.weights import check_same_tensors, load_weights
 
 CONFIG_KEY = "wavelight_config"
@@ -213,7 +214,7 @@ class ImageGenerator(L.LightningModule):
         if isinstance(strategy, DDPStrategy) and players > 1:
             # Each turn leaves the other players' parameters unused, which DDP must be told before
             # it wraps us.
-            strategy._ddp_kwargs["find_unused_parameters"] = True
+            set_ddp_option(strategy, "find_unused_parameters", True)
 
     @override
     def on_fit_start(self) -> None:

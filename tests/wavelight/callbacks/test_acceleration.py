@@ -31,7 +31,7 @@ class Watch(L.Callback):
 
 def settings():
     precision = torch.get_float32_matmul_precision()
-    return precision, torch.backends.cudnn.allow_tf32, torch._dynamo.config.recompile_limit
+    return precision, torch.backends.cudnn.allow_tf32, torch.compiler.config.recompile_limit
 
 
 def compiled(system):
@@ -92,7 +92,7 @@ def run(folder, generator, *callbacks):
 def test_a_compiled_run_is_the_eager_one_and_compiles_no_more_after_its_first_batches(
     tmp_path, generator
 ):
-    torch._dynamo.reset()
+    torch.compiler.reset()
     eager, eager_checkpoint = run(tmp_path / "eager", generator)
     fast, fast_checkpoint = run(tmp_path / "fast", generator, Acceleration())
     for one, two in zip(eager.losses, fast.losses, strict=True):

@@ -142,11 +142,12 @@ def test_fields_that_do_not_compare_are_an_error():
     metric.update(noise(2), real=True)
     with pytest.raises(
         ValueError,
-        match="FieldDistance needs at least one real and one generated field, got 2 and 0",
+        match="FieldDistance needs at least 1 real and 1 generated images, got 2 and 0",
     ):
         metric.values()
     with pytest.raises(
-        ValueError, match=r"all fields must have one size, \(1, 8, 8\) so far, got \(1, 4, 4\)"
+        ValueError,
+        match=r"all images must have one size: power .* \(1, 8, 8\) so far, got \(1, 4, 4\)",
     ):
         metric.update(noise(2, 4), real=False)
 

@@ -147,14 +147,14 @@ def test_too_few_images_are_an_error():
     metric = FrechetWaveletDistance(4)
     with pytest.raises(
         ValueError,
-        match="the Fréchet wavelet distance needs at least 2 real and 2 generated images, got 0 and 0",
+        match="FrechetWaveletDistance needs at least 2 real and 2 generated images, got 0 and 0",
     ):
         metric.compute()
     metric.update(blotches(4), real=True)
     metric.update(blotches(1), real=False)
     with pytest.raises(
         ValueError,
-        match="the Fréchet wavelet distance needs at least 2 real and 2 generated images, got 4 and 1",
+        match="FrechetWaveletDistance needs at least 2 real and 2 generated images, got 4 and 1",
     ):
         metric.compute()
 
@@ -199,7 +199,7 @@ def test_real_statistics_come_back_and_drawn_images_are_forgotten():
     second.reset()
     with pytest.raises(
         ValueError,
-        match="the Fréchet wavelet distance needs at least 2 real and 2 generated images, got 0 and 0",
+        match="FrechetWaveletDistance needs at least 2 real and 2 generated images, got 0 and 0",
     ):
         second.compute()
 

@@ -1,0 +1,87 @@
+"""Private names of PyTorch and Lightning: one function each, for want of a public name that does the same.
+
+They may go with any version: ``tests/wavelight/support/test_private_names.py`` uses each, says which is gone from which
+version, and finds private names that other modules use.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import CSVLogger, WandbLogger
+    from lightning.pytorch.strategies import DDPStrategy
+    from torch import nn
+
+OVERRIDDEN = {
+    "lightning.pytorch.callbacks.ModelCheckpoint._find_last_checkpoints": (
+        "wavelight.callbacks.checkpointing.LastCheckpoint"
+    ),
+    "lightning.pytorch.cli.LightningCLI._set_seed": "wavelight.training.sweep_file._Options",
+    "lightning.pytorch.loggers.csv_logs.ExperimentWriter._check_log_dir_exists": (
+        "wavelight.loggers._AppendingWriter"
+    ),
+}
+"""Private methods of Lightning by their full names, and the classes that override them. Known to work since 2.6.4."""
+
+
+def is_compiled(network: "nn.Module") -> bool:
+    """Return whether ``network.compile()`` was called, which no public name tells.
+
+    Known to work since PyTorch 2.11.
+    """
+    return network._compiled_call_impl is not None
+
+
+@contextmanager
+def inductor_options(**options: Any) -> Iterator[None]:
+    """Set options of the compiler Inductor inside this context, for tracing and calls alike.
+
+    ``torch.compile(options=...)``, the public way, reaches code generation, but not the tracer, which asks for
+    ``freezing`` too. Known to work since PyTorch 2.11.
+
+    Args:
+        **options: By their names in ``torch._inductor.config``.
+    """
+    import torch._inductor.config as inductor
+
+    with inductor.patch(options):
+        yield
+
+
+def set_ddp_option(strategy: "DDPStrategy", name: str, value: Any) -> None:
+    """Set an option of ``DistributedDataParallel`` before it wraps the system.
+
+    The public way is the strategy's constructor, which the Trainer calls before it knows the system. Known to
+    work since Lightning 2.6.4.
+
+    Args:
+        strategy: The strategy of the trainer.
+        name: The option, such as ``find_unused_parameters``.
+        value: Its value.
+    """
+    strategy._ddp_kwargs[name] = value
+
+
+def opened_experiment(logger: "CSVLogger | WandbLogger") -> Any:
+    """Return a logger's writer or run, or None before it was opened: the public ``experiment`` would open it.
+
+    Known to work since Lightning 2.6.4.
+    """
+    return logger._experiment
+
+
+def set_experiment(logger: "CSVLogger", writer: Any) -> None:
+    """Give a CSV logger a writer other than Lightning's own; there is no public option for it.
+
+    Known to work since Lightning 2.6.4.
+    """
+    logger._experiment = writer
+
+
+def drop_wandb_option(logger: "WandbLogger", name: str) -> None:
+    """Drop an option that Lightning passes to ``wandb.init`` even where its user gave none.
+
+    Known to work since Lightning 2.6.4.
+    """
+    logger._wandb_init.pop(name, None)
