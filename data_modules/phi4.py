@@ -1,7 +1,6 @@
 """The phi^4 lattice field at its critical point: configurations that are simulated once and then read."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from data_modules.errors import DataError
-from data_modules.shard_index import write_json
 from data_modules.source import Sample, Source
+from wavelight.support.files import draft_of, write_json
 
 Fields = NDArray[np.float32]
 """Configurations of several chains, ``(chains, L, L)``."""
@@ -357,7 +356,6 @@ def _begin(path: Path, simulation: Simulation) -> dict[str, Any]:
         else:
             accepted.append(acceptance)
     record = {**simulation.settings, "width": width, "acceptance": float(np.mean(accepted))}
-    path.mkdir(parents=True, exist_ok=True)
     write_json(path / RECORD, record)
     _save(_shard(path, 0), fields)
     return record
@@ -389,8 +387,8 @@ def _record_of(path: Path, simulation: Simulation) -> dict[str, Any] | None:
 
 
 def _passing(name: str) -> bool:
-    # Caches of statistics, and what a killed process had begun to write.
-    return name.startswith(".") or name.endswith(".temporary")
+    # Caches of statistics, and the drafts of a killed process.
+    return name.startswith(".")
 
 
 def _shard(path: Path, number: int) -> Path:
@@ -399,10 +397,8 @@ def _shard(path: Path, number: int) -> Path:
 
 def _save(path: Path, fields: Fields) -> None:
     # Two processes that write the same file write the same bytes, so neither can spoil it.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.temporary")
-    with temporary.open("wb") as file:
+    with draft_of(path) as draft, draft.open("wb") as file:
         np.save(file, fields)
-    temporary.replace(path)
 
 
 def _check_images(images: int) -> None:

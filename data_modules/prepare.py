@@ -26,9 +26,9 @@ from data_modules.shard_index import (
     ShardIndex,
     read_json,
     table_name,
-    write_json,
 )
 from data_modules.source import Source
+from wavelight.support.files import draft_of, remove_drafts, write_json, write_text
 
 _WORK = ".prepare"
 _ORDER_KEY = 0x9A3D
@@ -210,7 +210,6 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     elif out.exists() and any(out.iterdir()):
         raise DataError(f"{out} holds other files: choose a new or an empty folder")
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
         return
     changed = [name for name, value in settings.items() if found.get(name) != value]
@@ -223,6 +222,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
 def _write_missing(
     source: Source, plan: _Plan, out: Path, workers: int, max_unreadable: int | None
 ) -> None:
+    remove_drafts(out)
     order = Permutation(len(source), _ORDER_KEY)
     missing = [shard for shard in plan.shards if not _note(out, shard).exists()]
     total = sum(len(shard.places) for shard in missing)
@@ -261,16 +261,14 @@ def _report(
 
 def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded]) -> None:
     """Write the tar, then its table, then the note that says that both are whole."""
-    temporary = out / f"{shard.file}.temporary"
-    labels, problems = _write_tar(temporary, shard.places, images)
+    with draft_of(out / shard.file) as draft:
+        labels, problems = _write_tar(draft, shard.places, images)
+        places = _locate(draft)
     table = np.array(
-        [(*place, label) for place, label in zip(_locate(temporary), labels, strict=True)],
-        dtype=np.int64,
+        [(*place, label) for place, label in zip(places, labels, strict=True)], dtype=np.int64
     )
-    with (out / f"{table_name(shard.file)}.temporary").open("wb") as file:
+    with draft_of(out / table_name(shard.file)) as draft, draft.open("wb") as file:
         np.save(file, table.reshape(-1, 3))
-    for name in (table_name(shard.file), shard.file):
-        (out / f"{name}.temporary").replace(out / name)
     made = Shard(shard.file, len(labels), (out / shard.file).stat().st_size, shard.held_out)
     write_json(_note(out, shard), {"shard": asdict(made), "unreadable": problems})
 
@@ -309,7 +307,7 @@ def _finish(source: Source, plan: _Plan, out: Path) -> None:
     unreadable = _unreadable(plan, out)
     if not any(shard.images for shard in shards if not shard.held_out):
         raise DataError(f"none of the {len(source)} images can be used; {unreadable[0]}")
-    (out / "unreadable.txt").write_text("".join(f"{problem}\n" for problem in unreadable))
+    write_text(out / "unreadable.txt", "".join(f"{problem}\n" for problem in unreadable))
     index = ShardIndex(
         plan.settings["image_size"], source.class_names, shards, len(unreadable), plan.settings
     )

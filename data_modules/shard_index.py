@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules.errors import DataError
+from wavelight.support.files import write_json
 
 NAME = "index.json"
 FORMAT = 1
@@ -81,13 +82,6 @@ def table_name(shard: str) -> str:
     'train-000000.npy'
     """
     return f"{Path(shard).stem}.npy"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, all of it or nothing."""
-    temporary = path.with_name(f"{path.name}.temporary")
-    temporary.write_text(json.dumps(content, indent=1))
-    temporary.replace(path)
 
 
 def read_json(path: Path) -> Any:

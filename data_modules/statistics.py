@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from wavelight.support.files import draft_of
 from wavelight.wavelets import BandStatistics, LevelStatistics, Split
 
 
@@ -125,10 +126,8 @@ def save(path: Path, statistics: list[LevelStatistics]) -> None:
 
     if _rank() != 0:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".temporary")
-    save_file({name: tensor.contiguous() for name, tensor in _named(statistics)}, temporary)
-    temporary.replace(path)
+    with draft_of(path) as draft:
+        save_file({name: tensor.contiguous() for name, tensor in _named(statistics)}, draft)
 
 
 def _named(statistics: list[LevelStatistics]) -> list[tuple[str, Tensor]]:

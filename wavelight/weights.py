@@ -79,8 +79,9 @@ def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
         path: The file.
         checkpoint: Its parts: tensors and plain values.
     """
-    with draft_of(path) as draft:
-        torch.save(dict(checkpoint), draft)
+    # Into an open file: by its name alone, PyTorch would call the archive after the draft.
+    with draft_of(path) as draft, draft.open("wb") as file:
+        torch.save(dict(checkpoint), file)
 
 
 def state_of(checkpoint: Mapping[str, Any], ema: bool = True) -> dict[str, Tensor]:

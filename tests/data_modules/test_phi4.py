@@ -151,7 +151,7 @@ def test_an_interrupted_simulation_goes_on_as_if_it_had_not_been(tmp_path, monke
 
 
 def test_what_a_killed_process_began_is_no_obstacle(tmp_path):
-    (tmp_path / "000000.npy.17.temporary").write_bytes(b"half")
+    (tmp_path / ".000000.npy.17.part").write_bytes(b"half")
     (tmp_path / ".wavelight").mkdir()
     summary = simulate(tmp_path, 4, 15, chains=10, interval=1)
     assert str(summary).startswith(f"20 configurations of 4x4 sites are in {tmp_path}; ")

@@ -81,6 +81,8 @@ def test_an_interrupted_run_is_taken_up_and_ends_with_the_same_files(
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, tmp_path / "out", 8, held_out=2, shard_images=3, workers=0)
     done = {path.name for path in (tmp_path / "out").glob("*.tar")}
+    # As a process leaves it that is killed and cannot tidy up.
+    (tmp_path / "out" / ".train-000000.tar.17.part").write_bytes(b"half")
     with pytest.raises(DataError, match="run prepare"):
         len(Shards(tmp_path / "out"))
 

@@ -1,7 +1,6 @@
 """The statistics of the real images, measured once and kept."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wavelight.metrics.base import ImageMetric
+from wavelight.support.files import draft_of
 from wavelight.support.pictures import to_uint8
 
 
@@ -64,11 +64,9 @@ def statistics_file(data: ReferenceData, metric: ImageMetric, images: int | None
 
 def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
     """Write statistics, so that a run which is killed meanwhile leaves no half of a file."""
-    # A run that is killed while it writes must not leave half a file to the next.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save({name: value.cpu() for name, value in statistics.items()}, draft)
-    draft.replace(path)
+    # Into an open file: by its name alone, PyTorch would call the archive after the draft.
+    with draft_of(path) as draft, draft.open("wb") as file:
+        torch.save({name: value.cpu() for name, value in statistics.items()}, file)
 
 
 def with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:

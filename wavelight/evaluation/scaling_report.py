@@ -1,11 +1,11 @@
 """The growth of cost as a table and a figure."""
 
-import json
 from collections.abc import Iterable, Sequence
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavelight.support.files import write_json
 from wavelight.support.tables import markdown_table
 from wavelight.theory import System
 
@@ -162,5 +162,4 @@ def write_measurements(path: Path, conditions: dict[str, Any], rows: Sequence[Me
         }
         for row in rows
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"conditions": conditions, "measurements": shown}, indent=1) + "\n")
+    write_json(path, {"conditions": conditions, "measurements": shown})

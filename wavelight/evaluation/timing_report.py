@@ -1,10 +1,10 @@
 """Sampling times as a table, beside published ones."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from wavelight.evaluation.timing import Timing
+from wavelight.support.files import write_json
 from wavelight.support.tables import markdown_table
 
 _CONDITIONS = (
@@ -69,5 +69,4 @@ def write_timings(path: Path, conditions: dict[str, Any], timings: list[Timing])
         }
         for timing in timings
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"conditions": conditions, "timings": rows}, indent=1) + "\n")
+    write_json(path, {"conditions": conditions, "timings": rows})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.support.files import draft_of
+from wavelight.support.files import draft_of, write_json
 from wavelight.support.pictures import (
     PNG_CHANNELS,
     field_limit,
@@ -87,8 +87,7 @@ class ImageFolder(ABC):
                 raise ValueError(
                     f"{self.path} holds images of unknown origin: sample into another folder"
                 )
-            self.path.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(record))
+            write_json(path, record)
 
     def draw_grid(self) -> Path:
         """Put the first images side by side into one picture, ``grid.png``."""

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wavelight.support.files import draft_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -27,5 +29,5 @@ def empty_figure(width: float, height: float) -> "Figure":
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG, and make the folders that it wants."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, format="png")
+    with draft_of(path) as draft:
+        figure.savefig(draft, dpi=150, format="png")

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
+from wavelight.support.files import write_text
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import CONFIG_KEY
 
@@ -26,10 +27,8 @@ class SaveConfig(SaveConfigCallback):
         assert isinstance(pl_module, ImageGenerator)
         if stage != "fit":
             return
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_unset=False)
-        (folder / self.config_filename).write_text(text)
+        write_text(Path(trainer.default_root_dir) / self.config_filename, text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(

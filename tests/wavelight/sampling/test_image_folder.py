@@ -94,7 +94,7 @@ def test_a_field_is_kept_as_it_is(tmp_path):
 
 
 def test_a_half_written_field_is_not_finished(tmp_path):
-    (tmp_path / "000000.npy.part").write_bytes(b"half")
+    (tmp_path / ".000000.npy.17.part").write_bytes(b"half")
     assert FieldFolder(tmp_path, 1, seed=0).missing() == [0]
 
 

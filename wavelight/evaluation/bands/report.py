@@ -13,6 +13,7 @@ from wavelight.evaluation.bands import (
     Whitening,
     condition_floor,
 )
+from wavelight.support.files import write_text
 from wavelight.support.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -155,9 +156,8 @@ def _three_digits(number: float) -> str:
 
 def write_rows(path: Path, conditions: dict[str, Any], rows: Sequence[Level]) -> None:
     """Write all numbers as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"conditions": conditions, "levels": [_plain(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
