@@ -1,5 +1,7 @@
 """Faster sampling from a network that no longer learns."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
