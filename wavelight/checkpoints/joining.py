@@ -31,10 +31,10 @@ class TrainedRun(NamedTuple):
         if "models" in options:
             return options["models"]
         details = options["details"]
-        if options.get("share_details"):
+        if not isinstance(details, list):
             details = [details]
-        elif not isinstance(details, list):
-            details = [details] * options["levels"]
+        if len(details) == 1 and not options.get("share_details"):
+            details = details * options["levels"]
         return [options["coarse"], *details]
 
     @property
@@ -68,19 +68,17 @@ def read_run(path: Path) -> TrainedRun:
 
 def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
     """Refuse checkpoints whose options differ in more than how they were trained."""
-    one, another = first.config["model"], other.config["model"]
-    if isinstance(one["init_args"].get("details"), list) != isinstance(
-        another["init_args"].get("details"), list
-    ):
-        # One model for all levels says the same as a list of it for each.
-        one, another = _a_level_each(first), _a_level_each(other)
+    # One model for all levels says the same as a list of it for each.
+    one, another = _a_level_each(first), _a_level_each(other)
     difference = first_difference(one, another, "model", matters=_tells_the_system)
     if difference is not None:
         raise ValueError(f"{first.path} and {other.path} hold different systems: {difference}")
 
 
 def _a_level_each(run: TrainedRun) -> dict[str, Any]:
-    """Return the configuration of the system with its details as a list."""
+    """Return the configuration of the system, with its details, if it has such, as a list."""
+    if "details" not in run.config["model"]["init_args"]:
+        return run.config["model"]
     options = run.config["model"]["init_args"] | {"details": run.models[1:]}
     return run.config["model"] | {"init_args": options}
 

@@ -50,7 +50,7 @@ def run_folder(words: Sequence[str]) -> str:
 def options_inside_lists(
     words: Sequence[str], config: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, int]]:
-    """Find options that would change one entry of a list, the last, in silence.
+    """Find options that would change one entry of several in a list, the last, in silence.
 
     Args:
         words: Of the command line.
@@ -66,7 +66,9 @@ def options_inside_lists(
         value: Any = config
         passed: list[str] = []
         for key in option.split("."):
-            if isinstance(value, list):
+            if isinstance(value, list) and len(value) == 1:
+                (value,) = value
+            elif isinstance(value, list):
                 yield option, ".".join(passed), len(value)
                 break
             value = _inside(value, key)

@@ -56,26 +56,32 @@ class SystemOptions(TypedDict, total=False):
 
 
 def one_a_level(
-    details: ModelFactory | Sequence[ModelFactory], levels: int
+    details: ModelFactory | Sequence[ModelFactory], levels: int, share: bool = False
 ) -> Sequence[ModelFactory]:
-    """Return what builds the model of each level's details, none of which is shared.
+    """Return what builds the model of each level's details.
 
     Args:
-        details: One for all levels, or one a level, the coarsest first.
+        details: One for all levels, alone or in a list, or one a level, the coarsest first.
         levels: Of the pyramid.
+        share: Whether all levels share one model.
 
     Raises:
-        ValueError: If there are neither one nor as many as levels.
+        ValueError: If there are neither one nor as many as levels, or several to be shared.
     """
-    if isinstance(details, Sequence):
-        if len(details) != levels:
-            raise ValueError(
-                f"details must be one model for all levels or a list of one a level, got {len(details)} for levels "
-                f"{levels}"
-            )
-        return details
+    several = details if isinstance(details, Sequence) else [details]
+    if len(several) > 1 and share:
+        raise ValueError(
+            f"details must be one model where share_details is true, got a list of {len(several)}"
+        )
+    if len(several) == levels:
+        return several
+    if len(several) != 1:
+        raise ValueError(
+            f"details must be one model for all levels or a list of one a level, got {len(several)} for levels "
+            f"{levels}"
+        )
     # Factors that name the same object share a model.
-    return [partial(details) for _ in range(levels)]
+    return [several[0] if share else partial(several[0]) for _ in range(levels)]
 
 
 class ImageGenerator(L.LightningModule):

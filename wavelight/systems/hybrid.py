@@ -42,8 +42,8 @@ class Hybrid(ImageGenerator):
     def __init__(
         self,
         coarse: ModelFactory,
-        # In this order an option such as --model.details.steps changes one model, and makes no list of it.
-        details: ModelFactory | list[ModelFactory],
+        # The list first, or it would not be written into checkpoints; an option of one model makes a list of one.
+        details: list[ModelFactory] | ModelFactory,
         levels: int,
         share_details: bool = False,
         wavelet: str = "haar",
@@ -61,9 +61,5 @@ class Hybrid(ImageGenerator):
             if pyramid is None
             else pyramid(levels=levels, scaling=scaling, channels=channels)
         )
-        if share_details and isinstance(details, list):
-            raise ValueError(
-                f"details must be one model where share_details is true, got a list of {len(details)}"
-            )
-        of_levels = [details] * levels if share_details else one_a_level(details, levels)
+        of_levels = one_a_level(details, levels, share_details)
         super().__init__(factorization=factorization, models=[coarse, *of_levels], **options)

@@ -27,8 +27,8 @@ class WSGM(ImageGenerator):
     def __init__(
         self,
         coarse: ModelFactory,
-        # In this order an option such as --model.details.steps changes one model, and makes no list of it.
-        details: ModelFactory | list[ModelFactory],
+        # The list first, or it would not be written into checkpoints; an option of one model makes a list of one.
+        details: list[ModelFactory] | ModelFactory,
         levels: int,
         wavelet: str = "haar",
         scaling: BandScaling | None = None,

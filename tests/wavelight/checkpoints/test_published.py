@@ -264,6 +264,7 @@ def test_predict_and_sample_draw_from_a_converted_checkpoint(system, caplog):
 def test_a_converted_checkpoint_is_measured(system, method, caplog):
     here = ["--config", str(TINY), "--ckpt_path", converted(system)]
     images = ["--data.val_images", "4", "--data.test_images", "4", "--data.batch_size", "4"]
+    images += ["--evaluation.reference_images", "8"]
     with caplog.at_level("INFO"):
         main([method, *here, *images])
     assert "data.batch_size is 4, but the checkpoint was trained with 8" in caplog.text

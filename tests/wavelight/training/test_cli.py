@@ -276,10 +276,6 @@ def test_grey_images_are_learnt():
             "--trainer.callbacks.init_args.decay must name a callback",
         ),
         (
-            ["--config", TINY, "--evaluation.metrics.packet_side", "4"],
-            "--evaluation.metrics.packet_side must not point inside a list, got evaluation.metrics, a list of 1",
-        ),
-        (
             ["--config=experiments/phi4_wsgm.yaml", "--model.details.init_args.steps=4"],
             "--model.details.init_args.steps must not point inside a list, got model.details, a list of",
         ),
@@ -398,9 +394,16 @@ def test_parts_of_experiments_are_found_from_any_folder(options, printed):
 def test_an_option_changes_one_model_of_all_levels(experiment, options, printed):
     flow = ["--model.details=experiments/models/flow.yaml"] * (experiment == "demo_hybrid")
     config = printed(f"--config=experiments/{experiment}.yaml", *flow, *options)
-    details = config["model"]["init_args"]["details"]
+    # A list of one stands for one model of all levels.
+    (details,) = config["model"]["init_args"]["details"]
     assert details["class_path"] == "wavelight.models.ScoreModel"
     assert details["init_args"]["steps"] == 4
+    assert details["init_args"]["network"]["class_path"] == "wavelight.networks.ImprovedUNet"
+
+
+def test_an_option_changes_the_only_entry_of_a_list(printed):
+    config = printed(f"--config={TINY}", "--evaluation.metrics.packet_side", "4")
+    assert [metric["init_args"]["packet_side"] for metric in config["evaluation"]["metrics"]] == [4]
 
 
 @pytest.mark.parametrize(
