@@ -25,7 +25,7 @@ def test_impossible_tables_are_refused(tmp_path, options):
 def test_errors_fall_with_the_steps_and_lie_lower_for_wsgm(tmp_path):
     rows = {
         (row.size, row.system, row.steps): row
-        for row in table(tmp_path, [8, 16], [16, 64], images=1000, seed=0)
+        for row in table(tmp_path, [8, 16], [16, 64], fields=1000, seed=0)
     }
     for size in (8, 16):
         for system in ("SGM", "WSGM"):
