@@ -6,7 +6,7 @@ from wavelight.theory.energy_table import table
 
 def test_table_has_a_floor_and_each_system_at_each_number_of_steps(tmp_path):
     plot = tmp_path / "made" / "curve.png"
-    text = phi4(tmp_path / "fields", sizes=[8], steps=[2, 4], fields=40, plot=plot)
+    text = phi4(tmp_path / "fields", sizes=[8], steps=[2, 4], images=40, plot=plot)
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in text.splitlines()[4:]]
     assert rows == [
         ["8", "floor", "-"],
