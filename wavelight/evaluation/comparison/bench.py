@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from time import perf_counter
 from typing import Any
 
 import lightning as L
@@ -18,7 +17,7 @@ from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
 from wavelight.models import GenerativeModel
-from wavelight.support.stopwatch import device_name, wait_for
+from wavelight.support.stopwatch import clock, device_name
 from wavelight.systems import ImageGenerator
 
 
@@ -56,10 +55,8 @@ class Bench:
             "seed": seed,
             "metrics": identities(metrics),
         }
-        self._stopwatch = _Stopwatch()
-        self._meter = Meter(
-            data, metrics, reference_images, accelerator, devices, [self._stopwatch]
-        )
+        self._times = _BatchTimes()
+        self._meter = Meter(data, metrics, reference_images, accelerator, devices, [self._times])
 
     def rows(
         self,
@@ -108,7 +105,7 @@ class Bench:
             run.images_seen,
             steps,
             networks,
-            self._stopwatch.milliseconds,
+            self._times.milliseconds,
             self.data.eval_batch_size,
             device_name(self._meter.device),
             values,
@@ -118,7 +115,7 @@ class Bench:
         )
 
 
-class _Stopwatch(L.Callback):
+class _BatchTimes(L.Callback):
     """Takes the time of each batch that is generated, until the device has done it."""
 
     def __init__(self) -> None:
@@ -139,8 +136,7 @@ class _Stopwatch(L.Callback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        wait_for(pl_module.device)
-        self._begun = perf_counter()
+        self._begun = clock(pl_module.device)
 
     @override
     def on_validation_batch_end(
@@ -151,8 +147,7 @@ class _Stopwatch(L.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        wait_for(pl_module.device)
-        self._batches.append((len(outputs["image"]), perf_counter() - self._begun))
+        self._batches.append((len(outputs["image"]), clock(pl_module.device) - self._begun))
 
 
 def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:
