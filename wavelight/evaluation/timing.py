@@ -98,13 +98,20 @@ def build(name: str) -> ImageGenerator:
 @contextmanager
 def calculating(precision: Precision, device: torch.device) -> Iterator[None]:
     """Let networks calculate in a precision, and no other, as long as the context lasts."""
+    mixed = precision is Precision.bfloat16
+    with rounding(precision), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        yield
+
+
+@contextmanager
+def rounding(precision: Precision) -> Iterator[None]:
+    """Let float32 products round their factors if a precision says so, and else not, as long as the context lasts."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     rounded = precision is Precision.tf32
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.backends.cudnn.allow_tf32 = rounded
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision is Precision.bfloat16):
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]

@@ -14,7 +14,8 @@ from wavelight.evaluation import benchmark
 from wavelight.evaluation.benchmark import (
     DRAWN_GFLOP,
     DRAWN_IMAGES,
-    Row,
+    BenchmarkRow,
+    MeasuredRun,
     compare,
     measure,
     table,
@@ -27,9 +28,8 @@ from wavelight.evaluation.cost import cost
 def tiny(monkeypatch):
     """Puts a system of a few thousand weights in the place of CIFAR-10's, and a small product."""
     monkeypatch.setattr(benchmark, "_build", lambda name: tiny_system())
-    monkeypatch.setattr(
-        benchmark, "_product", lambda: Row("matrix product", lambda: torch.ones(9).sum(), 1.0, None)
-    )
+    product = MeasuredRun(BenchmarkRow("matrix product", 1.0, None), lambda: torch.ones(9).sum())
+    monkeypatch.setattr(benchmark, "_product", lambda: product)
 
 
 def names(text):
@@ -51,9 +51,9 @@ def test_every_run_is_called_twice_a_turn():
 
 def test_table_states_products_rates_and_fractions():
     rows = [
-        Row("product", lambda: None, 10.0, None),
-        Row("convolution", lambda: None, 2.0, None),
-        Row("generator", lambda: None, 8.0, "convolution"),
+        BenchmarkRow("product", 10.0, None),
+        BenchmarkRow("convolution", 2.0, None),
+        BenchmarkRow("generator", 8.0, "convolution"),
     ]
     lines = table(rows, {"product": 0.1, "convolution": 0.01, "generator": 0.05}).splitlines()
     assert cells(lines[2]) == ["product", "100.00", "1.000", "100", ""]
