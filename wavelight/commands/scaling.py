@@ -12,8 +12,8 @@ from wavelight.support.stopwatch import device_name
 
 if TYPE_CHECKING:
     pass
-from wavelight.evaluation.scaling import CPU, measure
-from wavelight.evaluation.scaling_report import draw, report, write_measurements
+from wavelight.evaluation.scaling import CPU, measure_scaling
+from wavelight.evaluation.scaling_report import plot_scaling, report_scaling, write_measurements
 
 
 def scaling(
@@ -60,7 +60,7 @@ def scaling(
     chosen = sorted(set(sizes or [32, 64, 128, 256, 512]))
     _check(chosen, coarsest, steps, rounds)
     figure = None if plot is None else empty_figure(9, 4)
-    rows = measure(chosen, coarsest, width, eta, kl_per_dim, steps, rounds)
+    rows = measure_scaling(chosen, coarsest, width, eta, kl_per_dim, steps, rounds)
     conditions = {
         "device": device_name(CPU),
         "torch": torch.__version__,
@@ -75,9 +75,9 @@ def scaling(
     if out is not None:
         write_measurements(out, conditions, rows)
     if figure is not None and plot is not None:
-        draw(rows, figure, f"Gaussian fields, eta = {eta:g}, KL/d <= {kl_per_dim:g}")
+        plot_scaling(rows, figure, f"Gaussian fields, eta = {eta:g}, KL/d <= {kl_per_dim:g}")
         save_figure(figure, plot)
-    return report(conditions, rows)
+    return report_scaling(conditions, rows)
 
 
 # --- input and output ---

@@ -24,10 +24,10 @@ RATE_GFLOP = 2 * 16 * 16**2 * 128**2 * 9 / 1e9
 """The convolution that sets the limit: 3x3, from 128 to 128 channels."""
 
 
-DRAWN_IMAGES = 4
+SAMPLED_IMAGES = 4
 
 
-DRAWN_GFLOP = {
+SAMPLED_GFLOP = {
     "cifar10": 13.3,
     "stl10": 54.5,
     "celeba256": 226,
@@ -80,41 +80,41 @@ class MeasuredRun(NamedTuple):
     run: Callable[[], object]
 
 
-def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
+def benchmark_experiment(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
     """Measure an experiment on the CPU, and yield its tables.
 
     Args:
-        experiment: One of :data:`DRAWN_GFLOP`.
+        experiment: One of :data:`SAMPLED_GFLOP`.
         turns: How often each thing is measured, at most.
         compiled: Whether to measure sampling with the compiled generator too.
     """
     torch.manual_seed(0)
     title = f"{experiment}, {torch.get_num_threads()} threads"
-    yield from _compare_drawing(experiment, title, turns, compiled)
+    yield from _sampling_tables(experiment, title, turns, compiled)
     if compiled:
         # It holds what it has compiled, with its weights.
         torch._dynamo.reset()
     if experiment in TRAINED_IMAGES:
-        yield from _compare_training(experiment, title, min(turns, _TRAINING_TURNS))
+        yield from _training_table(experiment, title, min(turns, _TRAINING_TURNS))
 
 
-def _compare_drawing(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
-    gflop = DRAWN_GFLOP[experiment]
+def _sampling_tables(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
+    gflop = SAMPLED_GFLOP[experiment]
     system = _build(experiment)
     runs = [
         _product(),
-        *_drawing(system, gflop, torch.float32, "float32", compiled),
-        *_drawing(system, gflop, torch.bfloat16, "bfloat16", compiled),
+        *_generators(system, gflop, torch.float32, "float32", compiled),
+        *_generators(system, gflop, torch.bfloat16, "bfloat16", compiled),
     ]
     taken = turns_of(gflop, turns)
-    times = measure(_by_name(runs), taken)
+    times = seconds_in_turns(_by_name(runs), taken)
     rows = [each.row for each in runs]
     for call, which in enumerate(("first call", "second call, in cache")):
         least = {name: min(each[call]) for name, each in times.items()}
-        yield f"{title}, least of {taken}, {which}\n\n{table(rows, least)}\n"
+        yield f"{title}, least of {taken}, {which}\n\n{benchmark_table(rows, least)}\n"
 
 
-def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
+def _training_table(experiment: str, title: str, turns: int) -> Iterator[str]:
     """Measure training beside a product and a convolution, in the same turns."""
     images, system = TRAINED_IMAGES[experiment], _build(experiment)
     limit = _convolution(torch.float32, "float32")
@@ -124,7 +124,7 @@ def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
     name = f"training iteration of {images}, float32"
     rows = [*(each.row for each in others), BenchmarkRow(name, gflop, limit.row.name)]
     medians = {name: median(seconds) for name, seconds in (times | {name: batches}).items()}
-    yield f"{title}, median of {turns}\n\n{table(rows, medians)}\n"
+    yield f"{title}, median of {turns}\n\n{benchmark_table(rows, medians)}\n"
 
 
 def _by_name(runs: list[MeasuredRun]) -> dict[str, Callable[[], object]]:
@@ -136,7 +136,7 @@ def turns_of(gflop: float, turns: int) -> int:
     return min(turns, max(_FEW_TURNS, round(turns * _GFLOP_OF_ALL_TURNS / gflop)))
 
 
-def measure(
+def seconds_in_turns(
     runs: dict[str, Callable[[], object]], turns: int
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Return the seconds of each run's first call in each turn, and of its second."""
@@ -150,7 +150,7 @@ def measure(
     return seconds
 
 
-def table(rows: list[BenchmarkRow], seconds: dict[str, float]) -> str:
+def benchmark_table(rows: list[BenchmarkRow], seconds: dict[str, float]) -> str:
     """Return milliseconds, matrix products (mm), GFLOP/s and fractions of the limit as Markdown."""
     speed = {row.name: row.gflop / seconds[row.name] for row in rows if row.gflop}
     product = seconds[rows[0].name]
@@ -184,16 +184,16 @@ def _convolution(dtype: torch.dtype, name: str) -> MeasuredRun:
     return MeasuredRun(row, lambda: functional.conv2d(image, weight, padding=1))
 
 
-def _drawing(
+def _generators(
     system: ImageGenerator, gflop: float, dtype: torch.dtype, name: str, compiled: bool
 ) -> list[MeasuredRun]:
     """Return what is measured in one precision: the rate of convolutions, the generator."""
     (network,) = system.sampling_networks().values()
     generator = copy.deepcopy(network).to(dtype).requires_grad_(False).eval()
     inputs = (
-        torch.randn(DRAWN_IMAGES, *system.target_shapes[0], dtype=dtype),
-        torch.arange(DRAWN_IMAGES),
-        torch.randn(DRAWN_IMAGES, _LATENT, dtype=dtype),
+        torch.randn(SAMPLED_IMAGES, *system.target_shapes[0], dtype=dtype),
+        torch.arange(SAMPLED_IMAGES),
+        torch.randn(SAMPLED_IMAGES, _LATENT, dtype=dtype),
     )
     limit = _convolution(dtype, name)
     ways: dict[str, nn.Module] = {"eager": generator}

@@ -68,7 +68,7 @@ def rates(
     for name, batch in zip(experiments, batches, strict=True):
         torch.manual_seed(0)
         system = system_from_config(experiment_config(name)).to(device)
-        for row in rows(name, system, batch, products, repetitions, ways):
+        for row in rate_rows(name, system, batch, products, repetitions, ways):
             tell("  ".join(row.values()))
             measured.append(row)
     yield from markdown_table(measured, left=_LEFT)
@@ -85,7 +85,7 @@ def _training_batch(experiment: str) -> int:
     return found["batch_size"] // found["devices"]
 
 
-def rows(
+def rate_rows(
     name: str,
     system: ImageGenerator,
     batch: int,

@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from data_modules import WaveletDataModule
 from wavelight.checkpoints.digest import digest
-from wavelight.evaluation.comparison.report import tell
-from wavelight.evaluation.comparison.rows import Row, row_key
-from wavelight.evaluation.comparison.runs import Run
+from wavelight.evaluation.comparison.report import tell_row
+from wavelight.evaluation.comparison.rows import ComparisonRow, row_key
+from wavelight.evaluation.comparison.runs import ComparedRun
 from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
@@ -60,11 +60,11 @@ class Bench:
 
     def rows(
         self,
-        run: Run,
+        run: ComparedRun,
         system: ImageGenerator,
         settings: list[list[int]],
-        known: Mapping[str, Row],
-    ) -> Iterator[Row]:
+        known: Mapping[str, ComparisonRow],
+    ) -> Iterator[ComparisonRow]:
         """Measure a system at each setting of its steps, unless that is known, and tell it."""
         conditions = self.conditions | {
             "weights": digest(system),
@@ -80,27 +80,27 @@ class Bench:
         for each in settings:
             if tuple(each) in costs:
                 row = self._measure(run, system, each, costs[tuple(each)], conditions)
-                tell(row)
+                tell_row(row)
             else:
                 measured = known[row_key(conditions, each)]
                 row = measured._replace(system=run.name, images_seen=run.images_seen)
-                tell(row, "measured before")
+                tell_row(row, "measured before")
             yield row
 
     def _measure(
         self,
-        run: Run,
+        run: ComparedRun,
         system: ImageGenerator,
         steps: list[int],
         networks: list[NetworkCost],
         conditions: dict[str, Any],
-    ) -> Row:
+    ) -> ComparisonRow:
         _take_steps(system, steps)
         system.seed = self.seed
         # Evaluation tells it beside the values.
         system.images_seen = run.images_seen or 0
         values = self._meter.values(system)
-        return Row(
+        return ComparisonRow(
             run.name,
             run.images_seen,
             steps,
