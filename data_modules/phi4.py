@@ -85,7 +85,7 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SimulationSummary:
     """Result of ``simulate``."""
 
     folder: Path
@@ -109,7 +109,7 @@ def simulate(
     seed: int = 0,
     beta: float = CRITICAL_BETA,
     interval: int = 30,
-) -> Summary:
+) -> SimulationSummary:
     """Simulate configurations of the phi^4 field at its critical point, which ``data_modules.Phi4`` reads.
 
     The density is exp(-E), with E = -beta sum_<ij> x_i x_j + sum (x^4 - x^2) over a periodic square
@@ -154,7 +154,7 @@ def simulate(
         for _ in range(interval):
             update(fields, beta, record["width"], random)
         _save(_shard(out, number), fields)
-    return Summary(out, shards * chains, size, record["acceptance"])
+    return SimulationSummary(out, shards * chains, size, record["acceptance"])
 
 
 class Phi4(Source):

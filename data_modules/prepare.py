@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Summary:
+class ShardsSummary:
     """Result of ``prepare``."""
 
     folder: Path
@@ -67,7 +67,7 @@ def prepare(
     workers: int | None = None,
     max_unreadable: int | None = None,
     upscale: bool = False,
-) -> Summary:
+) -> ShardsSummary:
     """Turn images into webdataset shards with an index, from which ``data_modules.Shards`` reads.
 
     Each image is resized by its shorter side and its middle cut out, once; images are put in one
@@ -317,9 +317,9 @@ def _finish(source: Source, plan: _Plan, out: Path) -> None:
     (out / _WORK).rmdir()
 
 
-def _summarise(out: Path) -> Summary:
+def _summarise(out: Path) -> ShardsSummary:
     index = ShardIndex.read(out)
-    return Summary(
+    return ShardsSummary(
         folder=out,
         training_images=index.images(held_out=False),
         held_out_images=index.images(held_out=True),

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from data_modules import DataError, ImageFolder, Lmdb, Shards
 from data_modules import prepare as prepare_module
-from data_modules.prepare import Summary, open_source, prepare
+from data_modules.prepare import ShardsSummary, open_source, prepare
 from tests.pictures import encoded, picture
 from tests.sources import numbers, write_lmdb
 
@@ -19,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_it_counts_what_it_made(make_folder, tmp_path):
     summary = prepare(make_folder(10), tmp_path / "out", 8, held_out=3, shard_images=4, workers=0)
 
-    assert summary == Summary(
+    assert summary == ShardsSummary(
         folder=tmp_path / "out",
         training_images=7,
         held_out_images=3,

@@ -6,9 +6,9 @@ import torch
 
 from data_modules import ShardStream, Source
 from wavelight.evaluation.bands import Normalization, analyze_pyramid
-from wavelight.evaluation.bands.curves import draw
+from wavelight.evaluation.bands.curves import plot_bands
 from wavelight.evaluation.bands.images import read_images
-from wavelight.evaluation.bands.report import log_to_wandb, report, write_rows
+from wavelight.evaluation.bands.report import log_to_wandb, report_bands, write_bands
 from wavelight.support.errors import check_least
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.wavelets import filter_length
@@ -77,13 +77,13 @@ def analyze(
         "source": source.description,
     }
     if out is not None:
-        write_rows(Path(out), conditions, rows)
+        write_bands(Path(out), conditions, rows)
     if figure is not None and plot is not None:
-        draw(rows, figure, f"{len(pixels)} images of {image_size} pixels, {wavelet}")
+        plot_bands(rows, figure, f"{len(pixels)} images of {image_size} pixels, {wavelet}")
         save_figure(figure, Path(plot))
     if wandb_project is not None:
         log_to_wandb(wandb_project, conditions, rows, figure)
-    return report(conditions, rows)
+    return report_bands(conditions, rows)
 
 
 def _check(image_size: int, levels: int, images: int, wavelet: str) -> None:

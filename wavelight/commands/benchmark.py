@@ -8,8 +8,8 @@ import torch
 from wavelight.evaluation.benchmark import (
     DEFAULT_EXPERIMENTS,
     DEFAULT_EXPERIMENTS_ON_GPU,
-    DRAWN_GFLOP,
-    compare,
+    SAMPLED_GFLOP,
+    benchmark_experiment,
 )
 from wavelight.evaluation.rates import EAGER, WAYS, rates
 from wavelight.support.devices import find_device
@@ -46,7 +46,9 @@ def benchmark(
     lines: Iterator[str]
     if where.type == "cpu":
         _check_known(names)
-        lines = (text for name in names for text in compare(name, repetitions, compiled))
+        lines = (
+            text for name in names for text in benchmark_experiment(name, repetitions, compiled)
+        )
     else:
         torch.backends.cudnn.benchmark = True  # as the experiments have it
         lines = rates(names, where, repetitions, WAYS if compiled else EAGER)
@@ -57,7 +59,7 @@ def benchmark(
 
 def _check_known(names: list[str]) -> None:
     for name in names:
-        if name not in DRAWN_GFLOP:
+        if name not in SAMPLED_GFLOP:
             raise ValueError(
-                f"the published cost of {name!r} is unknown: choose from {', '.join(DRAWN_GFLOP)}"
+                f"the published cost of {name!r} is unknown: choose from {', '.join(SAMPLED_GFLOP)}"
             )

@@ -4,8 +4,12 @@ from pathlib import Path
 
 from wavelight.checkpoints.loading import load
 from wavelight.evaluation.comparison.bench import Bench
-from wavelight.evaluation.comparison.report import draw, report, seeds_of_systems
-from wavelight.evaluation.comparison.rows import Row, read_rows, write_rows
+from wavelight.evaluation.comparison.report import (
+    plot_comparison,
+    report_comparison,
+    seeds_of_systems,
+)
+from wavelight.evaluation.comparison.rows import ComparisonRow, read_comparison, write_comparison
 from wavelight.evaluation.comparison.runs import data_of_runs, read_runs
 from wavelight.evaluation.comparison.runs import systems as systems_of
 from wavelight.evaluation.comparison.settings import settings_of
@@ -74,15 +78,15 @@ def compare(
     settings = settings_of(systems, steps)
     bench = Bench(data, metrics or [default_metric(data)], reference_images, seed, device, devices)
     # All processes read it before the first row is written, for which they are all needed.
-    known = {} if out is None else read_rows(Path(out))
-    rows: list[Row] = []
+    known = {} if out is None else read_comparison(Path(out))
+    rows: list[ComparisonRow] = []
     for run in runs:
         for row in bench.rows(run, systems[run.name], settings[run.name], known):
             rows.append(row)
             known[row.key] = row
             if out is not None:
-                write_rows(Path(out), list(known.values()))
+                write_comparison(Path(out), list(known.values()))
     seeds = seeds_of_systems(rows, systems_of(runs))
     if figure is not None and plot is not None:
-        draw(figure, seeds, Path(plot))
-    return report(seeds)
+        plot_comparison(figure, seeds, Path(plot))
+    return report_comparison(seeds)

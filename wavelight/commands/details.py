@@ -9,7 +9,7 @@ from wavelight.evaluation.details.ensembles import Diversity
 from wavelight.evaluation.details.exposure import Exposure, exposure
 from wavelight.evaluation.details.held_out import held_out_counts, held_out_images
 from wavelight.evaluation.details.pyramids import PyramidSystem, pyramid_system
-from wavelight.evaluation.details.report import draw, report, write
+from wavelight.evaluation.details.report import plot_details, report_details, write_details
 from wavelight.evaluation.meter import Meter, default_metric, identities
 from wavelight.metrics import ImageMetric, SplitWaveletDistance
 from wavelight.support.errors import check_least
@@ -102,10 +102,10 @@ def details(
         system.generator.to(meter.device)
         diverse += diversity(system, true[:bands], samples, seed, batch_size)
         if out is not None:
-            write(Path(out), conditions, systems, exposed, diverse)
+            write_details(Path(out), conditions, systems, exposed, diverse)
     if figure is not None and plot is not None:
-        draw(figure, systems, true[:bands], samples, seed, Path(plot))
-    return report(conditions, exposed, diverse)
+        plot_details(figure, systems, true[:bands], samples, seed, Path(plot))
+    return report_details(conditions, exposed, diverse)
 
 
 def _split_metrics(data: WaveletDataModule, system: PyramidSystem) -> list[ImageMetric]:

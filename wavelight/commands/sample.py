@@ -58,6 +58,6 @@ def sample(
             generated = system.generate(torch.cat([batch, batch[-1:].expand(missing)]), seed)
             folder.write(batch.tolist(), generated[: len(batch)])
     if with_grid:
-        folder.draw_grid()
+        folder.write_grid()
     if npz:
         folder.pack()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from wavelight.evaluation.scaling import CPU, measure
-from wavelight.evaluation.scaling_report import draw, report, write_measurements
+from wavelight.evaluation.scaling import CPU
+from wavelight.evaluation.scaling_report import write_measurements
 from wavelight.support.errors import check_least
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.support.stopwatch import device_name
@@ -56,7 +56,7 @@ def scaling(
     chosen = sorted(set(sizes or [32, 64, 128, 256, 512]))
     _check(chosen, coarsest, steps, repetitions)
     figure = None if plot is None else empty_figure(9, 4)
-    rows = measure(chosen, coarsest, width, eta, kl_per_dim, steps, repetitions)
+    rows = measure_scaling(chosen, coarsest, width, eta, kl_per_dim, steps, repetitions)
     conditions = {
         "device": device_name(CPU),
         "torch": torch.__version__,
@@ -71,9 +71,9 @@ def scaling(
     if out is not None:
         write_measurements(out, conditions, rows)
     if figure is not None and plot is not None:
-        draw(rows, figure, f"Gaussian fields, eta = {eta:g}, KL/d <= {kl_per_dim:g}")
+        plot_scaling(rows, figure, f"Gaussian fields, eta = {eta:g}, KL/d <= {kl_per_dim:g}")
         save_figure(figure, plot)
-    return report(conditions, rows)
+    return report_scaling(conditions, rows)
 
 
 # --- input and output ---

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import torch
 
-from wavelight.evaluation.timing import Precision, build, calculating, check_known, measure, moved
-from wavelight.evaluation.timing_report import report, write_timings
+from wavelight.evaluation.timing import (
+    Precision,
+    calculating,
+    check_known,
+    load_or_build,
+    measure_timing,
+    moved,
+)
+from wavelight.evaluation.timing_report import report_timing, write_timings
 from wavelight.support.devices import find_device
 from wavelight.support.errors import check_least
 from wavelight.support.stopwatch import device_name
@@ -50,8 +57,13 @@ def time(
         timings = [
             timing
             for name in systems
-            for timing in measure(
-                name, moved(build(name), where), batch_sizes, warm_ups, repetitions, compiled
+            for timing in measure_timing(
+                name,
+                moved(load_or_build(name), where),
+                batch_sizes,
+                warm_ups,
+                repetitions,
+                compiled,
             )
         ]
     conditions = {
@@ -65,7 +77,7 @@ def time(
     }
     if out is not None:
         write_timings(out, conditions, timings)
-    return report(conditions, timings)
+    return report_timing(conditions, timings)
 
 
 # --- input and output ---

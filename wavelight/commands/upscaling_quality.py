@@ -10,7 +10,7 @@ from wavelight.evaluation.upscaling import (
     cells,
     data_of_checkpoint,
     enlarged,
-    measure,
+    measure_upscaling,
     smaller,
     true_images,
     ways_to_enlarge,
@@ -71,7 +71,7 @@ def upscaling_quality(
         small = smaller(true, finest.pyramid, doublings)
         for name, enlarge in ways_to_enlarge(Upscaler(system, seed, doublings)).items():
             large = enlarged(small, enlarge, batch_size)
-            quality = measure(large, true, batch_size, packet_side)
+            quality = measure_upscaling(large, true, batch_size, packet_side)
             row = cells(f"{small.shape[-1]} to {side}", name, quality)
             sys.stderr.write("  ".join(row.values()) + "\n")
             rows.append(row)

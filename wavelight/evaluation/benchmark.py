@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator
 from statistics import median
-from time import perf_counter
 from typing import NamedTuple
 
 import torch
@@ -12,8 +11,9 @@ from torch.nn import functional
 
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
-from wavelight.evaluation.rates import counted_gflop, training_iteration
+from wavelight.evaluation.training_speed import training_gflop, training_in_turns
 from wavelight.networks.compiled import Compiled
+from wavelight.support.stopwatch import seconds_of
 from wavelight.support.tables import markdown_table
 from wavelight.systems import ImageGenerator
 
@@ -24,10 +24,10 @@ RATE_GFLOP = 2 * 16 * 16**2 * 128**2 * 9 / 1e9
 """The convolution that sets the limit: 3x3, from 128 to 128 channels."""
 
 
-DRAWN_IMAGES = 4
+SAMPLED_IMAGES = 4
 
 
-DRAWN_GFLOP = {
+SAMPLED_GFLOP = {
     "cifar10": 13.3,
     "stl10": 54.5,
     "celeba256": 226,
@@ -61,59 +61,74 @@ _GFLOP_OF_ALL_TURNS = 60
 _LATENT = 100
 
 
-class Row(NamedTuple):
+_CPU = torch.device("cpu")
+
+
+class BenchmarkRow(NamedTuple):
     """A line of the table."""
 
     name: str
-    run: Callable[[], object]
     gflop: float | None
     rate: str | None
     """The row whose rate is this one's limit."""
 
 
-def compare(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
+class MeasuredRun(NamedTuple):
+    """A line of the table, and what is called to measure it."""
+
+    row: BenchmarkRow
+    run: Callable[[], object]
+
+
+def benchmark_experiment(experiment: str, turns: int, compiled: bool) -> Iterator[str]:
     """Measure an experiment on the CPU, and yield its tables.
 
     Args:
-        experiment: One of :data:`DRAWN_GFLOP`.
+        experiment: One of :data:`SAMPLED_GFLOP`.
         turns: How often each thing is measured, at most.
         compiled: Whether to measure sampling with the compiled generator too.
     """
     torch.manual_seed(0)
     title = f"{experiment}, {torch.get_num_threads()} threads"
-    yield from _compare_drawing(experiment, title, turns, compiled)
+    yield from _sampling_tables(experiment, title, turns, compiled)
     if compiled:
         # It holds what it has compiled, with its weights.
         torch.compiler.reset()
     if experiment in TRAINED_IMAGES:
-        yield from _compare_training(experiment, title, min(turns, _TRAINING_TURNS))
+        yield from _training_table(experiment, title, min(turns, _TRAINING_TURNS))
 
 
-def _compare_drawing(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
-    gflop = DRAWN_GFLOP[experiment]
+def _sampling_tables(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
+    gflop = SAMPLED_GFLOP[experiment]
     system = _build(experiment)
-    rows = [
+    runs = [
         _product(),
-        *_drawing(system, gflop, torch.float32, "float32", compiled),
-        *_drawing(system, gflop, torch.bfloat16, "bfloat16", compiled),
+        *_generators(system, gflop, torch.float32, "float32", compiled),
+        *_generators(system, gflop, torch.bfloat16, "bfloat16", compiled),
     ]
     taken = turns_of(gflop, turns)
-    times = measure({row.name: row.run for row in rows}, taken)
+    times = seconds_in_turns(_by_name(runs), taken)
+    rows = [each.row for each in runs]
     for call, which in enumerate(("first call", "second call, in cache")):
         least = {name: min(each[call]) for name, each in times.items()}
-        yield f"{title}, least of {taken}, {which}\n\n{table(rows, least)}\n"
+        yield f"{title}, least of {taken}, {which}\n\n{benchmark_table(rows, least)}\n"
 
 
-def _compare_training(experiment: str, title: str, turns: int) -> Iterator[str]:
+def _training_table(experiment: str, title: str, turns: int) -> Iterator[str]:
     """Measure training beside a product and a convolution, in the same turns."""
-    images = TRAINED_IMAGES[experiment]
+    images, system = TRAINED_IMAGES[experiment], _build(experiment)
     limit = _convolution(torch.float32, "float32")
-    train = training_iteration(_build(experiment), images)
+    others = [_product(), limit]
+    gflop = training_gflop(system, images)
+    batches, times = training_in_turns(system, images, turns, _by_name(others))
     name = f"training iteration of {images}, float32"
-    rows = [_product(), limit, Row(name, train, counted_gflop(train), limit.name)]
-    times = measure({row.name: row.run for row in rows}, turns)
-    medians = {name: median(each[0]) for name, each in times.items()}
-    yield f"{title}, median of {turns}\n\n{table(rows, medians)}\n"
+    rows = [*(each.row for each in others), BenchmarkRow(name, gflop, limit.row.name)]
+    medians = {name: median(seconds) for name, seconds in (times | {name: batches}).items()}
+    yield f"{title}, median of {turns}\n\n{benchmark_table(rows, medians)}\n"
+
+
+def _by_name(runs: list[MeasuredRun]) -> dict[str, Callable[[], object]]:
+    return {each.row.name: each.run for each in runs}
 
 
 def turns_of(gflop: float, turns: int) -> int:
@@ -121,7 +136,7 @@ def turns_of(gflop: float, turns: int) -> int:
     return min(turns, max(_FEW_TURNS, round(turns * _GFLOP_OF_ALL_TURNS / gflop)))
 
 
-def measure(
+def seconds_in_turns(
     runs: dict[str, Callable[[], object]], turns: int
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Return the seconds of each run's first call in each turn, and of its second."""
@@ -131,13 +146,11 @@ def measure(
     for _ in range(turns):
         for name, run in runs.items():
             for times in seconds[name]:
-                start = perf_counter()
-                run()
-                times.append(perf_counter() - start)
+                times.append(seconds_of(_CPU, run))
     return seconds
 
 
-def table(rows: list[Row], seconds: dict[str, float]) -> str:
+def benchmark_table(rows: list[BenchmarkRow], seconds: dict[str, float]) -> str:
     """Return milliseconds, matrix products (mm), GFLOP/s and fractions of the limit as Markdown."""
     speed = {row.name: row.gflop / seconds[row.name] for row in rows if row.gflop}
     product = seconds[rows[0].name]
@@ -158,42 +171,41 @@ def _build(experiment: str) -> ImageGenerator:
     return system_from_config(experiment_config(experiment))
 
 
-def _product() -> Row:
+def _product() -> MeasuredRun:
     a, b = torch.randn(2, 2048, 2048)
-    return Row("matrix product 2048^3, float32", lambda: a @ b, 2 * 2048**3 / 1e9, None)
+    row = BenchmarkRow("matrix product 2048^3, float32", 2 * 2048**3 / 1e9, None)
+    return MeasuredRun(row, lambda: a @ b)
 
 
-def _convolution(dtype: torch.dtype, name: str) -> Row:
+def _convolution(dtype: torch.dtype, name: str) -> MeasuredRun:
     image = torch.randn(RATE_SHAPE, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-    return Row(
-        f"convolution, {name}",
-        lambda: functional.conv2d(image, weight, padding=1),
-        RATE_GFLOP,
-        None,
-    )
+    row = BenchmarkRow(f"convolution, {name}", RATE_GFLOP, None)
+    return MeasuredRun(row, lambda: functional.conv2d(image, weight, padding=1))
 
 
-def _drawing(
+def _generators(
     system: ImageGenerator, gflop: float, dtype: torch.dtype, name: str, compiled: bool
-) -> list[Row]:
+) -> list[MeasuredRun]:
     """Return what is measured in one precision: the rate of convolutions, the generator."""
     (network,) = system.sampling_networks().values()
     generator = copy.deepcopy(network).to(dtype).requires_grad_(False).eval()
     inputs = (
-        torch.randn(DRAWN_IMAGES, *system.target_shapes[0], dtype=dtype),
-        torch.arange(DRAWN_IMAGES),
-        torch.randn(DRAWN_IMAGES, _LATENT, dtype=dtype),
+        torch.randn(SAMPLED_IMAGES, *system.target_shapes[0], dtype=dtype),
+        torch.arange(SAMPLED_IMAGES),
+        torch.randn(SAMPLED_IMAGES, _LATENT, dtype=dtype),
     )
     limit = _convolution(dtype, name)
     ways: dict[str, nn.Module] = {"eager": generator}
     if compiled:
         ways["compiled"] = Compiled(generator)
-    rows = [
-        Row(f"generator, {name}, {way}", _call(each, inputs), gflop, limit.name)
+    generators = [
+        MeasuredRun(
+            BenchmarkRow(f"generator, {name}, {way}", gflop, limit.row.name), _call(each, inputs)
+        )
         for way, each in ways.items()
     ]
-    return [limit, *rows]
+    return [limit, *generators]
 
 
 def _call(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:

@@ -13,7 +13,7 @@ from wavelight.systems import ImageGenerator
 _META = torch.device("meta")
 
 
-class Evaluation(NamedTuple):
+class NetworkCalls(NamedTuple):
     """All calls of a network, while a batch is generated, whose inputs have the same shapes."""
 
     inputs: tuple[Tensor | Condition, ...]
@@ -57,11 +57,11 @@ def cost(system: ImageGenerator) -> list[NetworkCost]:
             sum(call.times for call in calls),
             sum(call.times * call.macs for call in calls),
         )
-        for name, calls in evaluations(system, images=1).items()
+        for name, calls in network_calls(system, images=1).items()
     ]
 
 
-def evaluations(system: ImageGenerator, images: int) -> dict[str, list[Evaluation]]:
+def network_calls(system: ImageGenerator, images: int) -> dict[str, list[NetworkCalls]]:
     """Sample a batch with networks on the meta device, which takes no memory and little time, and note their calls.
 
     Args:
@@ -75,12 +75,12 @@ def evaluations(system: ImageGenerator, images: int) -> dict[str, list[Evaluatio
         id(parameter): nn.Parameter(parameter.detach().to(_META))
         for parameter in system.parameters()
     }
-    drawer = copy.deepcopy(system, without_values).eval()
-    watches = {name: _Watch(network) for name, network in _distinct_networks(drawer).items()}
-    if drawer.factorization.wavelet == "haar":
+    sampler = copy.deepcopy(system, without_values).eval()
+    watches = {name: _Watch(network) for name, network in _distinct_networks(sampler).items()}
+    if sampler.factorization.wavelet == "haar":
         # Other wavelets need autocast, of which the meta device has none.
-        drawer.to(_META)
-    drawer.generate(torch.arange(images), seed=0)
+        sampler.to(_META)
+    sampler.generate(torch.arange(images), seed=0)
     return {name: list(watch.seen.values()) for name, watch in watches.items()}
 
 
@@ -94,7 +94,7 @@ class _Watch:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.seen: dict[Any, Evaluation] = {}
+        self.seen: dict[Any, NetworkCalls] = {}
         self._outputs: dict[Any, Tensor] = {}
         self._forward = network.to(_META).forward
         network.forward = self
@@ -114,7 +114,7 @@ class _Watch:
 
         with FlopCounterMode(display=False) as counter:
             self._outputs[kind] = self._forward(*inputs)
-        self.seen[kind] = Evaluation(inputs, 0, counter.get_total_flops() // 2)
+        self.seen[kind] = NetworkCalls(inputs, 0, counter.get_total_flops() // 2)
 
 
 def _distinct_networks(system: ImageGenerator) -> dict[str, nn.Module]:

@@ -1,8 +1,9 @@
 """How many images an experiment trains and samples a second on a device, next to the rate of its matrix products.
 
 The part of ``python -m wavelight benchmark`` that is for GPUs: ``--device cuda``. Everything is
-measured at the batch that one device gets in the experiment (training) and at the published batch
-(sampling), back to back, without waiting for the device in between, with weights generated at random.
+measured at the batch that one device gets in the experiment (training, by
+:mod:`wavelight.evaluation.training_speed`) and at the published batch (sampling), back to back, without
+waiting for the device in between, with weights generated at random.
 """
 
 import copy
@@ -10,10 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from math import nan
 from pathlib import Path
-from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
@@ -22,9 +21,9 @@ from wavelight.config.experiments import shipped_experiment
 from wavelight.evaluation.cost import cost
 from wavelight.evaluation.published_times import published_batch
 from wavelight.evaluation.timing import Precision, calculating
-from wavelight.noise import Noise
+from wavelight.evaluation.training_speed import training_gflop, training_seconds
 from wavelight.support.progress import tell
-from wavelight.support.stopwatch import wait_for
+from wavelight.support.stopwatch import mean_seconds
 from wavelight.support.tables import markdown_table
 from wavelight.systems import ImageGenerator
 
@@ -42,7 +41,8 @@ _GRAPHS_A_FUNCTION = 64
 
 _LEFT = ("experiment", "precision", "networks")
 
-Start = Callable[[ImageGenerator, int], Callable[[], object]]
+BatchSeconds = Callable[[ImageGenerator, int, Precision, int], float]
+"""Seconds of a batch, given a system, which it may change, the images of a batch, the precision, and repetitions."""
 
 
 def rates(
@@ -68,7 +68,7 @@ def rates(
     for name, batch in zip(experiments, batches, strict=True):
         torch.manual_seed(0)
         system = system_from_config(experiment_config(name)).to(device)
-        for row in rows(name, system, batch, products, repetitions, ways):
+        for row in rate_rows(name, system, batch, products, repetitions, ways):
             tell("  ".join(row.values()))
             measured.append(row)
     yield from markdown_table(measured, left=_LEFT)
@@ -85,7 +85,7 @@ def _training_batch(experiment: str) -> int:
     return found["batch_size"] // found["devices"]
 
 
-def rows(
+def rate_rows(
     name: str,
     system: ImageGenerator,
     batch: int,
@@ -104,16 +104,18 @@ def rows(
         ways: Some of :data:`WAYS`.
     """
     generated = published_batch(system.image_size)
-    trained = counted_gflop(training_iteration(copy.deepcopy(system), batch)) / batch
+    trained = training_gflop(copy.deepcopy(system), batch) / batch
     sampling = 2 * sum(network.macs for network in cost(system)) / 1e9
     for precision, product in products.items():
         for way, mode in ways.items():
             cells = dict(zip(_LEFT, (name, precision.value, way), strict=True))
-            for task, start, images, gflop in (
-                ("training", training_iteration, batch, trained),
-                ("sampling", _drawing, generated, sampling),
+            for task, seconds_of_batch, images, gflop in (
+                ("training", _training_seconds, batch, trained),
+                ("sampling", _sampling_seconds, generated, sampling),
             ):
-                speed = _images_a_second(system, start, images, precision, mode, repetitions)
+                speed = _images_a_second(
+                    system, seconds_of_batch, images, precision, mode, repetitions
+                )
                 cells |= {
                     f"{task} images/s": f"{speed:.4g}",
                     f"{task}, of products": f"{speed * gflop / product:.0%}",
@@ -123,7 +125,7 @@ def rows(
 
 def _images_a_second(
     original: ImageGenerator,
-    start: Start,
+    seconds_of_batch: BatchSeconds,
     images: int,
     precision: Precision,
     mode: str | None,
@@ -133,10 +135,9 @@ def _images_a_second(
     if mode is not None:
         _compile(system, mode)
     try:
-        with calculating(precision, system.device):
-            return images / seconds(start(system, images), system.device, repetitions)
-    except RuntimeError as error:
-        # Out of memory, or refused by the compiler: the other rows are worth having all the same.
+        return images / seconds_of_batch(system, images, precision, repetitions)
+    except (RuntimeError, FloatingPointError) as error:
+        # Out of memory, refused by the compiler, or diverged: the other rows are worth having all the same.
         reason = str(error).strip().partition("\n")[0]
         sys.stderr.write(f"{images} images, {precision.value}, {mode or 'eager'}: {reason}\n")
         return nan
@@ -156,65 +157,25 @@ def matrix_rate(precision: Precision, device: torch.device, repetitions: int) ->
     dtype = torch.bfloat16 if precision is Precision.bfloat16 else torch.float32
     a, b = torch.randn(2, MATRIX_SIDE, MATRIX_SIDE, device=device, dtype=dtype)
     with calculating(precision, device):
-        return 2 * MATRIX_SIDE**3 / 1e9 / seconds(lambda: a @ b, device, repetitions)
+        return 2 * MATRIX_SIDE**3 / 1e9 / _seconds(lambda: a @ b, device, repetitions)
 
 
-def seconds(run: Callable[[], object], device: torch.device, repetitions: int) -> float:
-    """Return how long a run takes on average, when the next is started without waiting for it."""
-    for _ in range(_WARM_UPS):
-        run()
-    wait_for(device)
-    begun = perf_counter()
-    for _ in range(repetitions):
-        run()
-    wait_for(device)
-    return (perf_counter() - begun) / repetitions
-
-
-def _drawing(system: ImageGenerator, images: int) -> Callable[[], Tensor]:
+def _sampling_seconds(
+    system: ImageGenerator, images: int, precision: Precision, repetitions: int
+) -> float:
     system.eval()
     index = torch.arange(images, device=system.device)
-    return lambda: system.generate(index, seed=0)
+    with calculating(precision, system.device):
+        return _seconds(lambda: system.generate(index, seed=0), system.device, repetitions)
 
 
-def training_iteration(system: ImageGenerator, images: int) -> Callable[[], None]:
-    """Return what lets every player of a system learn in its turn from a batch, without the R1 penalty.
-
-    Args:
-        system: It learns; its optimizers are made anew.
-        images: How many there are in the batch, which is of random numbers.
-    """
-    system.train()
-    size = system.image_size
-    batch = torch.rand(images, system.channels, size, size, device=system.device) * 2 - 1
-    index = torch.arange(images, device=system.device)
-    models = system.factor_models()
-    optimizers = [
-        {name: player.optimizer(player.network.parameters()) for name, player in players.items()}
-        for players in (model.players() for model in models)
-    ]
-
-    def iteration() -> None:
-        with torch.autocast(system.device.type, enabled=False):
-            factors = system.factorization.encode(batch)
-        for model, factor, of_model in zip(models, factors, optimizers, strict=True):
-            for stream, (name, optimizer) in enumerate(of_model.items()):
-                for other, player in model.players().items():
-                    player.network.requires_grad_(other == name)
-                optimizer.zero_grad()
-                # Turn 1 comes after the one that has the penalty.
-                terms = model.losses(name, factor, turn=1, noise=Noise(0, index, stream))
-                if terms:
-                    torch.stack(list(terms.values())).sum().backward()
-                    optimizer.step()
-
-    return iteration
+def _training_seconds(
+    system: ImageGenerator, images: int, precision: Precision, repetitions: int
+) -> float:
+    return training_seconds(system, images, precision, _WARM_UPS, repetitions)
 
 
-def counted_gflop(run: Callable[[], object]) -> float:
-    """Return 10^9 operations of the convolutions and products of a run: two a MAC."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
+def _seconds(run: Callable[[], object], device: torch.device, repetitions: int) -> float:
+    for _ in range(_WARM_UPS):
         run()
-    return counter.get_total_flops() / 1e9
+    return mean_seconds(device, run, repetitions)

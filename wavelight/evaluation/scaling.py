@@ -66,7 +66,7 @@ class Measurement(NamedTuple):
     images: int
     """Images generated at once."""
 
-    draws: list[float]
+    batch_seconds: list[float]
     """Seconds of each repetition, in the steps that are timed."""
 
     @property
@@ -87,7 +87,7 @@ class Measurement(NamedTuple):
     @property
     def seconds(self) -> float:
         """The median time of an image in the steps that are timed."""
-        return median(self.draws) / self.images
+        return median(self.batch_seconds) / self.images
 
     @property
     def macs_needed(self) -> int:
@@ -103,7 +103,7 @@ class Measurement(NamedTuple):
 # --- measuring ---
 
 
-def measure(
+def measure_scaling(
     sizes: Sequence[int],
     coarsest: int,
     width: int,
@@ -126,15 +126,19 @@ def measure(
             needed = steps_needed(
                 kind, size, eta, kl_per_dim, _WAVELET, levels=_levels(size, coarsest)
             )
-            system = build(kind, size, coarsest, width, steps)
+            system = system_of_size(kind, size, coarsest, width, steps)
             images = images_at_once(size)
             systems.append(system)
-            rows.append(Measurement(kind, size, steps, cost(system), needed, images, draws=[]))
-    draws = _time(systems, [row.images for row in rows], rounds)
-    return [row._replace(draws=seconds) for row, seconds in zip(rows, draws, strict=True)]
+            rows.append(
+                Measurement(kind, size, steps, cost(system), needed, images, batch_seconds=[])
+            )
+    times = _time(systems, [row.images for row in rows], rounds)
+    return [row._replace(batch_seconds=seconds) for row, seconds in zip(rows, times, strict=True)]
 
 
-def build(system: System, size: int, coarsest: int, width: int, steps: int) -> ImageGenerator:
+def system_of_size(
+    system: System, size: int, coarsest: int, width: int, steps: int
+) -> ImageGenerator:
     """Return an untrained system whose networks all have the same width.
 
     Args:
@@ -188,14 +192,14 @@ def _time(
     systems: Sequence[ImageGenerator], images: Sequence[int], rounds: int
 ) -> list[list[float]]:
     """Return the seconds of each system's samples, which take turns, so that a slow minute is everybody's."""
-    draws = [
+    runs = [
         partial(system.generate, torch.arange(number), SEED)
         for system, number in zip(systems, images, strict=True)
     ]
     seconds: list[list[float]] = []
     for turn in range(rounds + 1):
         sys.stderr.write(f"round {turn} of {rounds}\n" if turn else "warm-up\n")
-        seconds.append([seconds_of(CPU, draw) for draw in draws])
+        seconds.append([seconds_of(CPU, run) for run in runs])
     return [list(each) for each in zip(*seconds[1:], strict=True)]
 
 

@@ -32,7 +32,7 @@ _EQUAL = (
 )
 
 
-def report(conditions: dict[str, Any], rows: Sequence[Measurement]) -> str:
+def report_scaling(conditions: dict[str, Any], rows: Sequence[Measurement]) -> str:
     """Return both tables with their captions, as Markdown."""
     pairs = _pairs(rows)
     return "\n".join(
@@ -116,7 +116,7 @@ def _four_digits(number: float) -> str:
     return f"{number:.0f}" if number >= 1000 else f"{number:.4g}"
 
 
-def draw(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
+def plot_scaling(rows: Sequence[Measurement], figure: "Figure", title: str) -> None:
     """Sample what both systems cost in the steps they need, against pixels, beside lines of exponent 1.
 
     Args:

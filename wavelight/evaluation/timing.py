@@ -17,7 +17,7 @@ from torch import Tensor
 from wavelight.checkpoints.loading import load, system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.config.experiments import shipped_experiments
-from wavelight.evaluation.cost import Evaluation, NetworkCost, cost, evaluations
+from wavelight.evaluation.cost import NetworkCalls, NetworkCost, cost, network_calls
 from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
 from wavelight.support.pictures import to_uint8
 from wavelight.support.stopwatch import seconds_of
@@ -45,7 +45,7 @@ class Timing(NamedTuple):
     images: int
     """Images generated at once."""
 
-    draws: list[float]
+    batch_seconds: list[float]
     """Seconds of each repetition, for the whole batch."""
 
     peak_memory: int
@@ -62,12 +62,12 @@ class Timing(NamedTuple):
     @property
     def seconds(self) -> float:
         """The mean time of sampling a batch."""
-        return fmean(self.draws)
+        return fmean(self.batch_seconds)
 
     @property
     def deviation(self) -> float:
         """The standard deviation of that time over the repetitions, in seconds."""
-        return pstdev(self.draws)
+        return pstdev(self.batch_seconds)
 
     @property
     def beside_networks(self) -> float:
@@ -81,7 +81,7 @@ class Timing(NamedTuple):
         return {1: image, published_batch(self.image_size): batch}.get(self.images)
 
 
-def build(name: str) -> ImageGenerator:
+def load_or_build(name: str) -> ImageGenerator:
     """Build a system from a file, or an untrained one of an experiment that comes with the package.
 
     Args:
@@ -100,13 +100,20 @@ def build(name: str) -> ImageGenerator:
 @contextmanager
 def calculating(precision: Precision, device: torch.device) -> Iterator[None]:
     """Let networks calculate in a precision, and no other, as long as the context lasts."""
+    mixed = precision is Precision.bfloat16
+    with rounding(precision), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        yield
+
+
+@contextmanager
+def rounding(precision: Precision) -> Iterator[None]:
+    """Let float32 products round their factors if a precision says so, and else not, as long as the context lasts."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     rounded = precision is Precision.tf32
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.backends.cudnn.allow_tf32 = rounded
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision is Precision.bfloat16):
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
@@ -115,7 +122,7 @@ def calculating(precision: Precision, device: torch.device) -> Iterator[None]:
 # --- measuring ---
 
 
-def measure(
+def measure_timing(
     name: str,
     system: ImageGenerator,
     batch_sizes: list[int] | None,
@@ -137,7 +144,7 @@ def measure(
     sizes = batch_sizes or [1, published_batch(system.image_size)]
     networks = cost(system)
     # Compiled networks could not be counted.
-    calls = [evaluations(system, images) for images in sizes]
+    calls = [network_calls(system, images) for images in sizes]
     if compiled:
         system.compile_for_sampling()
     for images, made in zip(sizes, calls, strict=True):
@@ -146,14 +153,14 @@ def measure(
         if compiled:
             # What was compiled for other sizes counts against a limit.
             torch.compiler.reset()
-        draws, peak = _time_draws(system, images, warm_ups, repetitions)
+        batch_seconds, peak = _time_batches(system, images, warm_ups, repetitions)
         parts = _time_parts(system, images, made, max(repetitions // 10, 3))
-        timing = Timing(name, system.image_size, images, draws, peak, *parts, networks)
+        timing = Timing(name, system.image_size, images, batch_seconds, peak, *parts, networks)
         sys.stderr.write(f"{timing.seconds:.4f} s\n")
         yield timing
 
 
-def _time_draws(
+def _time_batches(
     system: ImageGenerator, images: int, warm_ups: int, repetitions: int
 ) -> tuple[list[float], int]:
     """Return the seconds of each batch, and the peak of the memory."""
@@ -162,14 +169,14 @@ def _time_draws(
         torch.cuda.reset_peak_memory_stats(system.device)
     for _ in range(warm_ups):
         system.generate(index, _SEED)
-    draws = [
+    batch_seconds = [
         seconds_of(system.device, lambda: system.generate(index, _SEED)) for _ in range(repetitions)
     ]
-    return draws, _peak_memory(system.device)
+    return batch_seconds, _peak_memory(system.device)
 
 
 def _time_parts(
-    system: ImageGenerator, images: int, calls: dict[str, list[Evaluation]], repetitions: int
+    system: ImageGenerator, images: int, calls: dict[str, list[NetworkCalls]], repetitions: int
 ) -> tuple[list[float], list[float]]:
     """Return the seconds from noise to bytes on the host, and of the networks alone, in turns."""
     index = torch.arange(images, device=system.device)
@@ -184,7 +191,7 @@ def _time_parts(
     return deliveries, replays
 
 
-def _replay(system: ImageGenerator, calls: dict[str, list[Evaluation]]) -> Callable[[], None]:
+def _replay(system: ImageGenerator, calls: dict[str, list[NetworkCalls]]) -> Callable[[], None]:
     """Return what evaluates the networks as often as a batch does, on inputs of the same shapes."""
     networks = system.sampling_networks()
     filled = partial(_filled, device=system.device)

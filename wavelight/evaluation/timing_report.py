@@ -22,7 +22,7 @@ _LEGEND = (
 )
 
 
-def report(conditions: dict[str, Any], timings: list[Timing]) -> str:
+def report_timing(conditions: dict[str, Any], timings: list[Timing]) -> str:
     """Return the conditions and two tables, of single images and of batches, as Markdown."""
     lines = [_CONDITIONS.format(**conditions), *_LEGEND]
     for title, chosen in (

@@ -66,7 +66,9 @@ def smaller(images: Tensor, pyramid: LevelByLevel, halvings: int) -> Tensor:
     return images
 
 
-def measure(large: Tensor, true: Tensor, batch_size: int = 64, packet_side: int = 16) -> Quality:
+def measure_upscaling(
+    large: Tensor, true: Tensor, batch_size: int = 64, packet_side: int = 16
+) -> Quality:
     """Compare enlarged images with the true ones.
 
     Args:

@@ -37,7 +37,7 @@ _GRID_SIDE = 64
 """Smaller images are enlarged to this side, in whole steps."""
 
 
-class ImageFolder(ABC):
+class GeneratedFolder(ABC):
     """A folder of generated images, all of one seed and one set of weights.
 
     Args:
@@ -89,7 +89,7 @@ class ImageFolder(ABC):
                 )
             write_json(path, record)
 
-    def draw_grid(self) -> Path:
+    def write_grid(self) -> Path:
         """Put the first images side by side into one picture, ``grid.png``."""
         pictures = self._pictures(min(self.images, _GRID_IMAGES))
         path = self.path / "grid.png"
@@ -124,7 +124,7 @@ class ImageFolder(ABC):
         return self.path / f"{number:06d}{self.suffix}"
 
 
-class PictureFolder(ImageFolder):
+class PictureFolder(GeneratedFolder):
     """A folder of images in [-1, 1] of 1 or 3 channels, each a PNG file.
 
     Packed they are ``(N, H, W, C)`` uint8, without the last axis where there is one channel.
@@ -152,7 +152,7 @@ class PictureFolder(ImageFolder):
         return images.permute(0, 3, 1, 2)
 
 
-class FieldFolder(ImageFolder):
+class FieldFolder(GeneratedFolder):
     """A folder of what PNG cannot hold, such as fields without bounds: each an NPY file, float32 ``(C, H, W)``.
 
     Packed they are ``(N, C, H, W)`` float32. In the grid, colours end at the magnitude that 99.5 %
@@ -182,7 +182,7 @@ class FieldFolder(ImageFolder):
         return picture_of_field(fields / field_limit(fields))
 
 
-def image_folder(system: ImageGenerator, path: Path, images: int, seed: int) -> ImageFolder:
+def image_folder(system: ImageGenerator, path: Path, images: int, seed: int) -> GeneratedFolder:
     """Return a folder for what a system samples, pictures or fields.
 
     Args:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def empty_figure(width: float, height: float) -> "Figure":
-    """Return a figure to draw into; made before the work, matplotlib is not missed after it.
+    """Return a figure to plot into; made before the work, matplotlib is not missed after it.
 
     Args:
         width: In inches.

@@ -13,6 +13,8 @@ PNG_CHANNELS = (1, 3)
 """Grey and RGB."""
 
 _SHOWN = 0.995
+_GAP = 2
+"""Pixels between the images of a grid."""
 _FALSE_COLOURS = (
     (5, 48, 97),
     (33, 102, 172),
@@ -84,31 +86,25 @@ def _channels_below_each_other(images: Tensor) -> Tensor:
     return images.flatten(1, 2).unsqueeze(1)
 
 
-def grid(images: Tensor, scale: int = 1, columns: int | None = None, gap: int = 2) -> Tensor:
-    """Lay images side by side on white.
+def grid(images: Tensor, scale: int = 1) -> Tensor:
+    """Lay images side by side on white, in a square as far as their number allows.
 
     Args:
-        images: ``(N, C, H, W)`` uint8.
+        images: ``(N, C, H, W)`` uint8, at least one.
         scale: How many pixels a side each pixel becomes.
-        columns: Images a row; none makes the grid square.
-        gap: Pixels between images.
 
     Returns:
         ``(C, height, width)`` uint8.
     """
+    from torchvision.utils import make_grid
+
     images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2).cpu()
-    number, channels, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(number))
-    rows = -(-number // columns)
-    canvas = torch.full(
-        (channels, rows * (height + gap) - gap, columns * (width + gap) - gap),
-        255,
-        dtype=torch.uint8,
-    )
-    for i, image in enumerate(images):
-        top, left = i // columns * (height + gap), i % columns * (width + gap)
-        canvas[:, top : top + height, left : left + width] = image
-    return canvas
+    if len(images) == 1:  # which torchvision would leave without the margin that is cut below
+        return images[0]
+    columns = math.ceil(math.sqrt(len(images)))
+    framed = make_grid(images, nrow=columns, padding=_GAP, pad_value=255)
+    # It makes three channels of a grey one, and puts a margin around all.
+    return framed[: images.shape[1], _GAP:-_GAP, _GAP:-_GAP]
 
 
 def write_png(path: Path, image: Tensor, texts: Mapping[str, str] | None = None) -> None:

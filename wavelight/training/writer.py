@@ -8,14 +8,14 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from typing_extensions import override
 
 from wavelight.checkpoints.digest import digest
-from wavelight.sampling.image_folder import ImageFolder
+from wavelight.sampling.image_folder import GeneratedFolder
 from wavelight.systems import ImageGenerator
 
 
 class ImageWriter(BasePredictionWriter):
     """Writes generated images as they come."""
 
-    def __init__(self, folder: ImageFolder) -> None:
+    def __init__(self, folder: GeneratedFolder) -> None:
         super().__init__("batch")
         self.folder = folder
 

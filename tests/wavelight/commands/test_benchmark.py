@@ -12,12 +12,13 @@ from wavelight.checkpoints.published import experiment_config
 from wavelight.config.experiments import shipped_experiments
 from wavelight.evaluation import benchmark
 from wavelight.evaluation.benchmark import (
-    DRAWN_GFLOP,
-    DRAWN_IMAGES,
-    Row,
-    compare,
-    measure,
-    table,
+    SAMPLED_GFLOP,
+    SAMPLED_IMAGES,
+    BenchmarkRow,
+    MeasuredRun,
+    benchmark_experiment,
+    benchmark_table,
+    seconds_in_turns,
     turns_of,
 )
 from wavelight.evaluation.cost import cost
@@ -27,9 +28,8 @@ from wavelight.evaluation.cost import cost
 def tiny(monkeypatch):
     """Puts a system of a few thousand weights in the place of CIFAR-10's, and a small product."""
     monkeypatch.setattr(benchmark, "_build", lambda name: tiny_system())
-    monkeypatch.setattr(
-        benchmark, "_product", lambda: Row("matrix product", lambda: torch.ones(9).sum(), 1.0, None)
-    )
+    product = MeasuredRun(BenchmarkRow("matrix product", 1.0, None), lambda: torch.ones(9).sum())
+    monkeypatch.setattr(benchmark, "_product", lambda: product)
 
 
 def names(text):
@@ -42,7 +42,9 @@ def cells(line):
 
 def test_every_run_is_called_twice_a_turn():
     calls: list[str] = []
-    seconds = measure({name: lambda name=name: calls.append(name) for name in "ab"}, turns=2)
+    seconds = seconds_in_turns(
+        {name: lambda name=name: calls.append(name) for name in "ab"}, turns=2
+    )
     assert "".join(calls) == "ab" + "aabb" * 2
     for first, second in seconds.values():
         assert len(first) == len(second) == 2
@@ -51,11 +53,13 @@ def test_every_run_is_called_twice_a_turn():
 
 def test_table_states_products_rates_and_fractions():
     rows = [
-        Row("product", lambda: None, 10.0, None),
-        Row("convolution", lambda: None, 2.0, None),
-        Row("generator", lambda: None, 8.0, "convolution"),
+        BenchmarkRow("product", 10.0, None),
+        BenchmarkRow("convolution", 2.0, None),
+        BenchmarkRow("generator", 8.0, "convolution"),
     ]
-    lines = table(rows, {"product": 0.1, "convolution": 0.01, "generator": 0.05}).splitlines()
+    lines = benchmark_table(
+        rows, {"product": 0.1, "convolution": 0.01, "generator": 0.05}
+    ).splitlines()
     assert cells(lines[2]) == ["product", "100.00", "1.000", "100", ""]
     assert cells(lines[4]) == ["generator", "50.00", "0.500", "160", "80%"]
 
@@ -67,8 +71,8 @@ def test_large_networks_are_measured_less_often():
     assert turns_of(564, 2) == 2
 
 
-def test_drawing_is_measured_in_both_precisions_and_training_beside_it(tiny):
-    first, second, training = compare("cifar10", turns=1, compiled=False)
+def test_sampling_is_measured_in_both_precisions_and_training_beside_it(tiny):
+    first, second, training = benchmark_experiment("cifar10", turns=1, compiled=False)
     sampling = ["matrix product"]
     for precision in ("float32", "bfloat16"):
         sampling += [f"convolution, {precision}", f"generator, {precision}, eager"]
@@ -84,14 +88,14 @@ def test_drawing_is_measured_in_both_precisions_and_training_beside_it(tiny):
 
 
 def test_training_is_measured_where_its_batch_is_known(tiny):
-    assert len(list(compare("stl10", turns=1, compiled=False))) == 2
+    assert len(list(benchmark_experiment("stl10", turns=1, compiled=False))) == 2
 
 
 def test_the_command_measures_one_experiment_after_the_other(monkeypatch, capsys):
     def told(*arguments):
         return iter([str(arguments)])
 
-    monkeypatch.setattr("wavelight.commands.benchmark.compare", told)
+    monkeypatch.setattr("wavelight.commands.benchmark.benchmark_experiment", told)
     main(["benchmark", "--threads", "1", "--repetitions", "3", "--compiled", "false"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"({name!r}, 3, False)" for name in benchmark.DEFAULT_EXPERIMENTS]
@@ -120,24 +124,24 @@ def test_bad_input_is_one_sentence(arguments, message, capsys):
 
 
 def test_all_that_is_measured_ships():
-    assert DRAWN_GFLOP.keys() <= shipped_experiments().keys()
-    assert set(benchmark.DEFAULT_EXPERIMENTS) <= DRAWN_GFLOP.keys()
+    assert SAMPLED_GFLOP.keys() <= shipped_experiments().keys()
+    assert set(benchmark.DEFAULT_EXPERIMENTS) <= SAMPLED_GFLOP.keys()
     assert set(benchmark.DEFAULT_EXPERIMENTS_ON_GPU) <= shipped_experiments().keys()
-    assert benchmark.TRAINED_IMAGES.keys() <= DRAWN_GFLOP.keys()
+    assert benchmark.TRAINED_IMAGES.keys() <= SAMPLED_GFLOP.keys()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DRAWN_GFLOP)
+@pytest.mark.parametrize("name", SAMPLED_GFLOP)
 def test_what_the_published_networks_cost_ours_cost_almost(name):
     with torch.device("meta"):
         (network,) = cost(system_from_config(experiment_config(name)))
-    ours = 2 * network.macs / network.evaluations * DRAWN_IMAGES / 1e9
+    ours = 2 * network.macs / network.evaluations * SAMPLED_IMAGES / 1e9
     # Published are the convolutions alone; ours has attention too, and convolves before it enlarges.
-    assert 0.75 < ours / DRAWN_GFLOP[name] < 1.05
+    assert 0.75 < ours / SAMPLED_GFLOP[name] < 1.05
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling needs a C++ compiler")
 def test_compiled_generators_are_measured_beside_eager_ones(tiny):
-    first, *_ = compare("stl10", turns=1, compiled=True)
+    first, *_ = benchmark_experiment("stl10", turns=1, compiled=True)
     assert "generator, bfloat16, compiled" in names(first)

@@ -19,8 +19,8 @@ from tests.places import ROOT
 from wavelight.__main__ import main
 from wavelight.config.seeds import mean_over_seeds
 from wavelight.evaluation.comparison.report import seeds_of_systems
-from wavelight.evaluation.comparison.rows import Row
-from wavelight.evaluation.comparison.runs import Run, _names, systems
+from wavelight.evaluation.comparison.rows import ComparisonRow
+from wavelight.evaluation.comparison.runs import ComparedRun, _names, systems
 from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.systems import ImageGenerator
 from wavelight.training.cli import CLI
@@ -314,7 +314,7 @@ def test_a_plot_without_matplotlib_is_refused_before_work_starts(folder, capsys,
 
 
 def test_steps_that_differ_are_drawn_at_their_mean():
-    row = Row("", None, [18, 8, 4], [], 1, 1, "", {}, {}, 0, {})
+    row = ComparisonRow("", None, [18, 8, 4], [], 1, 1, "", {}, {}, 0, {})
     assert row.mean_steps == 10
 
 
@@ -365,7 +365,7 @@ def run_of(name, seed, images_seen=64, decay=0.9, **trainer):
     config = {"seed_everything": seed, "trainer": trainer, "model": {"seed": seed}, "data": {}}
     config |= {"ema": {"decay": decay}, "ckpt_path": None if seed == 1 else "last"}
     path = Path("/runs") / name / "checkpoints" / "last.ckpt"
-    return Run(path, name, images_seen, config)
+    return ComparedRun(path, name, images_seen, config)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_names_tell_the_runs_of_a_sweep_apart():
 
 def test_seeds_that_cost_differently_are_refused():
     rows = [
-        Row(name, None, [1], [NetworkCost("", 1, 1, macs)], 1, 1, "", {}, {}, 0, {})
+        ComparisonRow(name, None, [1], [NetworkCost("", 1, 1, macs)], 1, 1, "", {}, {}, 0, {})
         for name, macs in (("a-1", 10), ("a-2", 20))
     ]
     with pytest.raises(ValueError, match="a-1 and a-2 are seeds of a, but cost"):

@@ -11,7 +11,7 @@ from wavelight.__main__ import main
 from wavelight.commands import scaling as command
 from wavelight.evaluation import scaling, scaling_report
 from wavelight.evaluation.cost import NetworkCost, cost
-from wavelight.evaluation.scaling import Measurement, build, exponent, images_at_once
+from wavelight.evaluation.scaling import Measurement, exponent, images_at_once, system_of_size
 from wavelight.theory import System, steps_needed
 
 SIZES = [32, 64, 128, 256, 512]
@@ -31,7 +31,7 @@ CONDITIONS = {
 
 
 @pytest.fixture
-def small_draws(monkeypatch):
+def small_batches(monkeypatch):
     monkeypatch.setattr(scaling, "_PIXELS_AT_ONCE", 8**2)
 
 
@@ -65,13 +65,13 @@ def test_one_size_has_no_exponent():
 @pytest.mark.parametrize("system", System)
 def test_multiply_adds_grow_as_pixels(system):
     sizes = SIZES[::2]
-    macs = [counted(build(system, size, 8, 32, steps=1)) for size in sizes]
+    macs = [counted(system_of_size(system, size, 8, 32, steps=1)) for size in sizes]
     assert exponent([size**2 for size in sizes], macs) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("system", System)
 def test_multiply_adds_are_in_proportion_to_steps(system):
-    one, seven = (counted(build(system, 4, 2, 32, steps)) for steps in (1, 7))
+    one, seven = (counted(system_of_size(system, 4, 2, 32, steps)) for steps in (1, 7))
     assert seven == 7 * one
 
 
@@ -80,7 +80,7 @@ def test_all_sizes_are_drawn_in_as_big_batches_and_one_image_at_least():
     assert images_at_once(1024) == 1
 
 
-@pytest.mark.usefixtures("small_draws")
+@pytest.mark.usefixtures("small_batches")
 def test_the_command_measures_both_systems(tmp_path, capsys):
     out = tmp_path / "new" / "scaling.json"
     main(["scaling", *TINY, "--eta", "1", "--out", str(out)])
@@ -105,12 +105,16 @@ def test_the_command_measures_both_systems(tmp_path, capsys):
         ("sgm", 4),
         ("sgm", 8),
     ]
-    assert all(len(row["draws"]) == 2 and min(row["draws"]) > 0 for row in measurements)
+    assert all(
+        len(row["batch_seconds"]) == 2 and min(row["batch_seconds"]) > 0 for row in measurements
+    )
 
 
 def measurement(system, size):
     network = NetworkCost("models.0.score", 100, 4, 1000 * size**2)
-    return Measurement(system, size, 4, [network], 68, 2, draws=[4e-6 * size**2] * 2 + [1.0])
+    return Measurement(
+        system, size, 4, [network], 68, 2, batch_seconds=[4e-6 * size**2] * 2 + [1.0]
+    )
 
 
 def test_the_median_counts_and_the_steps_needed_are_in_proportion():
@@ -122,8 +126,8 @@ def test_the_median_counts_and_the_steps_needed_are_in_proportion():
 
 def test_times_are_fitted_from_128_pixels():
     rows = [measurement(system, size) for system in (System.WSGM, System.SGM) for size in SIZES]
-    rows[0].draws[:] = [100.0] * 3  # of 32 pixels
-    text = scaling_report.report(CONDITIONS, rows)
+    rows[0].batch_seconds[:] = [100.0] * 3  # of 32 pixels
+    text = scaling_report.report_scaling(CONDITIONS, rows)
     fits = "WSGM 1.000 and SGM 1.000 (32 ... 512) of MACs; WSGM 1.000 and SGM 1.000 (128 ... 512)"
     assert text.count(fits) == 2
 
@@ -131,7 +135,7 @@ def test_times_are_fitted_from_128_pixels():
 def test_the_curves_are_drawn(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     rows = [measurement(system, size) for system in System for size in SIZES]
-    monkeypatch.setattr(command, "measure", lambda *_: rows)
+    monkeypatch.setattr(command, "measure_scaling", lambda *_: rows)
     plot = tmp_path / "new" / "scaling.png"
     command.scaling(plot=plot)
     assert Image.open(plot).size == (1350, 600)
@@ -172,6 +176,6 @@ def test_drawing_without_matplotlib_is_refused_before_work(tmp_path, monkeypatch
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    monkeypatch.setattr(command, "measure", None)
+    monkeypatch.setattr(command, "measure_scaling", None)
     with pytest.raises(ValueError, match="pip install matplotlib"):
         command.scaling(plot=tmp_path / "scaling.png")

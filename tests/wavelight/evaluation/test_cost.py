@@ -13,7 +13,7 @@ from tests.tiny import tiny_system
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.evaluation.cost import cost, evaluations
+from wavelight.evaluation.cost import cost, network_calls
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Unscaled
 from wavelight.models import DenoisingGAN
@@ -88,7 +88,7 @@ def test_networks_that_draw_several_factors_are_counted_once():
 
 
 def test_evaluations_have_the_shapes_of_the_batch():
-    (calls,) = evaluations(tiny_system(steps=3), images=5).values()
+    (calls,) = network_calls(tiny_system(steps=3), images=5).values()
     (call,) = calls
     assert [tuple(value.shape) for value in call.inputs] == [(5, 12, 8, 8), (5,), (5, 100)]
     assert call.times == 3

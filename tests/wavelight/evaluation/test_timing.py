@@ -14,8 +14,8 @@ from wavelight.checkpoints.loading import system_from_config
 from wavelight.config.experiments import shipped_experiments
 from wavelight.evaluation.cost import NetworkCost
 from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
-from wavelight.evaluation.timing import Precision, Timing, calculating, measure
-from wavelight.evaluation.timing_report import report
+from wavelight.evaluation.timing import Precision, Timing, calculating, measure_timing
+from wavelight.evaluation.timing_report import report_timing
 from wavelight.systems import WaveDiff
 from wavelight.systems.base import CONFIG_KEY
 
@@ -36,7 +36,7 @@ def checkpoint(tmp_path):
 def timing(system="celeba256", image_size=256, images=1, **changes):
     network = NetworkCost("models.0.generator", 31_485_452, 2, 56_609_425_408)
     values = {
-        "draws": [0.1, 0.3],
+        "batch_seconds": [0.1, 0.3],
         "peak_memory": 2_000_000,
         "deliveries": [0.5, 0.4],
         "replays": [0.9, 0.3],
@@ -73,9 +73,9 @@ def test_the_command_prints_both_tables_and_writes_all_numbers(checkpoint, tmp_p
         assert float(row["ms"].split(" ± ")[0]) > 0
     numbers = json.loads(out.read_text())
     assert numbers["conditions"]["repetitions"] == 2
-    assert [len(row["draws"]) for row in numbers["timings"]] == [2, 2]
+    assert [len(row["batch_seconds"]) for row in numbers["timings"]] == [2, 2]
     assert numbers["timings"][1]["images_per_second"] == pytest.approx(
-        3 / (sum(numbers["timings"][1]["draws"]) / 2)
+        3 / (sum(numbers["timings"][1]["batch_seconds"]) / 2)
     )
     assert numbers["timings"][0]["networks"][0]["name"] == "models.0.generator"
 
@@ -108,7 +108,7 @@ def test_bad_input_is_one_sentence(arguments, message, capsys):
     assert error.count("\n") == 1
 
 
-def test_each_batch_is_drawn_whole_after_the_warm_ups(monkeypatch):
+def test_each_batch_is_generated_whole_after_the_warm_ups(monkeypatch):
     system = tiny_system()
     generated = []
     generate = WaveDiff.generate
@@ -119,9 +119,11 @@ def test_each_batch_is_drawn_whole_after_the_warm_ups(monkeypatch):
         return generate(self, index, seed)
 
     monkeypatch.setattr(WaveDiff, "generate", watched)
-    first, second = measure("tiny", system, [1, 2], warm_ups=3, repetitions=4, compiled=False)
-    assert len(first.draws) == len(second.draws) == 4
-    assert min(first.draws + first.replays + first.deliveries) > 0
+    first, second = measure_timing(
+        "tiny", system, [1, 2], warm_ups=3, repetitions=4, compiled=False
+    )
+    assert len(first.batch_seconds) == len(second.batch_seconds) == 4
+    assert min(first.batch_seconds + first.replays + first.deliveries) > 0
     deliveries = len(first.deliveries)
     assert generated == [(1, 0)] * (3 + 4 + deliveries) + [(2, 0)] * (3 + 4 + deliveries)
     assert not system.training
@@ -136,7 +138,7 @@ def test_replays_evaluate_the_networks_as_often_as_a_batch_does():
             shapes.append(output.shape)
 
     system.models[0].generator.register_forward_hook(note)
-    (measured,) = measure("tiny", system, [2], warm_ups=0, repetitions=1, compiled=False)
+    (measured,) = measure_timing("tiny", system, [2], warm_ups=0, repetitions=1, compiled=False)
     # Each delivery has its replay, and there is one replay to warm up.
     assert len(shapes) == 3 * (1 + 2 * len(measured.deliveries) + 1)
     assert set(shapes) == {torch.Size([2, 12, 8, 8])}
@@ -179,7 +181,7 @@ def test_numbers_are_those_of_the_repetitions():
         "warm_ups": 2,
         "repetitions": 3,
     }
-    ((row,),) = tables(report(conditions, [measured])).values()
+    ((row,),) = tables(report_timing(conditions, [measured])).values()
     assert (row["ms"], row["s"], row["images/s"]) == ("200.00 ± 100.00", "0.200", "20.00")
     assert (row["memory MB"], row["beside networks"], row["GMAC"]) == ("2", "25.0%", "56.61")
 

@@ -16,7 +16,7 @@ def images(n):
     return torch.rand(n, 3, 4, 4) * 2 - 1
 
 
-def test_finished_images_are_not_drawn_again(tmp_path):
+def test_finished_images_are_not_generated_again(tmp_path):
     folder = PictureFolder(tmp_path / "generated", 5, seed=0)
     assert folder.missing() == [0, 1, 2, 3, 4]
     folder.claim("weights")
@@ -56,7 +56,7 @@ def test_packing_keeps_every_pixel(tmp_path):
         folder.missing()
 
 
-def test_digest_is_of_the_weights_that_draw():
+def test_digest_is_of_the_weights_that_sample():
     one, two = tiny_system(), tiny_system()
     assert digest(one) == digest(two)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def test_a_field_is_kept_as_it_is(tmp_path):
     alone = np.load(tmp_path / "000003.npy")
     assert (alone.dtype, alone.shape) == (np.float32, (2, 8, 8))
     assert (alone == fields[3].numpy()).all()
-    grid = np.asarray(Image.open(folder.draw_grid()))
+    grid = np.asarray(Image.open(folder.write_grid()))
     expected = picture_of_field(fields / field_limit(fields))[0].permute(1, 2, 0).numpy()
     assert (grid[: 8 * 16 : 8, : 8 * 8 : 8] == expected).all()
     packed = np.load(folder.pack())["arr_0"]
@@ -101,11 +101,11 @@ def test_a_half_written_field_is_not_finished(tmp_path):
 def test_grey_pictures_make_a_grid_and_a_pack(tmp_path):
     folder = PictureFolder(tmp_path, 2, seed=0)
     folder.write([0, 1], images(2)[:, :1])
-    assert Image.open(folder.draw_grid()).size == (130, 64)
+    assert Image.open(folder.write_grid()).size == (130, 64)
     assert np.load(folder.pack())["arr_0"].shape == (2, 4, 4)
 
 
-def test_what_a_system_draws_says_what_its_folder_holds(tmp_path):
+def test_what_a_system_samples_says_what_its_folder_holds(tmp_path):
     two_channels = tiny_sgm(model=score_model(), channels=2)
     kinds = {
         type(image_folder(system, tmp_path, 1, 0))

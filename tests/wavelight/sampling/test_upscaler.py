@@ -15,7 +15,7 @@ from tests.systems import detail_gan, regression, score_model, tiny_hybrid, tiny
 from tests.tiny import tiny_system
 from wavelight.__main__ import main
 from wavelight.commands.upscale import read_image, upscale
-from wavelight.evaluation.upscaling import measure, smaller
+from wavelight.evaluation.upscaling import measure_upscaling, smaller
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Half
 from wavelight.factors import Condition, FactorShape
@@ -378,12 +378,12 @@ def test_files_that_cannot_be_written_are_refused_first(tmp_path, loads):
 def test_quality_is_that_of_the_formulas():
     """Equal images have a distance of 0; a shift by 0.2 of a range of 2 has a PSNR of 20 dB."""
     true = images(4, 3, 16, 16) * 0.5
-    same = measure(true, true)
+    same = measure_upscaling(true, true)
     assert same.fwd == pytest.approx(0, abs=1e-6)
     assert same.ssim == pytest.approx(1)
-    shifted = measure(true + 0.2, true, batch_size=3)
+    shifted = measure_upscaling(true + 0.2, true, batch_size=3)
     assert shifted.psnr == pytest.approx(20, abs=1e-3)
-    assert shifted == pytest.approx(measure(true + 0.2, true), rel=1e-5)
+    assert shifted == pytest.approx(measure_upscaling(true + 0.2, true), rel=1e-5)
 
 
 def test_smaller_is_the_mean_of_blocks():

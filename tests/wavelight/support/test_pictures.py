@@ -3,7 +3,13 @@ import math
 import pytest
 import torch
 
-from wavelight.support.pictures import field_limit, picture_of_field, picture_of_pixels, to_uint8
+from wavelight.support.pictures import (
+    field_limit,
+    grid,
+    picture_of_field,
+    picture_of_pixels,
+    to_uint8,
+)
 
 
 def test_the_signs_of_a_field_are_blue_and_red():
@@ -47,3 +53,18 @@ def test_no_channel_is_lost(channels):
     else:
         assert pixels.shape == (2, 1, 4 * channels, 6)
         assert torch.equal(pixels[:, :, -4:], to_uint8(images[:, -1:]))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("number", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (10, 3, 4)]
+)
+def test_images_lie_side_by_side_on_white(channels, number, rows, columns):
+    images = torch.randint(255, (number, channels, 4, 5), dtype=torch.uint8)
+    picture = grid(images, scale=2)
+    assert picture.shape == (channels, 10 * rows - 2, 12 * columns - 2)
+    canvas = torch.full_like(picture, 255)
+    for place, image in enumerate(images.repeat_interleave(2, -1).repeat_interleave(2, -2)):
+        top, left = 10 * (place // columns), 12 * (place % columns)
+        canvas[:, top : top + 8, left : left + 10] = image
+    assert torch.equal(picture, canvas)

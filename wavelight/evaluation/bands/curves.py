@@ -9,7 +9,7 @@ from wavelight.evaluation.bands.pyramid import (
     HISTOGRAM_RANGE,
     KINDS,
     MEASURES,
-    Level,
+    LevelMeasures,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SPREAD = 0.06
 """Offset between the kinds of a level, in levels."""
 
 
-def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
+def plot_bands(rows: Sequence[LevelMeasures], figure: "Figure", title: str) -> None:
     """Sample whiteness of LL, Gaussianity and sparsity of the details against the level, and their histograms.
 
     Args:
@@ -36,16 +36,16 @@ def draw(rows: Sequence[Level], figure: "Figure", title: str) -> None:
         title: Says which images they are.
     """
     top, bottom = figure.subplots(2, 4)
-    _draw_condition(top[0], rows)
-    _draw_kl(top[1], rows)
+    _plot_condition(top[0], rows)
+    _plot_kl(top[1], rows)
     for axes, name in zip([*top[2:], *bottom[:2]], _SHOWN, strict=True):
-        _draw_measure(axes, rows[1:], name)
-    _draw_histogram(bottom[2], rows[1])
-    _draw_histogram(bottom[3], rows[-1])
+        _plot_measure(axes, rows[1:], name)
+    _plot_histogram(bottom[2], rows[1])
+    _plot_histogram(bottom[3], rows[-1])
     figure.suptitle(title)
 
 
-def _draw_condition(axes: "Axes", rows: Sequence[Level]) -> None:
+def _plot_condition(axes: "Axes", rows: Sequence[LevelMeasures]) -> None:
     levels = [row.level for row in rows]
     axes.plot(levels, [row.spectrum.log10_condition for row in rows], "-o", label="spectrum")
     axes.plot(levels, [row.grey.log10_condition for row in rows], "-^", label="spectrum, grey")
@@ -56,7 +56,7 @@ def _draw_condition(axes: "Axes", rows: Sequence[Level]) -> None:
     _finish(axes, rows)
 
 
-def _draw_kl(axes: "Axes", rows: Sequence[Level]) -> None:
+def _plot_kl(axes: "Axes", rows: Sequence[LevelMeasures]) -> None:
     levels = [row.level for row in rows]
     axes.plot(levels, [row.spectrum.kl for row in rows], "-o", label="as it is")
     axes.plot(levels, [row.spectrum.kl_unit for row in rows], "-^", label="unit variance")
@@ -70,7 +70,7 @@ def _draw_kl(axes: "Axes", rows: Sequence[Level]) -> None:
     _finish(axes, rows)
 
 
-def _draw_measure(axes: "Axes", rows: Sequence[Level], name: str) -> None:
+def _plot_measure(axes: "Axes", rows: Sequence[LevelMeasures], name: str) -> None:
     for place, kind in enumerate(KINDS):
         intervals = [row.details[kind][name] for row in rows]
         axes.errorbar(
@@ -92,7 +92,7 @@ def _draw_measure(axes: "Axes", rows: Sequence[Level], name: str) -> None:
     _finish(axes, rows)
 
 
-def _draw_histogram(axes: "Axes", row: Level) -> None:
+def _plot_histogram(axes: "Axes", row: LevelMeasures) -> None:
     width = 2 * HISTOGRAM_RANGE / HISTOGRAM_BINS
     middles = [(place + 0.5) * width - HISTOGRAM_RANGE for place in range(HISTOGRAM_BINS)]
     for kind in KINDS:
@@ -108,7 +108,7 @@ def _draw_histogram(axes: "Axes", row: Level) -> None:
     axes.grid(alpha=0.3)
 
 
-def _finish(axes: "Axes", rows: Sequence[Level]) -> None:
+def _finish(axes: "Axes", rows: Sequence[LevelMeasures]) -> None:
     axes.set_xticks([row.level for row in rows])
     axes.set_xlabel("level")
     axes.legend(fontsize="small")

@@ -39,10 +39,10 @@ def resample(images: int, replicates: int, generator: torch.Generator) -> Tensor
     Returns:
         ``(1 + replicates, images)`` float64; the first row is all ones.
     """
-    draws = torch.randint(images, (replicates, images), generator=generator)
+    chosen = torch.randint(images, (replicates, images), generator=generator)
     counts = torch.zeros(1 + replicates, images, dtype=torch.float64)
     counts[0] = 1
-    counts[1:].scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
+    counts[1:].scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.float64))
     return counts
 
 

@@ -87,7 +87,7 @@ class Interval(NamedTuple):
         return cls(value, value + low - middle, value + high - middle)
 
 
-class Level(NamedTuple):
+class LevelMeasures(NamedTuple):
     """Measures of one level; level 0 are the pixels, which have no details."""
 
     level: int
@@ -160,7 +160,7 @@ def analyze_pyramid(
     levels: int,
     replicates: int,
     generator: torch.Generator,
-) -> Iterator[Level]:
+) -> Iterator[LevelMeasures]:
     """Measure a pyramid's levels, from the pixels on.
 
     Predictions of details from LL are fitted on one random half of the images, and all measures but
@@ -199,7 +199,7 @@ def analyze_pyramid(
             found[kind] = _measures(band, counts, generator)
             densities[kind] = _density(band)
         coarse_band = _standardised(interior(coarse[measured]), f"LL of level {level}")
-        yield Level(
+        yield LevelMeasures(
             level,
             coarse.shape[-1],
             coarse[0].numel(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wavelight.evaluation.bands import (
     MEASURES,
     Interval,
-    Level,
+    LevelMeasures,
     Whitening,
     condition_floor,
 )
@@ -46,7 +46,7 @@ _DETAILS = (
 )
 
 
-def report(conditions: dict[str, Any], rows: Sequence[Level]) -> str:
+def report_bands(conditions: dict[str, Any], rows: Sequence[LevelMeasures]) -> str:
     """Return all tables with their captions, and what the differences say, as Markdown."""
     return "\n".join(
         [
@@ -75,7 +75,7 @@ def report(conditions: dict[str, Any], rows: Sequence[Level]) -> str:
     )
 
 
-def _whitening_row(row: Level, images: int) -> dict[str, str]:
+def _whitening_row(row: LevelMeasures, images: int) -> dict[str, str]:
     whole = row.covariance
     floor = "" if whole is None else f" ({condition_floor(images, row.dimension):.2f})"
     return {
@@ -94,13 +94,13 @@ def _whitening_row(row: Level, images: int) -> dict[str, str]:
     }
 
 
-def _coarse_row(row: Level) -> dict[str, str]:
+def _coarse_row(row: LevelMeasures) -> dict[str, str]:
     names = ("kurtosis", "negentropy", "wasserstein")
     shown = {MEASURES[name].title: _interval(row.coarse[name]) for name in names}
     return {"level": str(row.level), **shown}
 
 
-def _details_rows(row: Level) -> list[dict[str, str]]:
+def _details_rows(row: LevelMeasures) -> list[dict[str, str]]:
     explained = "-" if row.explained is None else f"{row.explained:.3f}"
     return [
         {
@@ -118,7 +118,7 @@ def _details_rows(row: Level) -> list[dict[str, str]]:
     ]
 
 
-def _findings(rows: Sequence[Level]) -> list[str]:
+def _findings(rows: Sequence[LevelMeasures]) -> list[str]:
     """Say at which levels each measure is smaller or larger given LL."""
     lines = []
     for name, measure in MEASURES.items():
@@ -154,7 +154,7 @@ def _three_digits(number: float) -> str:
 # --- JSON and W&B ---
 
 
-def write_rows(path: Path, conditions: dict[str, Any], rows: Sequence[Level]) -> None:
+def write_bands(path: Path, conditions: dict[str, Any], rows: Sequence[LevelMeasures]) -> None:
     """Write all numbers as JSON."""
     content = {"conditions": conditions, "levels": [_plain(row) for row in rows]}
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -172,7 +172,7 @@ def _plain(value: Any) -> Any:
 
 
 def log_to_wandb(
-    project: str, conditions: dict[str, Any], rows: Sequence[Level], figure: "Figure | None"
+    project: str, conditions: dict[str, Any], rows: Sequence[LevelMeasures], figure: "Figure | None"
 ) -> None:
     """Log all numbers to W&B, a level at a time."""
     import wandb
@@ -189,7 +189,7 @@ def log_to_wandb(
     run.finish()
 
 
-def _flat(row: Level) -> dict[str, float]:
+def _flat(row: LevelMeasures) -> dict[str, float]:
     """Return the values of a level by names like details/linear/kurtosis."""
     flat: dict[str, float] = {}
     whitenings = {"spectrum": row.spectrum, "grey": row.grey, "covariance": row.covariance}

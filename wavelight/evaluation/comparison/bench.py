@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from time import perf_counter
 from typing import Any
 
 import lightning as L
@@ -11,14 +10,14 @@ from typing_extensions import override
 
 from data_modules import WaveletDataModule
 from wavelight.checkpoints.digest import digest
-from wavelight.evaluation.comparison.report import tell
-from wavelight.evaluation.comparison.rows import Row, row_key
-from wavelight.evaluation.comparison.runs import Run
+from wavelight.evaluation.comparison.report import tell_row
+from wavelight.evaluation.comparison.rows import ComparisonRow, row_key
+from wavelight.evaluation.comparison.runs import ComparedRun
 from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
 from wavelight.models import GenerativeModel
-from wavelight.support.stopwatch import device_name, wait_for
+from wavelight.support.stopwatch import clock, device_name
 from wavelight.systems import ImageGenerator
 
 
@@ -56,16 +55,16 @@ class Bench:
             "seed": seed,
             "metrics": identities(metrics),
         }
-        self._stopwatch = _Stopwatch()
-        self._meter = Meter(data, metrics, reference_images, device, devices, [self._stopwatch])
+        self._times = _BatchTimes()
+        self._meter = Meter(data, metrics, reference_images, device, devices, [self._times])
 
     def rows(
         self,
-        run: Run,
+        run: ComparedRun,
         system: ImageGenerator,
         settings: list[list[int]],
-        known: Mapping[str, Row],
-    ) -> Iterator[Row]:
+        known: Mapping[str, ComparisonRow],
+    ) -> Iterator[ComparisonRow]:
         """Measure a system at each setting of its steps, unless that is known, and tell it."""
         conditions = self.conditions | {
             "weights": digest(system),
@@ -81,32 +80,32 @@ class Bench:
         for each in settings:
             if tuple(each) in costs:
                 row = self._measure(run, system, each, costs[tuple(each)], conditions)
-                tell(row)
+                tell_row(row)
             else:
                 measured = known[row_key(conditions, each)]
                 row = measured._replace(system=run.name, images_seen=run.images_seen)
-                tell(row, "measured before")
+                tell_row(row, "measured before")
             yield row
 
     def _measure(
         self,
-        run: Run,
+        run: ComparedRun,
         system: ImageGenerator,
         steps: list[int],
         networks: list[NetworkCost],
         conditions: dict[str, Any],
-    ) -> Row:
+    ) -> ComparisonRow:
         _take_steps(system, steps)
         system.seed = self.seed
         # Evaluation tells it beside the values.
         system.images_seen = run.images_seen or 0
         values = self._meter.values(system)
-        return Row(
+        return ComparisonRow(
             run.name,
             run.images_seen,
             steps,
             networks,
-            self._stopwatch.milliseconds,
+            self._times.milliseconds,
             self.data.eval_batch_size,
             device_name(self._meter.device),
             values,
@@ -116,7 +115,7 @@ class Bench:
         )
 
 
-class _Stopwatch(L.Callback):
+class _BatchTimes(L.Callback):
     """Takes the time of each batch that is generated, until the device has done it."""
 
     def __init__(self) -> None:
@@ -137,8 +136,7 @@ class _Stopwatch(L.Callback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        wait_for(pl_module.device)
-        self._begun = perf_counter()
+        self._begun = clock(pl_module.device)
 
     @override
     def on_validation_batch_end(
@@ -149,8 +147,7 @@ class _Stopwatch(L.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        wait_for(pl_module.device)
-        self._batches.append((len(outputs["image"]), perf_counter() - self._begun))
+        self._batches.append((len(outputs["image"]), clock(pl_module.device) - self._begun))
 
 
 def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:

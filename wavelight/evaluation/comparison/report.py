@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightning.pytorch.utilities import rank_zero_only
 
 from wavelight.config.seeds import Mean, mean_over_seeds
-from wavelight.evaluation.comparison.rows import Row
+from wavelight.evaluation.comparison.rows import ComparisonRow
 from wavelight.support.figures import save_figure
 from wavelight.support.tables import markdown_table
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _LEGEND = (
     "NFE: evaluations, network by network. GMAC: 10^9 MACs of an image, of convolutions, linear layers and "
     "attention.",
-    "ms: an image's share of the time in which one device drew these very images, waited for, without the first batch "
-    "where there are more ({where}).",
+    "ms: an image's share of the time in which one device sampled these very images, waited for, without the first "
+    "batch where there are more ({where}).",
 )
 _LEGEND_OF_SEEDS = (
     "seeds: trainings that differ in their seed alone. Values of several are their mean ± half the width of its 95 % "
-    "interval (Student's t); all drew from the same noise."
+    "interval (Student's t); all sampled from the same noise."
 )
 
 
@@ -33,10 +33,10 @@ class Seeds(NamedTuple):
     """One system at one setting of its steps: a row for each seed that it was trained with."""
 
     system: str
-    rows: list[Row]
+    rows: list[ComparisonRow]
 
     @property
-    def first(self) -> Row:
+    def first(self) -> ComparisonRow:
         """The row of the first seed, for all that is the same in all rows."""
         return self.rows[0]
 
@@ -51,7 +51,7 @@ class Seeds(NamedTuple):
         return values[0] if len(values) == 1 else mean_over_seeds(values)
 
 
-def seeds_of_systems(rows: Sequence[Row], systems: Mapping[str, str]) -> list[Seeds]:
+def seeds_of_systems(rows: Sequence[ComparisonRow], systems: Mapping[str, str]) -> list[Seeds]:
     """Put rows of one system and the same steps together, in the order in which they come.
 
     Args:
@@ -61,7 +61,7 @@ def seeds_of_systems(rows: Sequence[Row], systems: Mapping[str, str]) -> list[Se
     Raises:
         ValueError: If rows that belong together do not cost the same.
     """
-    found: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
+    found: dict[tuple[str, tuple[int, ...]], list[ComparisonRow]] = {}
     for row in rows:
         found.setdefault((systems[row.system], tuple(row.steps)), []).append(row)
     for (system, _), alike in found.items():
@@ -76,7 +76,7 @@ def seeds_of_systems(rows: Sequence[Row], systems: Mapping[str, str]) -> list[Se
 
 
 @rank_zero_only
-def tell(row: Row, note: str = "") -> None:
+def tell_row(row: ComparisonRow, note: str = "") -> None:
     """Write a row to stderr, in one line.
 
     Args:
@@ -89,13 +89,13 @@ def tell(row: Row, note: str = "") -> None:
     sys.stderr.flush()
 
 
-def _steps(row: Row) -> str:
+def _steps(row: ComparisonRow) -> str:
     taken = row.taken[:1] if row.alike else row.taken
     return " + ".join(map(str, taken))
 
 
 @rank_zero_only
-def report(systems: Sequence[Seeds]) -> str:
+def report_comparison(systems: Sequence[Seeds]) -> str:
     """Return the conditions and the table, as Markdown."""
     rows = [row for system in systems for row in system.rows]
     conditions, floor = rows[0].conditions, _floor(rows[0])
@@ -113,7 +113,7 @@ def report(systems: Sequence[Seeds]) -> str:
     return "\n".join([caption, *legend, "", *markdown_table(cells)])
 
 
-def _floor(row: Row) -> str:
+def _floor(row: ComparisonRow) -> str:
     if not row.held_out:
         return ""
     values = "  ".join(f"{name} {value:.4g}" for name, value in row.held_out.items())
@@ -140,8 +140,8 @@ def _shown(value: float | Mean) -> str:
 
 
 @rank_zero_only
-def draw(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
-    """Sample each metric against steps and against multiply-adds, a curve a system.
+def plot_comparison(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
+    """Plot each metric against steps and against multiply-adds, a curve a system.
 
     Several seeds are their mean and its interval, over faint points of their own.
     """
@@ -153,13 +153,13 @@ def draw(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
     grid = figure.subplots(len(names), 2, sharey="row", squeeze=False)
     taken = sorted({row.mean_steps for row in rows})
     for name, (against_steps, against_cost) in zip(names, grid, strict=True):
-        _draw_curves(against_steps, systems, name, [each.first.mean_steps for each in systems])
+        _plot_curves(against_steps, systems, name, [each.first.mean_steps for each in systems])
         against_steps.set_xticks(taken, [f"{number:.3g}" for number in taken])
         against_steps.set_xticks([], minor=True)
         alike = all(row.alike for row in rows)
         against_steps.set_xlabel("steps" if alike else "steps at a scale, mean")
         against_steps.set_ylabel(f"{name}, {rows[0].conditions['images']:,} images")
-        _draw_curves(against_cost, systems, name, [each.first.gigamacs for each in systems])
+        _plot_curves(against_cost, systems, name, [each.first.gigamacs for each in systems])
         against_cost.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         against_cost.xaxis.set_major_formatter("{x:g}")
         against_cost.xaxis.set_minor_formatter(NullFormatter())
@@ -168,10 +168,10 @@ def draw(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _draw_curves(
+def _plot_curves(
     axes: "Axes", systems: Sequence[Seeds], metric: str, places: Sequence[float]
 ) -> None:
-    """Sample a curve a system, and points apart from it where steps differ between its scales."""
+    """Plot a curve a system, and points apart from it where steps differ between its scales."""
     row = systems[0].first
     floor = row.held_out.get(metric)
     shown = [row.values[metric] for system in systems for row in system.rows]
@@ -192,15 +192,15 @@ def _draw_curves(
             )
             if curve:
                 color = f"C{number}"
-                _draw_seeds(axes, curve, metric, color)
-                _draw_means(axes, curve, metric, style, color, name + ending)
+                _plot_seeds(axes, curve, metric, color)
+                _plot_means(axes, curve, metric, style, color, name + ending)
     if floor is not None:
         label = f"held-out real images ({row.held_out_images:,})"
         axes.axhline(floor, linestyle="--", color="gray", label=label)
     axes.grid(alpha=0.3, which="both")
 
 
-def _draw_seeds(
+def _plot_seeds(
     axes: "Axes", curve: Sequence[tuple[float, Seeds]], metric: str, color: str
 ) -> None:
     points = [
@@ -213,7 +213,7 @@ def _draw_seeds(
         axes.plot(*zip(*points, strict=True), ".", color=color, alpha=0.35)
 
 
-def _draw_means(
+def _plot_means(
     axes: "Axes",
     curve: Sequence[tuple[float, Seeds]],
     metric: str,

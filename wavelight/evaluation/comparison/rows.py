@@ -10,7 +10,7 @@ from wavelight.evaluation.cost import NetworkCost
 from wavelight.support.files import write_json
 
 
-class Row(NamedTuple):
+class ComparisonRow(NamedTuple):
     """Measurements of one system at one setting of its steps."""
 
     system: str
@@ -67,14 +67,16 @@ def row_key(conditions: dict[str, Any], steps: list[int]) -> str:
     return json.dumps([conditions, steps], sort_keys=True)
 
 
-def read_rows(path: Path) -> dict[str, Row]:
+def read_comparison(path: Path) -> dict[str, ComparisonRow]:
     """Return the rows of a file, by what tells them apart; none where there is no file yet."""
     if not path.exists():
         return {}
     try:
         entries = json.loads(path.read_text())["rows"]
         rows = [
-            Row(**entry | {"networks": [NetworkCost(**each) for each in entry["networks"]]})
+            ComparisonRow(
+                **entry | {"networks": [NetworkCost(**each) for each in entry["networks"]]}
+            )
             for entry in entries
         ]
     except (ValueError, KeyError, TypeError) as error:
@@ -83,7 +85,7 @@ def read_rows(path: Path) -> dict[str, Row]:
 
 
 @rank_zero_only
-def write_rows(path: Path, rows: list[Row]) -> None:
+def write_comparison(path: Path, rows: list[ComparisonRow]) -> None:
     """Write the rows in place of those of the file."""
     entries = [
         row._asdict() | {"networks": [network._asdict() for network in row.networks]}

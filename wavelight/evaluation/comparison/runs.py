@@ -19,7 +19,7 @@ _SAME_DATA = ("source", "image_size", "held_out", "flip")
 """Options of the data that must agree; the rest decides how they are read, not which they are."""
 
 
-class Run(NamedTuple):
+class ComparedRun(NamedTuple):
     """The run that wrote a checkpoint, as its configuration has it."""
 
     path: Path
@@ -33,7 +33,7 @@ class Run(NamedTuple):
         return self.config.get("seed_everything")
 
 
-def read_runs(paths: list[Path]) -> list[Run]:
+def read_runs(paths: list[Path]) -> list[ComparedRun]:
     """Return what the checkpoints say, under names that tell them apart.
 
     Raises:
@@ -45,7 +45,7 @@ def read_runs(paths: list[Path]) -> list[Run]:
     return [_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
-def _run(path: Path, name: str) -> Run:
+def _run(path: Path, name: str) -> ComparedRun:
     import yaml
 
     text = config_text(path)
@@ -56,7 +56,7 @@ def _run(path: Path, name: str) -> Run:
         )
     # Joined, converted and exported files count from 0.
     progress = read_checkpoint(path, mapped=True)[PROGRESS_KEY] if holds_run(path) else {}
-    return Run(path, name, progress.get("images_seen"), yaml.safe_load(text))
+    return ComparedRun(path, name, progress.get("images_seen"), yaml.safe_load(text))
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -79,7 +79,7 @@ def _folder(path: Path) -> Path:
     return path.parent.parent if path.parent.name == FOLDER else path.with_suffix("")
 
 
-def data_of_runs(runs: list[Run], changes: Mapping[str, Any]) -> WaveletDataModule:
+def data_of_runs(runs: list[ComparedRun], changes: Mapping[str, Any]) -> WaveletDataModule:
     """Return the data that all were trained on.
 
     Args:
@@ -100,7 +100,7 @@ def data_of_runs(runs: list[Run], changes: Mapping[str, Any]) -> WaveletDataModu
     return build_data(options[0])
 
 
-def systems(runs: list[Run]) -> dict[str, str]:
+def systems(runs: list[ComparedRun]) -> dict[str, str]:
     """Return the name of each run's system, by the run's name: seeds of one system share it.
 
     They are runs with different seeds whose configurations are alike otherwise, and which have seen
@@ -117,8 +117,8 @@ def systems(runs: list[Run]) -> dict[str, str]:
     }
 
 
-def _groups(runs: list[Run]) -> Iterator[list[Run]]:
-    found: list[list[Run]] = []
+def _groups(runs: list[ComparedRun]) -> Iterator[list[ComparedRun]]:
+    found: list[list[ComparedRun]] = []
     for run in runs:
         alike = (group for group in found if _are_seeds(group[0], run))
         group = next(alike, None)
@@ -132,7 +132,7 @@ def _groups(runs: list[Run]) -> Iterator[list[Run]]:
         yield from [group] if several else [[run] for run in group]
 
 
-def _are_seeds(one: Run, other: Run) -> bool:
+def _are_seeds(one: ComparedRun, other: ComparedRun) -> bool:
     files = [run.path.stem if run.path.parent.name == FOLDER else None for run in (one, other)]
     return (
         files[0] == files[1]
@@ -141,7 +141,7 @@ def _are_seeds(one: Run, other: Run) -> bool:
     )
 
 
-def _group_name(group: list[Run]) -> str:
+def _group_name(group: list[ComparedRun]) -> str:
     """Return what the runs are called apart from their seeds: gan, of gan-1 and gan-2, or gan/seed-1 and gan/seed-2."""
     if len(group) == 1:
         return group[0].name

@@ -6,7 +6,7 @@ from torch import Tensor
 from wavelight.evaluation.details.ensembles import Diversity, EnsembleScores
 from wavelight.evaluation.details.held_out import floats
 from wavelight.evaluation.details.pyramids import PyramidSystem
-from wavelight.evaluation.details.true_bands import numbers_of_draw
+from wavelight.evaluation.details.true_bands import numbers_of_sample
 from wavelight.wavelets import DETAIL_BANDS
 
 _BAND_NAMES = ("LH", "HL", "HH")
@@ -34,7 +34,7 @@ def diversity(
             target, condition, finer = factors[factor]
             assert finer is not None
             ensemble = [
-                generator.sample_factor(factor, condition, numbers_of_draw(numbers, draw), seed)
+                generator.sample_factor(factor, condition, numbers_of_sample(numbers, draw), seed)
                 for draw in range(draws)
             ]
             # As the transform gives them, so that systems of other scalings compare.

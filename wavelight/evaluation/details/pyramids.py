@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wavelight.checkpoints.loading import load
-from wavelight.evaluation.comparison.runs import Run
+from wavelight.evaluation.comparison.runs import ComparedRun
 from wavelight.factorizations.pyramids import LevelByLevel
 from wavelight.systems import ImageGenerator
 
@@ -18,7 +18,7 @@ class PyramidSystem(NamedTuple):
     pyramid: LevelByLevel
 
 
-def pyramid_system(run: Run) -> PyramidSystem:
+def pyramid_system(run: ComparedRun) -> PyramidSystem:
     """Return the system of a checkpoint.
 
     Raises:

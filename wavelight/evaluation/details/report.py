@@ -11,7 +11,7 @@ from wavelight.evaluation.details.ensembles import Diversity
 from wavelight.evaluation.details.exposure import Exposure
 from wavelight.evaluation.details.held_out import floats
 from wavelight.evaluation.details.pyramids import PyramidSystem
-from wavelight.evaluation.details.true_bands import given_true_bands, numbers_of_draw
+from wavelight.evaluation.details.true_bands import given_true_bands, numbers_of_sample
 from wavelight.evaluation.upscaling import smaller
 from wavelight.support.figures import save_figure
 from wavelight.support.files import write_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN_IMAGES = 4
-_SHOWN_DRAWS = 4
+_SHOWN_SAMPLES = 4
 
 _EXPOSURE_LEGEND = (
     "true: what is taken from real held-out images; all finer details are generated given it. fwd_coarse: the "
@@ -39,7 +39,7 @@ _DIVERSITY_LEGEND = (
 )
 
 
-def write(
+def write_details(
     path: Path,
     conditions: dict[str, Any],
     systems: list[PyramidSystem],
@@ -62,7 +62,9 @@ def write(
     write_json(path, numbers)
 
 
-def report(conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Diversity]) -> str:
+def report_details(
+    conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Diversity]
+) -> str:
     """Return both tables, and what was measured, as Markdown."""
     real = conditions["reference_images"]
     first = (
@@ -104,13 +106,13 @@ def _diversity_cells(row: Diversity) -> dict[str, str]:
 
 
 @torch.no_grad()
-def draw(
+def plot_details(
     figure: "Figure", systems: list[PyramidSystem], true: Tensor, draws: int, seed: int, path: Path
 ) -> None:
-    """Sample a block a system and a row an image: LL, image, samples given the band, their deviation.
+    """Plot a block a system and a row an image: LL, image, samples given the band, their deviation.
 
     Args:
-        figure: The figure to draw into.
+        figure: The figure to plot into.
         systems: The systems.
         true: ``(N, C, H, W)`` real images, bytes or floats, of which the first are shown.
         draws: How many the deviation is of.
@@ -121,7 +123,7 @@ def draw(
     ensembles = [_at_fixed_band(system, true, draws, seed) for system in systems]
     deviations = [ensemble.var(0).mean(1).sqrt() for ensemble in ensembles]
     brightest = field_limit(torch.stack(deviations))
-    columns = 3 + min(draws, _SHOWN_DRAWS)
+    columns = 3 + min(draws, _SHOWN_SAMPLES)
     label = "of pixels in [-1, 1]" if systems[0].generator.bounded else ""
     figure.set_size_inches(1.3 * columns + 0.9, (1.3 * len(true) + 0.6) * len(systems))
     blocks = figure.subfigures(len(systems), 1, squeeze=False)[:, 0]
@@ -152,7 +154,7 @@ def _at_fixed_band(system: PyramidSystem, true: Tensor, draws: int, seed: int) -
     images = floats(true, generator.device)
     return torch.stack(
         [
-            given_true_bands(generator, images, 1, numbers_of_draw(index, draw), seed).cpu()
+            given_true_bands(generator, images, 1, numbers_of_sample(index, draw), seed).cpu()
             for draw in range(draws)
         ]
     )

@@ -33,6 +33,6 @@ def given_true_bands(
     return generated.clamp(-1, 1) if system.bounded else generated
 
 
-def numbers_of_draw(index: Tensor, draw: int) -> Tensor:
+def numbers_of_sample(index: Tensor, draw: int) -> Tensor:
     """Return the numbers of one of several samples: the first is the image's own, and none depends on how many."""
     return index + (draw << 32)
