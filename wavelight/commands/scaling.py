@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from wavelight.evaluation.scaling import CPU
-from wavelight.evaluation.scaling_report import write_measurements
+from wavelight.evaluation.scaling import CPU, measure_scaling
+from wavelight.evaluation.scaling_report import plot_scaling, report_scaling, write_measurements
 from wavelight.support.errors import check_least
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.support.stopwatch import device_name
