@@ -71,7 +71,7 @@ class SweepFile:
                 raise ValueError(f"variant {name}: {given[0]} is given by the sweep itself")
 
 
-class Run(NamedTuple):
+class SweepRun(NamedTuple):
     """A training of a variant with a seed."""
 
     variant: str
@@ -138,7 +138,7 @@ def read_sweep(path: Path) -> SweepFile:
         raise ValueError(f"{path} is no sweep: {in_words(str(error))}") from error
 
 
-def runs_of(file: SweepFile, seeds: list[int]) -> list[Run]:
+def runs_of(file: SweepFile, seeds: list[int]) -> list[SweepRun]:
     """Return the runs of a sweep, seed by seed, whose options are checked and whose systems can be built.
 
     All variants have their first seed before any has its second, so that one can look early.
@@ -154,7 +154,7 @@ def runs_of(file: SweepFile, seeds: list[int]) -> list[Run]:
         raise ValueError(f"seeds are different numbers, at least one, not {seeds}")
     configs = {name: _checked(name, _words(file, name, seeds[0])) for name in file.variants}
     return [
-        Run(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
+        SweepRun(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
         for seed in seeds
         for name in file.variants
     ]
@@ -223,7 +223,7 @@ def _is_count(number: float) -> bool:
     return isinstance(number, int) or (number > 1 and number.is_integer())
 
 
-def check_folder(runs: list[Run]) -> None:
+def check_folder(runs: list[SweepRun]) -> None:
     """Refuse to go on with a run that has begun with other options."""
     for run in runs:
         if run.checkpoint.exists():

@@ -10,7 +10,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from wavelight.support.progress import tell
-from wavelight.training.sweep_file import Run
+from wavelight.training.sweep_file import SweepRun
 
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a command."""
@@ -51,7 +51,7 @@ class _Process:
         run: The run, whose log is continued.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SweepRun) -> None:
         self.run = run
         self._stopped = False
         self._begun = perf_counter()
@@ -97,9 +97,9 @@ class _Process:
             tell(f"{self.run}: ended after {minutes} {why}, see {self.run.log}")
 
 
-def train_runs(runs: list[Run], jobs: int) -> list[Run]:
+def train_runs(runs: list[SweepRun], jobs: int) -> list[SweepRun]:
     """Run all, so many at a time, and return those that failed; a signal stops them, and then this process."""
-    waiting, failed = list(runs), list[Run]()
+    waiting, failed = list(runs), list[SweepRun]()
     running: list[_Process] = []
     signals = _Signals()
     with signals.watched():

@@ -226,7 +226,7 @@ def trainings(monkeypatch):
     """Let runs do what a dictionary says by their folder, and nothing is compared but in name."""
     kinds, compared = {}, []
     monkeypatch.setattr(
-        module.Run,
+        module.SweepRun,
         "command",
         property(
             lambda run: [
@@ -236,7 +236,7 @@ def trainings(monkeypatch):
         ),
     )
     monkeypatch.setattr(
-        module.Run, "finished", property(lambda run: (run.folder / "done").exists())
+        module.SweepRun, "finished", property(lambda run: (run.folder / "done").exists())
     )
 
     def compare(checkpoints, **options):
