@@ -220,7 +220,7 @@ def test_a_discriminator_is_converted_or_untrained(system):
     [
         (["netG_1.pth", "tiny", "out.pth"], "the file to write ends in .ckpt"),
         (["netG_1.pth", "broad", "out.ckpt"], "it fits tiny"),
-        (["netG_1.pth", "nothing", "out.ckpt"], "there is no experiment 'nothing'"),
+        (["netG_1.pth", "nothing", "out.ckpt"], "got 'nothing'"),
         (["none.pth", "tiny", "out.ckpt"], "none.pth"),
         (["netG_1.pth", "tiny", "out.ckpt", "--discriminator", "netG_1.pth"], "not the discr"),
     ],
@@ -335,7 +335,7 @@ def test_a_run_that_can_go_on_goes_on(system, tmp_path, ckpt_path):
 def test_a_new_run_does_not_overwrite_an_earlier_one(system, tmp_path):
     path = converted(system)
     started_from(path, tmp_path)
-    with pytest.raises(ValueError, match="is of an earlier run"):
+    with pytest.raises(ValueError, match="must not be the folder of an earlier run"):
         started_from(path, tmp_path)
 
 
@@ -353,7 +353,7 @@ def test_two_starts_are_refused(system, tmp_path):
 def test_networks_alone_are_no_checkpoints(system, tmp_path, method):
     export(Path(converted(system)), Path("g.safetensors"))
     for path in ("g.safetensors", "netG_1.pth"):
-        with pytest.raises(ValueError, match="holds a network alone: `wavelight sample` samples"):
+        with pytest.raises(ValueError, match="networks alone: `wavelight sample` samples"):
             getattr(tiny_trainer(tmp_path), method)(tiny_system(), ckpt_path=path)
 
 
