@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: a CSV file always, and W&B where it can be reached."""
+"""Loggers of a run's numbers: a CSV file, and Weights & Biases."""
 
 import csv
 import os
@@ -19,7 +19,7 @@ _CONNECT_SECONDS = 3.0
 
 
 class _AppendingWriter(ExperimentWriter):
-    """Lightning's writer removes the file of an earlier run, which may be the one that goes on, or is only tested."""
+    """Appends to the file of an earlier run, which Lightning's writer removes: it may be continued, or only tested."""
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
@@ -32,7 +32,7 @@ class CSVLogger(loggers.CSVLogger):
     """Writes every logged number into ``metrics.csv`` of the run's folder; a continued run appends to it.
 
     Args:
-        save_dir: The folder; none is the run's own, ``trainer.default_root_dir``.
+        save_dir: The folder; None is the run's own, ``trainer.default_root_dir``.
     """
 
     def __init__(self, save_dir: str | None = None) -> None:
@@ -41,7 +41,7 @@ class CSVLogger(loggers.CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run that writes the file."""
+        """The writer of ``metrics.csv``, which the first use opens."""
         if opened_experiment(self) is None:
             set_experiment(self, _AppendingWriter(self.log_dir))
         return opened_experiment(self)
@@ -52,11 +52,11 @@ class WandbLogger(loggers.WandbLogger):
 
     Args:
         project: The project at W&B.
-        name: The run's name; none lets W&B invent one.
+        name: The run's name; None takes that of the run's folder in commands, and lets W&B choose one in Python.
         group: The group of runs to compare this one with.
         tags: Words to find the run by.
-        entity: The team or user that owns the project; none is the key's own.
-        save_dir: The folder for W&B's files; none is the run's own, ``trainer.default_root_dir``.
+        entity: The team or user that owns the project; None is the owner of the key.
+        save_dir: The folder for W&B's files; None is the run's own, ``trainer.default_root_dir``.
         offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the
             files later.
         id: The run's id, to append to a run that exists.
@@ -82,7 +82,7 @@ class WandbLogger(loggers.WandbLogger):
             name=name,
             save_dir=os.path.abspath(save_dir or "."),
             offline=stay_offline,
-            # Said outright as well: W&B reads its environment variable but once in a process.
+            # As an argument as well, because W&B reads WANDB_MODE only once in a process.
             mode="offline" if stay_offline else chosen,
             id=id,
             project=project,
@@ -97,7 +97,7 @@ class WandbLogger(loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, with ``images_seen`` as the x-axis of all its plots."""
+        """The run of W&B, with ``images_seen`` as the x-axis of all its plots; the first use starts it."""
         first = opened_experiment(self) is None
         run = super().experiment
         if first:

@@ -1,4 +1,4 @@
-"""Weights in files: which ones a checkpoint holds, and how they are read and written."""
+"""Weights in checkpoints and safetensors files: reading, checking and writing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from wavelight.networks.published import load_published
 from wavelight.support.files import draft_of
 
 TRAINING_KEY = "wavelight_training_weights"
-"""Where a checkpoint keeps the weights that go on learning, beside the EMA weights of its ``state_dict``."""
+"""Key of a checkpoint's training weights, which optimizers step; its ``state_dict`` holds the EMA weights."""
 
 
 def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
 
     Args:
         path: The file.
-        mapped: Whether tensors stay in the file until somebody looks at them, which is fast where
-            only names are wanted.
+        mapped: Whether tensors stay in the file until they are used, which is fast where only names
+            are wanted.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -58,7 +58,7 @@ def _why_unreadable(path: Path) -> str:
 
 
 def holds_run(path: Path) -> bool:
-    """Tell whether a file holds a run that can go on, not weights alone, from which a new one can start.
+    """Return whether a file holds a run to continue, rather than weights alone, from which a new run can start.
 
     Args:
         path: Any file that :func:`load_weights` takes.
@@ -89,14 +89,17 @@ def state_of(checkpoint: Mapping[str, Any], ema: bool = True) -> dict[str, Tenso
 
     Args:
         checkpoint: As :func:`read_checkpoint` returns it.
-        ema: Whether the networks that sample images get their EMA weights, not those that
-            were learning.
+        ema: Whether the networks that sample images get their EMA weights, rather than those that
+            optimizers step.
 
     Raises:
         ValueError: If it is no checkpoint of wavelight.
     """
     if "state_dict" not in checkpoint:
-        raise ValueError("the file is not a checkpoint of wavelight: it has no state_dict")
+        raise ValueError(
+            "the file must be a checkpoint of wavelight, got one without a state_dict: `wavelight convert` "
+            "makes one from published weights"
+        )
     state = dict(checkpoint["state_dict"])
     return state if ema else state | checkpoint.get(TRAINING_KEY, {})
 
@@ -122,13 +125,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 class SamplingModule(Protocol):
-    """A module that tells which of its parts sample images."""
+    """Interface of a module, some of whose parts sample images."""
 
     def sampling_networks(self) -> dict[str, nn.Module]:
         """Return the networks by the names that their parameters have in a state dict."""
 
     def sampling_parts(self) -> dict[str, nn.Module]:
-        """Return the networks, and what else they cannot sample without, likewise."""
+        """Return these networks, and the other modules that sampling needs, by the names in a state dict."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return all weights by name."""
@@ -144,11 +147,11 @@ def load_weights(system: SamplingModule, path: Path, ema: bool = True) -> list[s
         system: The system.
         path: A checkpoint of wavelight, an exported ``.safetensors`` file, or a published
             generator.
-        ema: Whether the EMA weights are taken where a file has both.
+        ema: Whether to take the EMA weights where a file has both.
 
     Returns:
-        The names of the parameters that the file does not have, such as a discriminator's; they are
-        as they were.
+        The names of the parameters that the file does not have, such as a discriminator's; their values
+        are unchanged.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -162,7 +165,7 @@ def load_weights(system: SamplingModule, path: Path, ema: bool = True) -> list[s
         return _load_named(system, state_of(checkpoint, ema), path)
     if len(networks) > 1:
         raise ValueError(
-            f"{path} holds one network, but the system samples with {len(networks)}: load a "
+            f"{path} must hold {len(networks)} networks, with which the system samples, got one: load a "
             "file that `wavelight export` made of the system"
         )
     ((prefix, network),) = networks.items()
@@ -173,7 +176,7 @@ def load_weights(system: SamplingModule, path: Path, ema: bool = True) -> list[s
 
 
 def check_same_tensors(system: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Check that a state dict is one of this system, before PyTorch lists all that is not, line by line.
+    """Check that a state dict fits a system, before PyTorch lists every tensor that does not.
 
     Args:
         system: The system.
@@ -246,7 +249,7 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping
     Args:
         path: The file.
         state: The weights.
-        metadata: Texts that go into the file's header.
+        metadata: Texts of the file's header.
     """
     from safetensors.torch import save_file
 

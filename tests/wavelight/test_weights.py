@@ -25,7 +25,7 @@ def test_averaged_and_raw_weights_are_told_apart():
     assert state_of(checkpoint) == {"a": 1, "b": 2}
     assert state_of(checkpoint, ema=False) == {"a": 3, "b": 2}
     with pytest.raises(
-        ValueError, match="the file is not a checkpoint of wavelight: it has no state_dict"
+        ValueError, match="must be a checkpoint of wavelight, got one without a state_dict"
     ):
         state_of({"model": 1})
 

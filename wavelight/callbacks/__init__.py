@@ -1,4 +1,4 @@
-"""Callbacks: averaging, checkpoints, pictures, evaluation, speed."""
+"""Callbacks: EMA, checkpoints, sample grids, evaluation, speed."""
 
 from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint

@@ -8,15 +8,15 @@ from wavelight.support.private_names import is_compiled
 from wavelight.systems import ImageGenerator
 
 GRAPHS_A_NETWORK = 16
-"""How many graphs of a network there may be: with and without gradients, for training and for sampling, and so on."""
+"""Graphs that a network may be compiled into: with and without gradients, for training and for sampling, and so on."""
 
 
 class Acceleration(L.Callback):
     """Compiles the networks, and lets CUDA multiply float32 numbers as TensorFloat-32.
 
     The networks are compiled in place: parameters and checkpoints keep their names. The first
-    batches of a run take minutes, while it compiles. Batches with the R1 penalty judge real images
-    uncompiled, since compiled networks have no second derivative.
+    batches of a run take minutes, while it compiles. In batches with the R1 penalty the discriminator sees
+    real images uncompiled, since compiled networks have no second derivative.
 
     Args:
         compile: Whether networks are compiled.

@@ -50,14 +50,12 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(ModelCheckpoint):
     """Keeps the newest checkpoint as ``checkpoints/last.ckpt`` of the run's folder, for ``--ckpt_path last``.
 
-    It is written at the end of every epoch, when the run is told to stop (by Ctrl-C, or SIGTERM as
-    batch systems send
-    it: the batch under way is finished first), and, if asked, between. A run that starts afresh
-        where an earlier one
-    left its last checkpoint is refused.
+    It is written at the end of every epoch, when a signal stops the run (Ctrl-C, or SIGTERM as batch
+    systems send it: the current batch is finished first), and, if asked, between. A new run in the folder
+    of an earlier one, which would overwrite its last checkpoint, is refused.
 
     Args:
-        every_n_batches: Batches between two saves inside an epoch; none saves at its end alone.
+        every_n_batches: Batches between two saves inside an epoch; None saves at its end only.
     """
 
     def __init__(self, every_n_batches: int | None = None) -> None:
@@ -79,13 +77,13 @@ class LastCheckpoint(ModelCheckpoint):
         path = _last_path(trainer)
         if pl_module.images_seen == 0 and path.exists() and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise ValueError(
-                f"{path} is of an earlier run: continue that one with --ckpt_path last, or name another folder "
-                "with --trainer.default_root_dir"
+                f"trainer.default_root_dir must not be the folder of an earlier run, got one with {path}; "
+                "continue that run with --ckpt_path last, or name another folder"
             )
 
     @override
     def _find_last_checkpoints(self, trainer: L.Trainer) -> set[str]:
-        # Lightning looks for "last" before it has told us our folder.
+        # Lightning looks for "last" before it calls setup, which sets our folder.
         path = _last_path(trainer)
         return {str(path)} if path.exists() else set()
 
@@ -119,7 +117,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        # Other exceptions come in the middle of a batch, whose players have not all had their turn.
+        # Other exceptions come in the middle of a batch, when not all networks have made their step.
         if isinstance(exception, SIGTERMException):
             self._save(trainer)
         self._restore_interrupt()

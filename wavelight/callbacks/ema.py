@@ -17,26 +17,26 @@ _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchN
 
 
 class ExponentialMovingAverage(L.Callback):
-    """Averages the networks that sample images, and puts the average in whenever images are generated.
+    """Keeps an EMA of the networks that sample images, and swaps it in whenever images are generated.
 
-    The average starts as a copy of the weights after the first batch and moves by ``1 - decay``
-    towards them after every other. A checkpoint's ``state_dict`` holds the average, so that whoever
-    loads it samples from the average; the weights that go on learning are beside it. Lightning's own
-    averaging counts optimizer steps, of which a batch here has several, and misses all of them.
+    The EMA starts as a copy of the weights after the first batch and moves by ``1 - decay`` towards
+    them after every other. A checkpoint's ``state_dict`` holds the EMA weights, so that whoever loads it
+    samples from them; the weights that optimizers step are beside it. Lightning's own averaging counts
+    optimizer steps, of which a batch here has several, and misses all of them.
 
     Args:
-        decay: The share of the average that is kept at a batch, 0 to below 1: 0.9999 for the
+        decay: The share of the EMA that is kept at a batch, 0 to below 1: 0.9999 for the
             published CIFAR-10.
 
     Raises:
-        ValueError: If ``decay`` is not such a share.
+        ValueError: If ``decay`` is not in [0, 1).
     """
 
     def __init__(self, decay: float) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
         self.decay = decay
-        self._average: dict[str, Tensor] = {}
+        self._ema: dict[str, Tensor] = {}
         self._swapped = False
 
     @override
@@ -48,17 +48,17 @@ class ExponentialMovingAverage(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        weights = averaged_tensors(pl_module)
-        if not self._average:
-            self._average = {name: weight.clone() for name, weight in weights.items()}
+        weights = ema_tensors(pl_module)
+        if not self._ema:
+            self._ema = {name: weight.clone() for name, weight in weights.items()}
             return
-        averages = [self._average[name] for name in weights]
-        get_ema_multi_avg_fn(self.decay)(averages, list(weights.values()), None)
+        emas = [self._ema[name] for name in weights]
+        get_ema_multi_avg_fn(self.decay)(emas, list(weights.values()), None)
 
     @contextmanager
     def applied(self, pl_module: L.LightningModule) -> Iterator[None]:
-        """Sample from the average inside this context; nothing happens where it is in already, or does not exist."""
-        if self._swapped or not self._average:
+        """Sample from the EMA weights inside this context; nothing changes where they are in use, or not there yet."""
+        if self._swapped or not self._ema:
             yield
             return
         self._swap(pl_module)
@@ -69,56 +69,56 @@ class ExponentialMovingAverage(L.Callback):
 
     def _swap(self, pl_module: L.LightningModule) -> None:
         # Values move, tensors stay: DDP, optimizers and compiled networks hold on to the tensors.
-        for name, weight in averaged_tensors(pl_module).items():
+        for name, weight in ema_tensors(pl_module).items():
             weight_before = weight.clone()
-            weight.copy_(self._average[name])
-            self._average[name].copy_(weight_before)
+            weight.copy_(self._ema[name])
+            self._ema[name].copy_(weight_before)
         self._swapped = not self._swapped
 
-    def _put_in(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._average and not self._swapped:
+    def _swap_in(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._ema and not self._swapped:
             self._swap(pl_module)
 
-    def _take_out(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def _swap_out(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._swapped:
             self._swap(pl_module)
 
-    on_validation_start = on_test_start = on_predict_start = _put_in
-    on_validation_end = on_test_end = on_predict_end = _take_out
+    on_validation_start = on_test_start = on_predict_start = _swap_in
+    on_validation_end = on_test_end = on_predict_end = _swap_out
 
     @override
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        self._take_out(trainer, pl_module)
+        self._swap_out(trainer, pl_module)
 
     @override
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if not self._average:
+        if not self._ema:
             return
-        in_use = averaged_tensors(pl_module)
-        average, training = (in_use, self._average) if self._swapped else (self._average, in_use)
-        checkpoint["state_dict"].update(average)
+        in_use = ema_tensors(pl_module)
+        ema, training = (in_use, self._ema) if self._swapped else (self._ema, in_use)
+        checkpoint["state_dict"].update(ema)
         checkpoint[TRAINING_KEY] = dict(training)
 
     @override
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._average, self._swapped = {}, False
+        self._ema, self._swapped = {}, False
         if trainer.state.fn != TrainerFn.FITTING or TRAINING_KEY not in checkpoint:
             return
-        weights = averaged_tensors(pl_module)
-        self._average = {name: weight.clone() for name, weight in weights.items()}
+        weights = ema_tensors(pl_module)
+        self._ema = {name: weight.clone() for name, weight in weights.items()}
         for name, weight in weights.items():
             weight.copy_(checkpoint[TRAINING_KEY][name])
 
 
 @contextmanager
-def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[None]:
-    """Sample from EMA weights inside this context, where a callback of the trainer keeps an average."""
+def ema_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[None]:
+    """Sample from EMA weights inside this context, where a callback of the trainer keeps them."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ExponentialMovingAverage):
             with callback.applied(pl_module):
@@ -127,8 +127,8 @@ def averaged_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterat
     yield
 
 
-def averaged_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
-    """Return what sampling needs and learning moves, by its names in the state dict.
+def ema_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
+    """Return the tensors that training moves and sampling uses, by their names in the state dict.
 
     These are parameters, and the running statistics of batch normalization, which belong to them:
     EMA weights with the last ones' statistics sample worse than either's own.

@@ -1,4 +1,4 @@
-"""How close the generated images are to the real ones, at every validation and test."""
+"""Metrics of the generated images against the real ones, at every validation and test."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from wavelight.callbacks.reference import (
     ReferenceData,
     reference_data,
     save_statistics,
-    show,
     statistics_file,
+    update_metrics,
     with_progress,
 )
 from wavelight.metrics.base import ImageMetric
@@ -49,8 +49,8 @@ class Evaluation(L.Callback):
     processes log the same value.
 
     Real images are measured before training starts, exactly once over all processes, and kept in
-    the data module's cache. If it holds images out, they are measured as if they had been generated, as
-    many of them: the floor that a perfect model would reach, logged once as ``val/fwd2k_held_out``
+    the data module's cache. If it has a held-out split, as many of its images are measured as if they had
+    been generated: the floor that a perfect model would reach, logged once as ``val/fwd2k_held_out``
     and kept in ``held_out``.
 
     The steps of the LightningModule return ``{"image": generated images}``; the data module is a
@@ -59,9 +59,9 @@ class Evaluation(L.Callback):
     Args:
         metrics: Metrics to compute. Data without bounds (fields) take ``FieldDistance`` alone;
             it takes pictures, too.
-        reference_images: How many real images to measure; all of the training part by default.
-        at_start: Whether to measure the untrained network too, before its first batch. Resumed runs
-            do not.
+        reference_images: Number of real images to measure; by default the whole training split.
+        at_start: Whether to measure the untrained network too, before its first batch. Resumed runs are not
+            measured so.
 
     Attributes:
         history: Values measured, as (images seen, {name: value}), oldest first; kept in
@@ -80,7 +80,7 @@ class Evaluation(L.Callback):
         self._reference_of = ""
         self._held_out = Measured({}, 0)
         self._held_out_of = ("", 0)
-        self._looked_at = 0
+        self._images = 0
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -109,7 +109,7 @@ class Evaluation(L.Callback):
         trainer.print("measuring the untrained network")
         with _undisturbed(trainer), _evaluating(trainer, pl_module):
             for index, batch in enumerate(_validation_batches(trainer)):
-                self._look(trainer, pl_module.validation_step(batch, index))
+                self._take_in(trainer, pl_module.validation_step(batch, index))
         # `self.log` would keep the numbers until the epoch ends.
         measured = self._finish(trainer, pl_module, "val")
         _log_at_start(trainer, measured.named("val"))
@@ -124,7 +124,7 @@ class Evaluation(L.Callback):
         **kwargs: Any,
     ) -> None:
         if not trainer.sanity_checking:
-            self._look(trainer, outputs)
+            self._take_in(trainer, outputs)
 
     @override
     def on_test_batch_end(
@@ -135,7 +135,7 @@ class Evaluation(L.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        self._look(trainer, outputs)
+        self._take_in(trainer, outputs)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -158,9 +158,9 @@ class Evaluation(L.Callback):
         for metric in self.metrics:
             if data.value_range is None and not metric.takes_floats:
                 raise ValueError(
-                    f"{type(metric).__name__} compares pictures, and the images of this data set "
-                    "have no bounds: in Evaluation's metrics, name wavelight.metrics.FieldDistance "
-                    "in its place"
+                    "evaluation.metrics must take fields for images without bounds, got "
+                    f"{type(metric).__name__}, which compares pictures; name "
+                    "wavelight.metrics.FieldDistance in its place"
                 )
 
     def _prepare_metrics(self, trainer: L.Trainer) -> None:
@@ -201,7 +201,7 @@ class Evaluation(L.Callback):
             metric.reset()
         loader = reference_data(trainer).reference_dataloader(images)
         for batch in with_progress(loader, "measuring real images", trainer):
-            show([metric for metric, _ in missing], batch["image"], True, trainer)
+            update_metrics([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
             if trainer.is_global_zero:
@@ -209,7 +209,7 @@ class Evaluation(L.Callback):
             trainer.print(f"real statistics of {type(metric).__name__} are kept in {file}")
 
     def _measure_held_out(self, trainer: L.Trainer, stage: str) -> None:
-        """Measure held-out real images as if they had been generated, as many as will be."""
+        """Measure held-out real images as if they had been generated, as many as will be generated."""
         data = reference_data(trainer)
         planned = data.test_images if stage == "test" else data.val_images
         images = _few_if_dev_run(trainer, planned)
@@ -219,7 +219,7 @@ class Evaluation(L.Callback):
             for batch in with_progress(
                 data.held_out_dataloader(images), "measuring held-out images", trainer
             ):
-                self._look(trainer, batch)
+                self._take_in(trainer, batch)
             self._held_out = self._measure(trainer)
             self._held_out_of = (data.fingerprint, images)
         measured = self._held_out
@@ -228,21 +228,21 @@ class Evaluation(L.Callback):
         _log_at_start(trainer, named)
         trainer.print(f"held-out real images: {_line(named)}")
 
-    def _look(self, trainer: L.Trainer, outputs: Any) -> None:
+    def _take_in(self, trainer: L.Trainer, outputs: Any) -> None:
         if not isinstance(outputs, dict) or "image" not in outputs:
             raise ValueError(
-                "Evaluation needs a validation_step and a test_step that return a dictionary with "
-                "the generated images as `image`"
+                "validation_step and test_step must return a dictionary with the generated images as `image`, "
+                f"got {type(outputs).__name__}"
             )
         images = outputs["image"]
-        self._looked_at += len(images)
-        # A batch may be empty, so that no process goes without; few networks take that.
+        self._images += len(images)
+        # Batches of a process may be empty, so that each has as many; few networks take that.
         if len(images):
-            show(self.metrics, images, False, trainer)
+            update_metrics(self.metrics, images, False, trainer)
 
     def _measure(self, trainer: L.Trainer) -> Measured:
-        """Return what the images of all processes come to, and forget them; collective."""
-        images = int(total(torch.tensor(self._looked_at, device=trainer.strategy.root_device)))
+        """Return the metrics of the images of all processes, and forget the images; collective."""
+        images = int(total(torch.tensor(self._images, device=trainer.strategy.root_device)))
         values: dict[str, float] = {}
         if images:
             values = {
@@ -252,11 +252,11 @@ class Evaluation(L.Callback):
             }
         for metric in self.metrics:
             metric.forget_generated()
-        self._looked_at = 0
+        self._images = 0
         return Measured(values, images)
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> Measured:
-        """Return what the generated images come to, note it down, and tell it."""
+        """Return the metrics of the generated images, and add them to the history and the output."""
         measured = self._measure(trainer)
         if measured.images:
             seen, named = _images_seen(pl_module), measured.named(stage)
@@ -267,7 +267,7 @@ class Evaluation(L.Callback):
 
 
 def short_count(images: int) -> str:
-    """Return a number of images as names carry it.
+    """Return a number of images as it stands in the names of metrics.
 
     >>> [short_count(images) for images in (512, 2048, 2500, 50000)]
     ['512', '2k', '2500', '50k']

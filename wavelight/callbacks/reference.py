@@ -15,7 +15,7 @@ from wavelight.support.pictures import to_uint8
 
 
 class ReferenceData(Protocol):
-    """Interface that Evaluation needs of the data module; ``WaveletDataModule`` has it."""
+    """Interface of the data module for Evaluation; ``WaveletDataModule`` has it."""
 
     fingerprint: str
     cache_dir: Path
@@ -28,28 +28,34 @@ class ReferenceData(Protocol):
         """Return this process's share of the real images, each exactly once over all processes."""
 
     def held_out_dataloader(self, images: int | None = None) -> Iterable[dict[str, Tensor]]:
-        """Return this process's share of the real images that no training sees."""
+        """Return this process's share of the held-out real images."""
 
     def val_dataloader(self) -> Iterable[dict[str, Tensor]]:
         """Return the numbers of the images to sample."""
 
 
 def reference_data(trainer: L.Trainer) -> ReferenceData:
-    """Return the trainer's data module, or say that there is none."""
+    """Return the trainer's data module.
+
+    Raises:
+        ValueError: If it has none.
+    """
     data = cast(ReferenceData | None, trainer.datamodule)  # type: ignore[attr-defined]
     if data is None:
         raise ValueError(
-            "Evaluation compares with the real images of a data module: give the Trainer a "
-            "datamodule"
+            "datamodule must hold the real images that Evaluation compares with, got None; give "
+            "one to the trainer's method"
         )
     return data
 
 
-def show(metrics: list[ImageMetric], images: Tensor, real: bool, trainer: L.Trainer) -> None:
-    """Show images to metrics, as what each takes."""
+def update_metrics(
+    metrics: list[ImageMetric], images: Tensor, real: bool, trainer: L.Trainer
+) -> None:
+    """Update metrics with images, as floats or as bytes, whichever each takes."""
     images = images.detach().to(trainer.strategy.root_device)
     value_range = reference_data(trainer).value_range
-    # Of data without bounds there are no bytes, and setup has refused metrics that take them.
+    # Data without bounds have no bytes, and setup has refused metrics that take them.
     pictures = images if value_range is None else to_uint8(images, value_range)
     for metric in metrics:
         metric.update(images if metric.takes_floats else pictures, real)
@@ -63,7 +69,7 @@ def statistics_file(data: ReferenceData, metric: ImageMetric, images: int | None
 
 
 def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
-    """Write statistics, so that a run which is killed meanwhile leaves no half of a file."""
+    """Write statistics, whole or not at all, if the run is killed meanwhile."""
     # Into an open file: by its name alone, PyTorch would call the archive after the draft.
     with draft_of(path) as draft, draft.open("wb") as file:
         torch.save({name: value.cpu() for name, value in statistics.items()}, file)

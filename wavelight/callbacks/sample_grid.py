@@ -1,4 +1,4 @@
-"""Pictures of how far a run has come."""
+"""Grids of sampled images: how far a run has come."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from wavelight.callbacks.ema import averaged_weights
+from wavelight.callbacks.ema import ema_weights
 from wavelight.support.pictures import (
     field_limit,
     grid,
@@ -29,17 +29,17 @@ class SampleGrid(L.Callback):
 
     The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures
     are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B where
-    it logs. Fields without bounds are shown in false colours, from blue below 0 to red above, which
+    it logs. Fields, which have no bounds, are shown in false colours, from blue below 0 to red above, which
     end at the magnitude that 99.5 % of the generated values do not exceed.
 
     Args:
-        images: How many images; a square number fills the grid.
+        images: Number of images; a square number fills the grid.
         every_n_epochs: Epochs from one picture to the next.
         smallest_side: Images smaller than this are enlarged to it, in whole steps and without
             smoothing.
-        coarse_bands: How many LL bands of the same images stand further right: the image halved
+        coarse_bands: Number of LL bands of the same images further right: the image halved
             once, twice and so on by the system's own wavelet, enlarged to the image's side. For a
-            WSGM of as many levels, that is what it drew at every scale; 0 shows none.
+            WSGM of as many levels, these are its samples at every scale; 0 shows none.
 
     Raises:
         ValueError: If a number is too small; when training starts, if images cannot be halved so often.
@@ -71,8 +71,8 @@ class SampleGrid(L.Callback):
             coarse_images(image, pl_module.factorization.wavelet, self.coarse_bands)
         except ValueError as error:
             raise ValueError(
-                f"pictures.coarse_bands {self.coarse_bands} are too many for images of "
-                f"{pl_module.image_size} pixels: {error}"
+                f"pictures.coarse_bands must be fewer for images of {pl_module.image_size} pixels, got "
+                f"{self.coarse_bands}: {error}"
             ) from error
 
     @override
@@ -80,19 +80,19 @@ class SampleGrid(L.Callback):
         # Not on_fit_start: a system measures its bands then, after the callbacks' turn.
         assert isinstance(pl_module, ImageGenerator)
         if pl_module.images_seen == 0:
-            self._draw(trainer, pl_module)
+            self._sample(trainer, pl_module)
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            self._draw(trainer, pl_module)
+            self._sample(trainer, pl_module)
 
     @rank_zero_only
-    def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def _sample(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
         if trainer.fast_dev_run or not self.images:  # type: ignore[attr-defined]
             return
-        with averaged_weights(trainer, pl_module):
+        with ema_weights(trainer, pl_module):
             images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)
         picture = self._picture(images, pl_module)
         path = Path(trainer.default_root_dir) / FOLDER / f"images_{pl_module.images_seen:010d}.png"
@@ -147,7 +147,7 @@ def coarse_images(images: Tensor, wavelet: str, bands: int) -> list[Tensor]:
     Args:
         images: ``(N, C, H, W)``.
         wavelet: By PyWavelets' name.
-        bands: How many.
+        bands: Number of LL bands.
 
     Raises:
         ValueError: If a band cannot be halved, see :func:`wavelight.wavelets.dwt2`.

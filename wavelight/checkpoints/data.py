@@ -16,13 +16,13 @@ def data_options(path: Path, config: Mapping[str, Any], changes: Mapping[str, An
     Args:
         path: The checkpoint, for messages.
         config: Its configuration.
-        changes: Options that are to have other values, such as ``eval_batch_size``.
+        changes: New values of some options, such as ``eval_batch_size``.
 
     Returns:
         A namespace, for :func:`build_data`.
 
     Raises:
-        ValueError: If the configuration does not tell, or its data cannot be had any more.
+        ValueError: If the configuration has no section ``data``, or its data cannot be built any more.
     """
     from jsonargparse import ArgumentError
 

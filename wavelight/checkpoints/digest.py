@@ -1,12 +1,8 @@
-"""A short text that tells one set of weights from another."""
+"""The digest of a set of weights."""
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from wavelight.systems import ImageGenerator
-
-if TYPE_CHECKING:
-    pass
 
 
 def digest(system: ImageGenerator) -> str:

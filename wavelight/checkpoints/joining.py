@@ -1,4 +1,4 @@
-"""The parts of checkpoints of one system, and what must agree in them."""
+"""Checkpoints of one system whose factors were trained apart: their parts, and the checks that they fit together."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
 
 
 def _a_level_each(run: TrainedRun) -> dict[str, Any]:
-    """Return the configuration of the system, with its details, if it has such, as a list."""
+    """Return the configuration of the system with one model of the details for each level, if it has details."""
     if "details" not in run.config["model"]["init_args"]:
         return run.config["model"]
     options = run.config["model"]["init_args"] | {"details": run.models[1:]}
@@ -84,7 +84,7 @@ def _a_level_each(run: TrainedRun) -> dict[str, Any]:
 
 
 def _tells_the_system(option: str) -> bool:
-    """Tell options of the system from those that only say how to train."""
+    """Return whether an option belongs to the system itself, rather than to its training alone."""
     return not any(part in _HOW_TRAINED or part.endswith("optimizer") for part in option.split("."))
 
 
@@ -123,7 +123,7 @@ def owners(runs: list[TrainedRun]) -> list[TrainedRun]:
 def joined_config(first: TrainedRun, owners: list[TrainedRun]) -> dict[str, Any]:
     """Return the first run's configuration, all factors learning, each with the optimizer it learnt with."""
     models = [run.models[factor] for factor, run in enumerate(owners)]
-    # What the first run started from is in its weights by now.
+    # Weights that the first run started from are part of its own by now.
     options = first.config["model"]["init_args"] | {"train": None, "start_from": None}
     if "models" in options:
         options["models"] = models

@@ -1,4 +1,4 @@
-"""Loading of the system that a checkpoint holds."""
+"""Systems from checkpoints and from configurations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ def load(path: str | Path, ema: bool = True) -> ImageGenerator:
 
     Args:
         path: A checkpoint of a run, or a ``.safetensors`` file that :func:`export` wrote.
-        ema: Whether the EMA weights are taken, not those that were learning.
+        ema: Whether to take the EMA weights, rather than those that optimizers step.
 
     Returns:
         The system, on the CPU, in evaluation mode.
@@ -86,7 +86,7 @@ def model_parser() -> "ArgumentParser":
 
 
 def config_text(path: Path) -> str:
-    """Return the configuration that a checkpoint or an exported file holds, as YAML; empty where it holds none.
+    """Return the configuration that a checkpoint or an exported file holds, as YAML; empty if it holds none.
 
     Raises:
         FileNotFoundError: If there is no such file.

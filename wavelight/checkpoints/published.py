@@ -1,22 +1,16 @@
-"""From published weights to networks of the experiments."""
+"""Networks of the experiments with published weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from wavelight.checkpoints.loading import experiment_parser, system_from_config
 from wavelight.config.experiments import shipped_experiment, shipped_experiments
 from wavelight.networks.published import differences, load_published
 from wavelight.systems import ImageGenerator
-from wavelight.weights import (
-    read_checkpoint,
-)
-
-if TYPE_CHECKING:
-    pass
-from wavelight.checkpoints.loading import experiment_parser, system_from_config
+from wavelight.weights import read_checkpoint
 
 
 def experiment_config(name: str) -> str:
@@ -53,7 +47,7 @@ def from_published(
         source: A file ``netG_<epoch>.pth``, or the state dict in it; the ``module.`` before its
             names may stand. Nothing but tensors and plain values is unpickled.
         experiment: The stem of the experiment's file: ``celeba256``. Some experiments have equal
-            networks (church's is celeba256's), whose files nothing tells apart.
+            networks (church's is celeba256's), whose files cannot be told apart.
         player: ``generator``, which is called ``(x, t, z)`` with t the index of the cleaner of the
             two images of a step, or ``discriminator``, which is called ``(x_t, t, x_{t+1})``.
 
@@ -63,7 +57,7 @@ def from_published(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If there is no such experiment or player, or if the weights are not those of its
-            network; then it names the experiments whose they are.
+            network; the message names the experiments that they fit.
     """
     system = system_from_config(experiment_config(experiment))
     return load_player(system, experiment, player, source).eval()
@@ -78,10 +72,8 @@ def load_player(
     """Load published weights into a player of an experiment's system, and return its network."""
     players = _players(system)
     if player not in players:
-        known = " and ".join(players) or "none"
-        raise ValueError(
-            f"{experiment} has no network {player!r} to load weights into: choose {known}"
-        )
+        known = " or ".join(players) or "none"
+        raise ValueError(f"player must be {known} for {experiment}, got {player!r}")
     if isinstance(source, Mapping):
         state, given = source, "the state dict"
     else:

@@ -1,17 +1,11 @@
-"""From a system to a checkpoint from which a run can start."""
+"""Checkpoints of weights alone, from which a run can start."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import lightning as L
 
 from wavelight.systems import ImageGenerator
-from wavelight.weights import (
-    write_checkpoint,
-)
-
-if TYPE_CHECKING:
-    pass
+from wavelight.weights import write_checkpoint
 
 
 def check_name(out: Path) -> None:
@@ -21,7 +15,7 @@ def check_name(out: Path) -> None:
 
 
 def write_start(out: Path, system: ImageGenerator, config: str) -> None:
-    """Write the weights of a system as a checkpoint that holds no run, but from which one can start.
+    """Write the weights of a system as a checkpoint from which a new run can start.
 
     Args:
         out: The file to write, ending in .ckpt.

@@ -1,4 +1,4 @@
-"""Bases: what a configuration file builds on, named in the file itself.
+"""Bases: the files that a configuration file builds on, which it names itself.
 
 A file may begin with ``base: [parts/church.yaml, parts/wavediff.yaml]``, relative to its own folder. It is read as if
 the bases had been named before it by options ``--config``: later ones win, and the file itself wins over all. The
@@ -19,10 +19,10 @@ _OPTION = "--config"
 
 
 def with_bases(words: Sequence[str]) -> list[str]:
-    """Put what each file of ``--config`` builds on before it.
+    """Insert the bases of each file of ``--config`` before it.
 
     Args:
-        words: Of the command line: ``--config x.yaml`` or ``--config=x.yaml``, and others, which stay.
+        words: The words of the command line: ``--config x.yaml`` or ``--config=x.yaml``, and others, which stay.
 
     Returns:
         The words, in which files that name bases have become their text.
@@ -44,7 +44,7 @@ def with_bases(words: Sequence[str]) -> list[str]:
 
 
 def chain(path: Path, above: tuple[Path, ...] = ()) -> list[str]:
-    """Return what a file builds on and the file itself, the first to be read first.
+    """Return the bases of a file, then the file itself, in the order in which they are read.
 
     Args:
         path: The file; one that does not exist is left to whoever reads it.
@@ -84,7 +84,7 @@ def read(path: Path) -> Any:
         return yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
-        raise ValueError(f"{path} must be YAML, got a fault: {where}") from error
+        raise ValueError(f"{path} must be YAML: {where}") from error
 
 
 def _named(base: Any, path: Path) -> list[Path]:

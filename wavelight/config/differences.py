@@ -1,15 +1,15 @@
-"""Where two configurations differ."""
+"""Differences between two configurations."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 
 class Difference(NamedTuple):
-    """An option that two configurations have not alike."""
+    """An option whose values differ between two configurations."""
 
     option: str
     first: Any
-    """None where it is missing, too."""
+    """Its value; None also where it is missing."""
     second: Any
 
     def __str__(self) -> str:
@@ -24,8 +24,8 @@ def first_difference(
     Args:
         one: A section of a resolved configuration.
         other: The same section of another.
-        name: What the section is called.
-        matters: Tells by its full name whether an option counts.
+        name: The name of the section.
+        matters: Returns whether an option counts, by its full name.
     """
     first, second = (dict(_options(section, name)) for section in (one, other))
     for option in [*first, *second]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
-"""What all experiments share; the command line reads it first."""
+"""The options that all experiments share; the command line reads them first."""
 
 _HERE = Path(__file__).parents[1]
 _FOLDER = "experiments"
@@ -45,5 +45,5 @@ def shipped_experiment(name: str) -> Path:
     """
     shipped = shipped_experiments()
     if name not in shipped:
-        raise ValueError(f"there is no experiment {name!r}; there are {', '.join(shipped)}")
+        raise ValueError(f"experiment must be one of {', '.join(shipped)}, got {name!r}")
     return shipped[name]

@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, and what several of them say together."""
+"""Runs that differ in their seed alone: their mean, and its confidence interval."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -10,7 +10,7 @@ from scipy.stats import t
 from wavelight.config.differences import Difference, first_difference
 
 CONFIDENCE = 0.95
-"""How often an interval holds the mean over all seeds, if values over seeds are normal."""
+"""Probability that an interval holds the mean over all seeds, if values over seeds are normal."""
 
 _OF_A_SEED = (
     "seed_everything",
@@ -22,7 +22,7 @@ _OF_A_SEED = (
 
 
 class Mean(NamedTuple):
-    """The mean over some seeds, and how far that over all seeds may lie from it."""
+    """The mean over some seeds, and the half width of its confidence interval."""
 
     value: float
     half_width: float
@@ -39,7 +39,7 @@ def mean_over_seeds(values: Sequence[float]) -> Mean:
     2 ± 2.5
 
     Args:
-        values: A value a seed, at least two.
+        values: The value of each seed, at least two.
     """
     error = stdev(values) / sqrt(len(values))
     _, half_width = t.interval(CONFIDENCE, len(values) - 1, scale=error)

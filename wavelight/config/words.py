@@ -1,4 +1,4 @@
-"""The words of a command line, as both dashes and underscores, and with the folder of the run."""
+"""The words of a command line: dashes and underscores, shipped files, the folder of the run, options inside lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ def _underscored(word: str) -> str:
 
 
 def with_found_files(words: Sequence[str]) -> list[str]:
-    """Let options find files that ship, in a folder that has none of its own.
+    """Replace paths of files that are not there by those of the files that ship.
 
-    Such as ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
+    For example ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
     """
     found = []
     for word in words:
@@ -53,8 +53,8 @@ def options_inside_lists(
     """Find options that would change one entry of several in a list, the last, in silence.
 
     Args:
-        words: Of the command line.
-        config: What was parsed of them.
+        words: The words of the command line.
+        config: The configuration that they parse to.
 
     Yields:
         The option, the list inside of which it points, and its length.

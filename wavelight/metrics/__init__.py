@@ -1,4 +1,4 @@
-"""How close generated images are to real ones, and the networks that some metrics look through."""
+"""Metrics of generated images against real ones, and the feature networks that some of them need."""
 
 from wavelight.metrics.base import CombinedMetric, ImageMetric, TwoSampleMetric
 from wavelight.metrics.feature_network import FeatureNetworkMetrics, write_feature_network

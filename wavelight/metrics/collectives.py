@@ -37,7 +37,8 @@ def largest_shapes(shapes: Mapping[str, torch.Size]) -> dict[str, torch.Size]:
 
 
 def _longest(shapes: list[tuple[int, ...]]) -> torch.Size:
-    return torch.Size(max(shapes, key=len))
+    longest: tuple[int, ...] = max(shapes, key=len)
+    return torch.Size(longest)
 
 
 def _is_distributed() -> bool:

@@ -1,4 +1,4 @@
-"""A small classifier whose last features images are compared by."""
+"""A small classifier, whose features images are compared by."""
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ def _convolution(inside: int, outside: int, side: int, stride: int = 1) -> nn.Se
 class Features(nn.Module):
     """Maps images to the spatial means of all layers: a stem, and a few residual blocks.
 
-    Not those of the last block alone: to tell classes apart it learns to overlook blur and noise,
-    which the early layers see.
+    The last block alone would not do: a classifier learns to ignore blur and noise, which the early layers
+    see.
 
     Args:
         channels: Channels of the images.

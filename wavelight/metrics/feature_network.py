@@ -1,4 +1,4 @@
-"""A Fréchet distance, and precision and recall, through a network of one's own, read from a file."""
+"""A Fréchet distance, precision and recall by the features of a network that a file holds."""
 
 import hashlib
 import io
@@ -48,7 +48,7 @@ class NetworkFile(FeatureExtractor):
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If it holds no network that sees images as vectors.
+            ValueError: If it holds no network from images to feature vectors.
         """
         if self._program is not None:
             return
@@ -82,7 +82,9 @@ class NetworkFile(FeatureExtractor):
 
     def _network(self, device: torch.device) -> nn.Module:
         if self._program is None:
-            raise RuntimeError("NetworkFile.prepare() was not called")
+            raise RuntimeError(
+                "call NetworkFile.prepare() before the first images: it reads the file"
+            )
         if self._moved is None or self._moved[0] != device:
             # Moving the module would leave behind the devices that are written into its graph.
             self._moved = device, move_to_device_pass(self._program, device).module()
@@ -90,15 +92,15 @@ class NetworkFile(FeatureExtractor):
 
 
 class FeatureNetworkMetrics(FeatureMetrics):
-    """A Fréchet distance, and improved precision and recall, through a network from a file.
+    """A Fréchet distance, and improved precision and recall, by the features of a network from a file.
 
-    For images that Inception judges badly (small ones, or no photographs), or where its weights are
+    For images that Inception was not made for (small ones, or no photographs), or where its weights are
     not at hand. ``wavelight train_features`` makes such a file from labelled images, and
     :func:`write_feature_network` from any network.
 
     The numbers compare systems on the same data, by the same file and the same numbers of images,
     and nothing else: they are no FID, and no published precision or recall. The training
-    data of a network decide what it sees. Inception favours what distinguishes the classes of ImageNet,
+    data of a network decide which differences it sees. Inception favours what distinguishes the classes of ImageNet,
     and ranks systems on other data differently from features learnt without its labels (Morozov et
     al., 2021, "On self-supervised image representations for GAN evaluation"). Features of a
     classifier of the data itself see the differences between its classes, and may overlook the rest.
@@ -126,8 +128,8 @@ class FeatureNetworkMetrics(FeatureMetrics):
     ) -> None:
         if distance in _TAKEN:
             raise ValueError(
-                f"name {distance!r} of the distance through {network} is taken by another metric: "
-                "choose another name"
+                f"distance must not be the name of another metric, got {distance!r} for {network}; choose "
+                "another name"
             )
         super().__init__(NetworkFile(network), distance, precision_recall, neighbours)
 
@@ -160,7 +162,7 @@ def write_feature_network(
     # In a file, names within the archive would follow that of the file.
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # Of weights in channels_last, which on a CPU are written as they are.
+        # The warning is of weights in channels_last, which on a CPU are written as they are.
         warnings.filterwarnings("ignore", "No complete tensor")
         torch.export.save(program, buffer)
     with draft_of(path) as draft:
@@ -179,8 +181,10 @@ def _read(path: Path) -> ExportedProgram:
             f"there is no feature network {path}: train one on labelled images with `wavelight "
             "train_features`, or export your own with wavelight.metrics.write_feature_network"
         )
-    problem = ValueError(f"{path} is no network as torch.export.save writes it, or is damaged")
-    # Of other files PyTorch tells a screen full.
+    problem = ValueError(
+        f"{path} must be a network that torch.export.save wrote, got another or a damaged file"
+    )
+    # PyTorch's own message on other files fills a screen.
     if not is_zipfile(path):
         raise problem
     with ZipFile(path) as archive:
@@ -188,7 +192,7 @@ def _read(path: Path) -> ExportedProgram:
             raise problem
     try:
         return torch.export.load(path)
-    except Exception as error:  # of many kinds
+    except Exception as error:  # torch.export.load raises many kinds
         raise problem from error
 
 

@@ -78,20 +78,20 @@ def spectrum_distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def marginal_histogram(fields: Tensor, low: float, high: float, bins: int) -> Tensor:
-    """Return which share of all values lies in each bin.
+    """Return the share of all values that lies in each bin.
 
     Args:
         fields: Floats of any shape, at least one.
         low: The lower end of the first of the equal bins.
         high: The upper end of the last of them.
-        bins: How many.
+        bins: Number of bins.
 
     Returns:
-        ``(bins + 2,)`` float64 of sum 1: the first entry is what lies below ``low``, the last what
-        lies at ``high`` or above, or is not a number.
+        ``(bins + 2,)`` float64 of sum 1: the first entry is the share below ``low``, the last the share at
+        ``high`` or above, or not a number.
 
     Raises:
-        ValueError: If there are no values, or the bins are none.
+        ValueError: If there are no values or no bins.
     """
     _check_some(fields)
     counts = _counts(fields, low, high, bins)
@@ -137,15 +137,15 @@ class FieldDistance(SumMetric, ImageMetric):
     Guth et al. 2022 (phi^4). Unlike pictures, fields are floats that need no bounds. ``spectrum`` is the
     squared distance of the power spectra as a share of the real one's square, so that sizes compare;
     ``marginal`` is the total variation of the histograms of all values. Both are 0 for equal data,
-    and fall with the number of images to no less than what as many real ones would give.
+    and fall with the number of images to no less than what held-out real fields of the same number give.
 
     Args:
         low: The lower end of the histogram.
-        high: The upper end of the histogram; what lies outside counts in two bins of its own.
-        bins: How many bins lie between them.
+        high: The upper end of the histogram; values outside count in two more bins.
+        bins: Number of bins between them.
 
     Raises:
-        ValueError: If the bins are none.
+        ValueError: If ``bins`` is below 1, or ``low`` is not below ``high``.
     """
 
     takes_floats = True
@@ -174,7 +174,9 @@ class FieldDistance(SumMetric, ImageMetric):
             ValueError: If the fields are bytes, or of another size than before.
         """
         if not images.is_floating_point():
-            raise ValueError(f"fields must be floats, got {images.dtype}")
+            raise ValueError(
+                f"fields must be floats, got {images.dtype}; for pictures as bytes take another metric"
+            )
         power = _powers(images).sum(0)
         in_bin = _counts(images, self.low, self.high, self.bins)
         self.add(real, len(images), power=power, values_in_bin=in_bin)

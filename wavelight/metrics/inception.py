@@ -1,4 +1,4 @@
-"""FID, and precision and recall, through the Inception network of the published numbers."""
+"""FID, precision and recall by the Inception network of the published numbers."""
 
 import hashlib
 from pathlib import Path
@@ -51,14 +51,18 @@ class InceptionFeatures(FeatureExtractor):
             ValueError: If images have another number of channels.
         """
         if self.network is None:
-            raise RuntimeError("InceptionFeatures.prepare() was not called")
+            raise RuntimeError(
+                "call InceptionFeatures.prepare() before the first images: it loads the weights"
+            )
         if images.shape[1] not in (1, 3):
-            raise ValueError(f"Inception takes images of 1 or 3 channels, got {images.shape[1]}")
+            raise ValueError(
+                f"images must have 1 or 3 channels for Inception, got {images.shape[1]}; take another metric"
+            )
         return self.network(images.expand(-1, 3, -1, -1))
 
 
 class InceptionMetrics(FeatureMetrics):
-    """FID (Heusel et al., 2017), and improved precision and recall, through one Inception.
+    """FID (Heusel et al., 2017), and improved precision and recall, by Inception features.
 
     Args:
         weights: torch-fidelity's file of weights (weights-inception-2015-12-05-6726825d.pth).
@@ -105,7 +109,7 @@ def _download(url: str, path: Path) -> None:
             f"FID needs torch-fidelity's Inception weights, which are not at {path} and could not "
             f"be downloaded ({error}): fetch {url} where there is a network, and put it there "
             "(TORCH_HOME moves the folder) or give its path as `weights` of InceptionMetrics; "
-            "or do without InceptionMetrics, for fwd needs no weights"
+            "or remove InceptionMetrics from evaluation.metrics: FrechetWaveletDistance needs no weights"
         ) from error
 
 

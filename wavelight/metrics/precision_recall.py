@@ -28,7 +28,7 @@ class PrecisionRecall(Metric, TwoSampleMetric):
 
     Args:
         num_features: The size D of a feature.
-        neighbours: k; 3 is the published choice.
+        neighbours: k of the k-th nearest neighbour; 3 is the published choice.
     """
 
     full_state_update = False

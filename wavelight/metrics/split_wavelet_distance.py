@@ -1,4 +1,4 @@
-"""The Fréchet wavelet distance in parts: whether coarse images are wrong, or their details."""
+"""The Fréchet wavelet distance in two parts: that of LL, and that of the details."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -11,16 +11,16 @@ _LARGEST_PACKET = 16
 
 
 class SplitWaveletDistance(CombinedMetric):
-    """The Fréchet wavelet distance in two parts: that of coarse images, and that of what they lack.
+    """The Fréchet wavelet distance in two parts: that of coarse images (LL), and that of the details.
 
-    Coarse images are means over blocks, which Haar's coarse band is. Haar packets of images are those of
+    Coarse images are means over blocks, which Haar's LL is. Haar packets of images are those of
     the coarse images (times a constant) and those of the details, and the distance is a mean over packets: so
     ``fwd_coarse`` + ``fwd_details`` is the Fréchet wavelet distance of the images for packets no larger than the
     coarse image, up to the rounding of coarse images to bytes. Packets have the largest side of the coarse image's,
     halved until it is 16 or less.
 
     Args:
-        levels: How often images are halved.
+        levels: Number of times that images are halved.
         image_size: Side of the images.
     """
 

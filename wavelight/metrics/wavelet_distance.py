@@ -1,4 +1,4 @@
-"""The Fréchet wavelet distance: generated images against real ones, with no network to judge."""
+"""The Fréchet wavelet distance: generated images against real ones, without a feature network."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from wavelight.metrics.sums import SumMetric
 from wavelight.wavelets import dwt2
 
 WHITE = 255
-"""The distance is measured on bytes, and told for images of [0, 1]."""
+"""The distance is measured on bytes and reported for images in [0, 1]."""
 
 
 class FrechetWaveletDistance(SumMetric, ImageMetric):
@@ -22,7 +22,7 @@ class FrechetWaveletDistance(SumMetric, ImageMetric):
     Veeramacheneni et al., 2025 (arXiv 2312.15289), with the conventions of their package
     ``pytorchfwd`` 1.0.1: images of [0, 1], orthonormal Haar, covariances with divisor n - 1, the
     colours of a packet in one Gaussian, and a grey image counted as three equal colours. It needs
-    no weights and is not an FID; small is close, and 0 is equal.
+    no weights and is not an FID; lower is better, and equal Gaussians have 0.
 
     As every Fréchet distance it falls with n, so only numbers of equal n compare; below as many
     images as a packet has numbers (768 of a colour image) it warns.
@@ -61,13 +61,13 @@ class FrechetWaveletDistance(SumMetric, ImageMetric):
             real: Whether they are real, or generated.
 
         Raises:
-            ValueError: If images are not bytes, not square, of no fitting size, or of another size
-                than before.
+            ValueError: If images are not uint8, not square, of a side that is not ``packet_side`` times a power
+                of 2, or of another size than before.
         """
         if images.dtype != torch.uint8:
             raise ValueError(
-                f"the Fréchet wavelet distance takes uint8 images, got {images.dtype}: convert with "
-                "to_uint8"
+                f"images must be uint8, got {images.dtype}; convert them with "
+                "wavelight.support.pictures.to_uint8"
             )
         packets = haar_packets(images.double(), packet_level(images, self.packet_side))
         number, _, dimension = packets.shape
@@ -126,7 +126,7 @@ def haar_packets(images: Tensor, level: int) -> Tensor:
 
     Args:
         images: ``(N, C, H, W)``.
-        level: How often, L.
+        level: Number of splits, L.
 
     Returns:
         ``(4^L, N, C * H/2^L * W/2^L)``.

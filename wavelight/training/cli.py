@@ -59,12 +59,12 @@ def names_in_wandb(folder: Path) -> tuple[str, str]:
 
 
 def _channels(channels: int | None) -> int:
-    # What most images have; a source that has others refuses the system in words.
+    # As most images have; a source with other channels refuses the system with a message.
     return 3 if channels is None else channels
 
 
 class Parser(LightningArgumentParser):
-    """A parser that says what is wrong in one sentence."""
+    """A parser whose errors are one sentence."""
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -97,7 +97,7 @@ class CLI(LightningCLI):
             parser_kwargs={
                 "prog": f"wavelight {method}",
                 "description": f"{getattr(Trainer, method).__doc__.splitlines()[0]} Options beat files, later files "
-                "beat earlier ones; --print_config behind them shows what comes of it.",
+                "beat earlier ones; --print_config behind them prints the resolved configuration.",
                 "default_config_files": [str(DEFAULTS)],
             },
             args=arguments,
@@ -167,21 +167,19 @@ class CLI(LightningCLI):
 def run(method: str, arguments: list[str]) -> None:
     """Run a method of the trainer as a command; bad input ends it with one sentence and exit code 2.
 
-    A ``ValueError``, an ``OSError`` or what Lightning calls a misconfiguration, before the first
-    batch, is taken for bad
-    input: every boundary checks there, in words. Set WAVELIGHT_TRACEBACK=1 to see where it came
-        from.
+    A ``ValueError``, an ``OSError`` or a ``MisconfigurationException`` of Lightning before the first batch is
+    taken for bad input, which every boundary checks there. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
     """
     if not arguments:
         fail(
-            f"{method} needs to know what to run: --config experiments/demo.yaml, say; --help tells more"
+            f"{method} needs a configuration: give one, e.g. --config experiments/demo.yaml; --help lists all options"
         )
     cli = None
     try:
         cli = CLI(method, arguments)
         cli.run()
     except SIGTERMException:
-        rank_zero_info("Stopped after a whole batch; --ckpt_path last goes on from there.")
+        rank_zero_info("Stopped after a whole batch; continue with --ckpt_path last.")
         sys.exit(_TERMINATED)
     except (ValueError, OSError, MisconfigurationException) as error:
         if cli is not None and cli.model.has_begun:

@@ -40,7 +40,7 @@ class SaveConfig(SaveConfigCallback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say where this configuration, which holds, differs from the one that the checkpoint was trained with."""
+        """Print the options that differ from those that the checkpoint was trained with; the new ones are in force."""
         assert isinstance(pl_module, ImageGenerator)
         trained, now = (
             _flat(yaml.safe_load(text))
@@ -66,7 +66,7 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """Return the revision of the code, with ``-dirty`` behind it where files differ; None outside a checkout."""
+    """Return the git revision of the code, ending in ``-dirty`` where files were changed; None outside a checkout."""
     here = Path(__file__).parent
     command = [
         "git",

@@ -29,24 +29,24 @@ _NAME = re.compile(r"\w[\w.+-]*")
 
 
 _OWN = ("seed_everything", "trainer.default_root_dir", "ckpt_path")
-"""Options of ``fit`` that a sweep gives itself."""
+"""Options of ``fit`` that a sweep sets itself."""
 
 
 class SweepFile:
-    """What a file of a sweep says.
+    """The content of a sweep's file.
 
     Args:
-        folder: Where the runs lie, ``folder/variant/seed-1``, and their comparison.
+        folder: Folder of the runs, ``folder/variant/seed-1``, and of their comparison.
         seeds: Each variant is trained once with each.
         variants: By name, the options of ``fit`` in which each differs from the others; {} for none.
-            A value that is no word, such as a list of models, may stand as YAML.
+            A value that is no text, such as a list of models, may be YAML.
         base: The options of ``fit`` that all share, such as ``config: experiments/demo.yaml``; a
             variant may have others of the same name.
         compare: Options of ``compare``, such as ``images: 2048``. ``out``, which is compare.json if
             left out, and ``plot`` lie in the folder.
 
     Raises:
-        ValueError: If there is no seed or variant, or one that cannot be.
+        ValueError: If there is no variant, or one with a name or an option that it cannot have.
     """
 
     def __init__(
@@ -62,43 +62,48 @@ class SweepFile:
         self.variants = {name: {**(base or {}), **options} for name, options in variants.items()}
         self.compare = {"out": COMPARISON, **(compare or {})}
         if not self.variants:
-            raise ValueError("variants names none")
+            raise ValueError("variants must name at least one variant, got none")
         for name, options in self.variants.items():
             if not _NAME.fullmatch(name):
-                raise ValueError(f"a variant names a folder, which {name!r} cannot be")
+                raise ValueError(
+                    "the name of a variant, which names a folder, must be made of letters, digits and any of _.+-, "
+                    f"got {name!r}"
+                )
             given = sorted(options.keys() & set(_OWN))
             if given:
-                raise ValueError(f"variant {name}: {given[0]} is given by the sweep itself")
+                raise ValueError(
+                    f"variant {name} must not set {given[0]}, which the sweep sets for each run: remove it"
+                )
 
 
-class Run(NamedTuple):
-    """A training of a variant with a seed."""
+class SweepRun(NamedTuple):
+    """One training run of a sweep: a variant with a seed."""
 
     variant: str
     seed: int
     folder: Path
     words: list[str]
-    """Of its command line, behind ``fit``."""
+    """The words of its command line behind ``fit``."""
 
     config: dict[str, Any]
-    """All options that come of them, but for another seed and folder."""
+    """The resolved configuration of its variant, with the seed and the folder of the variant's first run."""
 
     def __str__(self) -> str:
         return f"{self.variant}, seed {self.seed}"
 
     @property
     def checkpoint(self) -> Path:
-        """The newest."""
+        """Its last checkpoint, from which it continues."""
         return self.folder / FOLDER / "last.ckpt"
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file with all that it prints."""
         return self.folder / _LOG
 
     @property
     def finished(self) -> bool:
-        """Whether its checkpoint has seen as many batches as are wanted."""
+        """Whether its checkpoint has seen all batches of its epochs."""
         if not self.checkpoint.exists():
             return False
         trainer = self.config["trainer"]
@@ -111,7 +116,7 @@ class Run(NamedTuple):
         return ["-m", "wavelight", "fit", *self.words]
 
 
-# --- what is to run ---
+# --- the runs ---
 
 
 def read_sweep(path: Path) -> SweepFile:
@@ -123,7 +128,7 @@ def read_sweep(path: Path) -> SweepFile:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is none of a sweep.
+        ValueError: If it does not describe a sweep.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
@@ -135,26 +140,26 @@ def read_sweep(path: Path) -> SweepFile:
         parser.parse_object({"sweep": deepcopy(given)})
         return SweepFile(**given)
     except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is no sweep: {in_words(str(error))}") from error
+        raise ValueError(f"{path} must describe a sweep: {in_words(str(error))}") from error
 
 
-def runs_of(file: SweepFile, seeds: list[int]) -> list[Run]:
+def runs_of(file: SweepFile, seeds: list[int]) -> list[SweepRun]:
     """Return the runs of a sweep, seed by seed, whose options are checked and whose systems can be built.
 
-    All variants have their first seed before any has its second, so that one can look early.
+    All variants run with the first seed before any runs with the second, so that they can be compared early.
 
     Args:
         file: The sweep.
-        seeds: In place of those of the file.
+        seeds: The seeds, which replace those of the file.
 
     Raises:
         ValueError: If a seed is given twice, or if ``fit`` would refuse a variant's options.
     """
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds are different numbers, at least one, not {seeds}")
+        raise ValueError(f"seeds must be different numbers, at least one, got {seeds}")
     configs = {name: _checked(name, _words(file, name, seeds[0])) for name in file.variants}
     return [
-        Run(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
+        SweepRun(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
         for seed in seeds
         for name in file.variants
     ]
@@ -177,7 +182,7 @@ def _word(value: Any) -> str:
 
 
 class _Options(CLI):
-    """Reads the options of a command as it does itself, and builds nothing."""
+    """Reads the options of a command as :class:`CLI` does, and builds nothing."""
 
     text = ""
 
@@ -213,8 +218,8 @@ def _checked(variant: str, words: list[str]) -> dict[str, Any]:
     # Lightning's types let a parser read 200 batches as 200.0, but a share of an epoch is at most 1.0.
     if not all(number is not None and number > 0 and _is_count(number) for number in length):
         raise ValueError(
-            f"variant {variant}: trainer.max_epochs and limit_train_batches must be numbers, which tell when a run is "
-            f"finished, not {length[0]} and {length[1]}"
+            f"variant {variant}: trainer.max_epochs and limit_train_batches must be numbers, which say when a run is "
+            f"finished, got {length[0]} and {length[1]}"
         )
     return config
 
@@ -223,8 +228,8 @@ def _is_count(number: float) -> bool:
     return isinstance(number, int) or (number > 1 and number.is_integer())
 
 
-def check_folder(runs: list[Run]) -> None:
-    """Refuse to go on with a run that has begun with other options."""
+def check_folder(runs: list[SweepRun]) -> None:
+    """Refuse to continue a run that began with other options."""
     for run in runs:
         if run.checkpoint.exists():
             difference = difference_but_seed(
@@ -233,6 +238,6 @@ def check_folder(runs: list[Run]) -> None:
             if difference is not None:
                 option, before, now = difference
                 raise ValueError(
-                    f"{run.folder} was trained with {option} {before}, which is {now} now: name another folder, or "
-                    "remove this one"
+                    f"{option} must be {before} to continue {run.folder}, got {now}: name another folder, or remove "
+                    "this one"
                 )

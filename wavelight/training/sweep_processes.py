@@ -10,21 +10,18 @@ from time import perf_counter, sleep
 from typing import Any
 
 from wavelight.support.progress import tell
-from wavelight.training.sweep_file import Run
+from wavelight.training.sweep_file import SweepRun
 
 _SIGNALLED = 128
-"""What a shell adds to the number of the signal that ended a command."""
+"""A shell adds this to the number of the signal that ended a command."""
 
 
 _GLANCE = 0.2
-"""Seconds between two looks at what runs."""
-
-
-# --- running ---
+"""Seconds between two polls of the running processes."""
 
 
 class _Signals:
-    """Which signal told this process to stop, if one did."""
+    """The signal that was sent to stop this process, if one was."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -34,7 +31,7 @@ class _Signals:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note SIGINT, SIGTERM and SIGHUP in place of what they do."""
+        """Note SIGINT, SIGTERM and SIGHUP inside this context; they have no other effect."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self._receive) for number in numbers}
         try:
@@ -45,13 +42,13 @@ class _Signals:
 
 
 class _Process:
-    """A run under way.
+    """A run in a process of its own.
 
     Args:
-        run: The run, whose log is continued.
+        run: The run; its output is appended to its log.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SweepRun) -> None:
         self.run = run
         self._stopped = False
         self._begun = perf_counter()
@@ -70,22 +67,22 @@ class _Process:
 
     @property
     def ended(self) -> bool:
-        """Whether it has."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has, and left all that was wanted."""
+        """Whether the process has ended without error, and its run has seen all its batches."""
         return self._process.returncode == 0 and self.run.finished
 
     def stop(self) -> None:
-        """Let it finish its batch, save and end; it is told once."""
+        """Send SIGTERM, once: the run finishes its batch, saves and ends."""
         if not self._stopped:
             self._stopped = True
             self._process.terminate()
 
     def tell(self) -> None:
-        """Say in one line how it ended."""
+        """Print in one line how the process ended."""
         code = self._process.returncode
         minutes = f"{(perf_counter() - self._begun) / 60:.1f} minutes"
         if self.succeeded:
@@ -97,9 +94,9 @@ class _Process:
             tell(f"{self.run}: ended after {minutes} {why}, see {self.run.log}")
 
 
-def train_runs(runs: list[Run], jobs: int) -> list[Run]:
-    """Run all, so many at a time, and return those that failed; a signal stops them, and then this process."""
-    waiting, failed = list(runs), list[Run]()
+def train_runs(runs: list[SweepRun], jobs: int) -> list[SweepRun]:
+    """Train runs, at most ``jobs`` at a time, and return those that failed; a signal stops all, and this process."""
+    waiting, failed = list(runs), list[SweepRun]()
     running: list[_Process] = []
     signals = _Signals()
     with signals.watched():
@@ -117,6 +114,6 @@ def train_runs(runs: list[Run], jobs: int) -> list[Run]:
                     failed.append(process.run)
             sleep(_GLANCE)
     if signals.received is not None:
-        tell("Stopped; the same command goes on from there.")
+        tell("Stopped; the same command continues.")
         sys.exit(_SIGNALLED + signals.received)
     return failed

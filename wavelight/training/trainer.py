@@ -1,4 +1,4 @@
-"""The trainer of the command line: Lightning's, with methods whose arguments read well as options."""
+"""The trainer of the command line: Lightning's, with methods whose arguments are the options of commands."""
 
 import logging
 import warnings
@@ -14,7 +14,7 @@ from wavelight.systems import ImageGenerator
 from wavelight.training.writer import ImageWriter
 from wavelight.weights import holds_run, read_checkpoint
 
-# What Lightning says about every run here, and what does not hold for them or is no news.
+# Messages of Lightning on every run here, which are wrong for them or no news.
 _NO_NEWS = (
     "Checkpoint directory .* exists and is not empty",
     "You're resuming from a checkpoint that ended before the epoch ended",
@@ -26,7 +26,7 @@ _NO_NEWS = (
 
 
 _WORDS = ("last", "best", "hpc")
-"""What Lightning takes in place of a checkpoint's path."""
+"""Words that Lightning takes in place of a checkpoint's path."""
 
 
 class Trainer(L.Trainer):
@@ -52,14 +52,14 @@ class Trainer(L.Trainer):
 
         Args:
             model: The system.
-            train_dataloaders: Batches, where there is no data module.
-            val_dataloaders: Batches, where there is no data module.
+            train_dataloaders: Batches, in place of the data module's.
+            val_dataloaders: Batches, in place of the data module's.
             datamodule: The data.
-            ckpt_path: A checkpoint to go on from, or ``last`` for the newest of this run, if there
-                is one. From weights alone, of ``wavelight convert`` or ``export``, a new run
-                starts.
+            ckpt_path: A checkpoint to continue from, or ``last`` for the newest of this run, if there
+                is one. A file of weights alone, which ``wavelight convert`` or ``export`` wrote, starts
+                a new run.
         """
-        self._refuse_what_players_cannot_use()
+        self._check_own_options()
         model.check_data(datamodule)
         path = _file(ckpt_path)
         if path is not None and not holds_run(path):
@@ -69,8 +69,12 @@ class Trainer(L.Trainer):
             model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
         )
 
-    def _refuse_what_players_cannot_use(self) -> None:
-        """Name the right option where one of Lightning's means nothing to players that take turns."""
+    def _check_own_options(self) -> None:
+        """Refuse options of Lightning that manual optimization ignores, and name those of the system.
+
+        Raises:
+            ValueError: If one is given, or an epoch has no number of batches.
+        """
         instead = {
             "gradient_clip_val": (self.gradient_clip_val, "model.init_args.gradient_clip_val"),
             "accumulate_grad_batches": (
@@ -85,11 +89,12 @@ class Trainer(L.Trainer):
         for option, (given, other) in instead.items():
             if given:
                 raise ValueError(
-                    f"trainer.{option} does not go with players that take turns; use {other}"
+                    f"trainer.{option} must not be set, as each network has its own optimizer; use {other}"
                 )
         if not isinstance(self.limit_train_batches, int):
             raise ValueError(
-                "the data has no end, so trainer.limit_train_batches must say how many batches make an epoch"
+                "trainer.limit_train_batches must be the number of batches in an epoch, as the data has no end, got "
+                f"{self.limit_train_batches}"
             )
 
     def validate(  # type: ignore[override]
@@ -103,7 +108,7 @@ class Trainer(L.Trainer):
 
         Args:
             model: The system.
-            dataloaders: Batches, where there is no data module.
+            dataloaders: Batches, in place of the data module's.
             datamodule: The data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
@@ -124,7 +129,7 @@ class Trainer(L.Trainer):
 
         Args:
             model: The system.
-            dataloaders: Batches, where there is no data module.
+            dataloaders: Batches, in place of the data module's.
             datamodule: The data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
         """
@@ -150,14 +155,14 @@ class Trainer(L.Trainer):
 
         Args:
             model: The system.
-            dataloaders: Numbers of images, where others than the first are wanted.
+            dataloaders: The numbers of the images, if not the first ``images``.
             datamodule: Not needed: sampling reads no data.
             ckpt_path: The checkpoint, or ``last`` for the newest of this run.
-            images: How many images.
+            images: Number of images.
             out: The folder. Images that an interrupted run has finished are not generated again.
             seed: The seed of the set of images; image i of a seed is the same however many are
                 generated.
-            batch_size: How many images each device samples at once.
+            batch_size: Images that each device samples at once.
             npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
                 ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         """
@@ -184,7 +189,7 @@ class Trainer(L.Trainer):
 
 
 def _file(ckpt_path: str | None) -> Path | None:
-    """Return the file that is meant, where it is one and not a word that Lightning knows, such as ``last``."""
+    """Return the checkpoint file; None where there is none, or for a word that Lightning knows, such as ``last``."""
     if ckpt_path is None or ckpt_path in _WORDS or not Path(ckpt_path).is_file():
         return None
     return Path(ckpt_path)
@@ -196,8 +201,8 @@ def _refuse_bare_network(ckpt_path: str | None) -> None:
         return
     if path.suffix == ".safetensors" or "state_dict" not in read_checkpoint(path, mapped=True):
         raise ValueError(
-            f"{path} holds a network alone: `wavelight sample` samples from an exported one, and `wavelight convert` "
-            "makes a checkpoint from a published one"
+            f"ckpt_path must be a checkpoint of a system, got {path}, which holds networks alone: `wavelight sample` "
+            "samples from an exported file, and `wavelight convert` makes a checkpoint from a published one"
         )
 
 

@@ -4,7 +4,7 @@ import torch
 
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import ExponentialMovingAverage
-from wavelight.callbacks.ema import averaged_tensors
+from wavelight.callbacks.ema import ema_tensors
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
 
@@ -17,12 +17,12 @@ class Watch(L.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *rest):
         self.trained.append(
-            {name: weight.clone() for name, weight in averaged_tensors(pl_module).items()}
+            {name: weight.clone() for name, weight in ema_tensors(pl_module).items()}
         )
 
     def on_validation_batch_start(self, trainer, pl_module, *rest):
         self.validated.append(
-            {name: weight.clone() for name, weight in averaged_tensors(pl_module).items()}
+            {name: weight.clone() for name, weight in ema_tensors(pl_module).items()}
         )
 
 
@@ -52,7 +52,7 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(run):
     watch, system, _ = run
     for name, tensor in expected_average(watch.trained).items():
         torch.testing.assert_close(watch.validated[0][name], tensor, atol=1e-6, rtol=0)
-    for name, tensor in averaged_tensors(system).items():
+    for name, tensor in ema_tensors(system).items():
         assert torch.equal(tensor, watch.trained[-1][name])
 
 
@@ -66,7 +66,7 @@ def test_checkpoint_keeps_both_weights(run):
 
 
 def test_only_what_draws_is_averaged():
-    names = averaged_tensors(tiny_system())
+    names = ema_tensors(tiny_system())
     assert names
     assert all(name.startswith("models.0.generator.") for name in names)
 

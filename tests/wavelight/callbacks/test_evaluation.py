@@ -363,7 +363,7 @@ def test_a_metric_of_fields_takes_pictures_beside_metrics_of_pictures(tmp_path):
 def test_a_metric_of_pictures_is_refused_for_fields(tmp_path):
     data, model = FieldData(tmp_path), FieldPainter()
     evaluation = Evaluation([field_distance(), FrechetWaveletDistance(4)])
-    sentence = r"FrechetWaveletDistance compares pictures, .* no bounds: .*metrics\.FieldDistance"
+    sentence = r"without bounds, got FrechetWaveletDistance, .*metrics\.FieldDistance"
     with pytest.raises(ValueError, match=sentence):
         trainer(tmp_path, evaluation).fit(model, datamodule=data)
     assert (data.passes, model.images_seen) == (0, 0)

@@ -123,7 +123,9 @@ def test_coarse_bands_stand_to_the_right_of_the_same_picture(tmp_path):
 )
 def test_bands_that_images_have_not_are_refused(tmp_path, bands, wavelet, sentence):
     trainer = tiny_trainer(tmp_path, SampleGrid(coarse_bands=bands))
-    too_many = f"pictures.coarse_bands {bands} are too many for images of 16 pixels: {sentence}"
+    too_many = (
+        f"pictures.coarse_bands must be fewer for images of 16 pixels, got {bands}: {sentence}"
+    )
     with pytest.raises(ValueError, match=too_many):
         trainer.fit(tiny_wsgm(wavelet=wavelet), datamodule=tiny_data())
 

@@ -218,9 +218,9 @@ def test_a_discriminator_is_converted_or_untrained(system):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["netG_1.pth", "tiny", "--out", "out.pth"], "the file to write ends in .ckpt"),
+        (["netG_1.pth", "tiny", "--out", "out.pth"], "must end in .ckpt"),
         (["netG_1.pth", "broad", "--out", "out.ckpt"], "it fits tiny"),
-        (["netG_1.pth", "nothing", "--out", "out.ckpt"], "there is no experiment 'nothing'"),
+        (["netG_1.pth", "nothing", "--out", "out.ckpt"], "got 'nothing'"),
         (["none.pth", "tiny", "--out", "out.ckpt"], "none.pth"),
         (
             ["netG_1.pth", "tiny", "--out", "out.ckpt", "--discriminator", "netG_1.pth"],
@@ -339,7 +339,7 @@ def test_a_run_that_can_go_on_goes_on(system, tmp_path, ckpt_path):
 def test_a_new_run_does_not_overwrite_an_earlier_one(system, tmp_path):
     path = converted(system)
     started_from(path, tmp_path)
-    with pytest.raises(ValueError, match="is of an earlier run"):
+    with pytest.raises(ValueError, match="must not be the folder of an earlier run"):
         started_from(path, tmp_path)
 
 
@@ -357,7 +357,7 @@ def test_two_starts_are_refused(system, tmp_path):
 def test_networks_alone_are_no_checkpoints(system, tmp_path, method):
     export(Path(converted(system)), Path("g.safetensors"))
     for path in ("g.safetensors", "netG_1.pth"):
-        with pytest.raises(ValueError, match="holds a network alone: `wavelight sample` samples"):
+        with pytest.raises(ValueError, match="networks alone: `wavelight sample` samples"):
             getattr(tiny_trainer(tmp_path), method)(tiny_system(), ckpt_path=path)
 
 

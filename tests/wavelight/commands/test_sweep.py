@@ -137,9 +137,9 @@ def test_finished_runs_are_left_out(capsys):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"variants": {}}, "variants names none"),
-        ({"variants": {"a/b": {}}}, "a variant names a folder, which 'a/b' cannot be"),
-        ({"variants": {"a": {"ckpt_path": "x"}}}, "variant a: ckpt_path is given by the sweep"),
+        ({"variants": {}}, "variants must name at least one variant, got none"),
+        ({"variants": {"a/b": {}}}, "any of _.+-, got 'a/b'"),
+        ({"variants": {"a": {"ckpt_path": "x"}}}, "variant a must not set ckpt_path"),
         ({"variants": {"a": {}, "b": {"model.stepz": 3}}}, "variant b: "),
         ({"variants": {"a": {"model.steps": 0}}}, "variant a: "),
         ({"variants": {"a": {"config": "gone.yaml"}}}, "variant a: "),
@@ -156,10 +156,10 @@ def test_finished_runs_are_left_out(capsys):
             {"variants": {"a": {"config": "lost.yaml"}}},
             "variant a: base of lost.yaml must name files beside it, got gone.yaml, which is missing",
         ),
-        ({"seeds": [1, 1]}, "seeds are different numbers, at least one, not [1, 1]"),
-        ({"seeds": []}, "seeds are different numbers"),
+        ({"seeds": [1, 1]}, "seeds must be different numbers, at least one, got [1, 1]"),
+        ({"seeds": []}, "seeds must be different numbers"),
         ({"compare": {"picture": 3}}, "compare: "),
-        ({"colour": "red"}, "sweep.yaml is no sweep: "),
+        ({"colour": "red"}, "sweep.yaml must describe a sweep: "),
     ],
 )
 def test_bad_files_are_refused_before_a_run_starts(capsys, changes, sentence):
@@ -188,7 +188,7 @@ def test_a_run_with_another_callback_is_not_gone_on_with(capsys):
     begun("three", 2, 5)
     written(base={"config": str(TINY), "data.source.images": 64, "ema.decay": 0.5})
     error = refused(capsys)
-    assert "runs/three/seed-2 was trained with ema.decay 0.9, which is 0.5 now" in error
+    assert "ema.decay must be 0.9 to continue runs/three/seed-2, got 0.5" in error
 
 
 def test_too_few_jobs_are_refused(capsys):
@@ -201,7 +201,7 @@ def test_runs_with_other_options_are_not_mixed(capsys):
     begun("three", 2, 5)
     written(variants={"two": {}, "three": {"model.steps": 4}})
     error = refused(capsys)
-    assert "runs/three/seed-2 was trained with model.steps 3, which is 4 now" in error
+    assert "model.steps must be 3 to continue runs/three/seed-2, got 4" in error
 
 
 # Stands for a training: it waits for a signal, fails, or leaves what a finished run would.
@@ -226,7 +226,7 @@ def trainings(monkeypatch):
     """Let runs do what a dictionary says by their folder, and nothing is compared but in name."""
     kinds, compared = {}, []
     monkeypatch.setattr(
-        module.Run,
+        module.SweepRun,
         "command",
         property(
             lambda run: [
@@ -236,7 +236,7 @@ def trainings(monkeypatch):
         ),
     )
     monkeypatch.setattr(
-        module.Run, "finished", property(lambda run: (run.folder / "done").exists())
+        module.SweepRun, "finished", property(lambda run: (run.folder / "done").exists())
     )
 
     def compare(checkpoints, **options):
@@ -293,7 +293,7 @@ def test_a_signal_reaches_the_runs_which_save(capsys, trainings, number):
     assert signal.getsignal(number) == before
     error = capsys.readouterr().err
     assert "two, seed 1: stopped after" in error
-    assert error.endswith("Stopped; the same command goes on from there.\n")
+    assert error.endswith("Stopped; the same command continues.\n")
     assert Path("runs/two/seed-1/saved").exists()
     assert error.count(": begins\n") == 1
     assert not compared

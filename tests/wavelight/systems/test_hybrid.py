@@ -16,7 +16,7 @@ from tests.synchronisation import Watch
 from tests.systems import denoising_gan, detail_gan, regression, score_model, tiny_hybrid
 from tests.tiny import BATCHES_AN_EPOCH
 from wavelight.__main__ import main
-from wavelight.callbacks.ema import averaged_weights
+from wavelight.callbacks.ema import ema_weights
 from wavelight.checkpoints.loading import load
 from wavelight.commands.export import export
 from wavelight.evaluation.cost import cost
@@ -90,7 +90,7 @@ def test_the_average_of_a_shared_model_is_put_in_and_taken_out(whole, name):
     learning = weight.clone()
     assert torch.equal(checkpoint[TRAINING_KEY][name], learning)
     assert not torch.equal(checkpoint["state_dict"][name], learning)
-    with averaged_weights(system.trainer, system):
+    with ema_weights(system.trainer, system):
         assert torch.equal(weight, checkpoint["state_dict"][name])
     assert torch.equal(weight, learning)
 

@@ -264,7 +264,10 @@ def test_grey_images_are_learnt():
             ["--config", TINY, "--trainer.accumulate_grad_batches", "2"],
             "use model.init_args.accumulate_grad_batches",
         ),
-        (["--config", TINY, "--trainer.limit_train_batches", "1.0"], "the data has no end"),
+        (
+            ["--config", TINY, "--trainer.limit_train_batches", "1.0"],
+            "trainer.limit_train_batches must be the number of batches in an epoch",
+        ),
         (["--config", TINY, "--ema.decay", "2"], "decay must be at least 0 and below 1, got 2.0"),
         (["--config", TINY, "--ema.pace", "2"], "--ema.pace"),
         (
