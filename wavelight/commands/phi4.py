@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.support.tables import markdown_table
-from wavelight.theory.energy_table import draw, table
+from wavelight.theory.energy_table import energy_table, plot_energies
 
 
 def phi4(
@@ -44,9 +44,9 @@ def phi4(
     if images < 1 or min(steps) < 1:
         raise ValueError(f"images and steps must be at least 1, got {images} and {steps}")
     figure = None if plot is None else empty_figure(10, 4.5)
-    rows = list(table(Path(path), sizes or [8, 16, 32], steps, images, seed))
+    rows = list(energy_table(Path(path), sizes or [8, 16, 32], steps, images, seed))
     if figure is not None and plot is not None:
-        draw(rows, figure)
+        plot_energies(rows, figure)
         save_figure(figure, plot)
     return "\n".join(
         [

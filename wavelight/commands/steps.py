@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.support.tables import markdown_table
-from wavelight.theory.table import draw, table
+from wavelight.theory.steps_table import plot_steps, steps_table
 
 
 def steps(
@@ -38,9 +38,11 @@ def steps(
         ValueError: If a value makes no sense, or there is no matplotlib to draw with.
     """
     figure = None if plot is None else empty_figure(6, 4)
-    rows = list(table(sizes or [8, 16, 32, 64, 128, 256], etas or [1, 2], kl_per_dim, wavelet, xi))
+    rows = list(
+        steps_table(sizes or [8, 16, 32, 64, 128, 256], etas or [1, 2], kl_per_dim, wavelet, xi)
+    )
     if figure is not None and plot is not None:
-        draw(rows, figure, kl_per_dim, wavelet)
+        plot_steps(rows, figure, kl_per_dim, wavelet)
         save_figure(figure, plot)
     return "\n".join(
         [

@@ -29,7 +29,7 @@ _FLOOR = "floor"
 _SITES_AT_ONCE = 2**18
 
 
-class Row(NamedTuple):
+class EnergyRow(NamedTuple):
     """Distances of fields that one system sampled in some steps, or of simulated ones."""
 
     size: int
@@ -51,9 +51,9 @@ class Row(NamedTuple):
         }
 
 
-def table(
+def energy_table(
     path: Path, sizes: Sequence[int], steps: Sequence[int], fields: int, seed: int
-) -> Iterator[Row]:
+) -> Iterator[EnergyRow]:
     """Yield the rows of the table: for each size the floor, then the systems.
 
     Raises:
@@ -75,7 +75,7 @@ def table(
                 yield row
 
 
-def draw(rows: Sequence[Row], figure: "Figure") -> None:
+def plot_energies(rows: Sequence[EnergyRow], figure: "Figure") -> None:
     """Sample both distances against the steps, with a curve for each size and system and lines for the floors.
 
     Args:
@@ -118,9 +118,9 @@ def _configurations(path: Path, size: int, fields: int, seed: int) -> tuple[Tens
     return images[:fields], images[fields:]
 
 
-def _row(size: int, system: str, steps: int | None, generated: Tensor, real: Tensor) -> Row:
+def _row(size: int, system: str, steps: int | None, generated: Tensor, real: Tensor) -> EnergyRow:
     distance = FieldDistance()
     distance.update(generated, real=False)
     distance.update(real, real=True)
     found = distance.compute()
-    return Row(size, system, steps, found["spectrum"].item(), found["marginal"].item())
+    return EnergyRow(size, system, steps, found["spectrum"].item(), found["marginal"].item())

@@ -1,7 +1,7 @@
 import pytest
 
 from wavelight.commands.phi4 import phi4
-from wavelight.theory.energy_table import table
+from wavelight.theory.energy_table import energy_table
 
 
 def test_table_has_a_floor_and_each_system_at_each_number_of_steps(tmp_path):
@@ -25,7 +25,7 @@ def test_impossible_tables_are_refused(tmp_path, options):
 def test_errors_fall_with_the_steps_and_lie_lower_for_wsgm(tmp_path):
     rows = {
         (row.size, row.system, row.steps): row
-        for row in table(tmp_path, [8, 16], [16, 64], fields=1000, seed=0)
+        for row in energy_table(tmp_path, [8, 16], [16, 64], fields=1000, seed=0)
     }
     for size in (8, 16):
         for system in ("SGM", "WSGM"):

@@ -14,14 +14,14 @@ _BAND_NAMES = ("LH", "HL", "HH")
 
 @torch.no_grad()
 def diversity(
-    system: PyramidSystem, true: Tensor, draws: int, seed: int, batch_size: int
+    system: PyramidSystem, true: Tensor, samples: int, seed: int, batch_size: int
 ) -> list[Diversity]:
     """Sample the details of every level several times at each true LL, and score them.
 
     Args:
         system: The system, on the device where it is to sample.
         true: ``(N, C, H, W)`` real images, bytes or floats.
-        draws: How many at each LL.
+        samples: How many at each LL.
         seed: The seed of the samples.
         batch_size: How many are generated at once.
     """
@@ -34,8 +34,8 @@ def diversity(
             target, condition, finer = factors[factor]
             assert finer is not None
             ensemble = [
-                generator.sample_factor(factor, condition, numbers_of_sample(numbers, draw), seed)
-                for draw in range(draws)
+                generator.sample_factor(factor, condition, numbers_of_sample(numbers, number), seed)
+                for number in range(samples)
             ]
             # As the transform gives them, so that systems of other scalings compare.
             inverse = finer.details.inverse

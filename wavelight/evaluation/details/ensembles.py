@@ -57,16 +57,16 @@ class EnsembleScores:
     def __init__(self) -> None:
         self._terms: list[Tensor] = []
 
-    def update(self, draws: Tensor, true: Tensor) -> None:
+    def update(self, ensemble: Tensor, true: Tensor) -> None:
         """Add members and truths.
 
         Args:
-            draws: ``(K, N, C, H, W)``, K at least 2.
+            ensemble: ``(K, N, C, H, W)``, K at least 2.
             true: ``(N, C, H, W)``.
         """
-        members = len(draws)
+        members = len(ensemble)
         # From the first member on, equal members have no spread at all, not even by rounding.
-        apart, truth = draws - draws[0], true - draws[0]
+        apart, truth = ensemble - ensemble[0], true - ensemble[0]
         variance = apart.var(0)
         error = (apart.mean(0) - truth).square() - variance / members
         weights = torch.arange(1 - members, members, 2, device=true.device).reshape(-1, 1, 1, 1, 1)

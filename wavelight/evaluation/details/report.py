@@ -107,7 +107,12 @@ def _diversity_cells(row: Diversity) -> dict[str, str]:
 
 @torch.no_grad()
 def plot_details(
-    figure: "Figure", systems: list[PyramidSystem], true: Tensor, draws: int, seed: int, path: Path
+    figure: "Figure",
+    systems: list[PyramidSystem],
+    true: Tensor,
+    samples: int,
+    seed: int,
+    path: Path,
 ) -> None:
     """Plot a block a system and a row an image: LL, image, samples given the band, their deviation.
 
@@ -115,15 +120,15 @@ def plot_details(
         figure: The figure to plot into.
         systems: The systems.
         true: ``(N, C, H, W)`` real images, bytes or floats, of which the first are shown.
-        draws: How many the deviation is of.
+        samples: How many the deviation is of.
         seed: The seed of the samples.
         path: The PNG.
     """
     true = true[:_SHOWN_IMAGES]
-    ensembles = [_at_fixed_band(system, true, draws, seed) for system in systems]
+    ensembles = [_at_fixed_band(system, true, samples, seed) for system in systems]
     deviations = [ensemble.var(0).mean(1).sqrt() for ensemble in ensembles]
     brightest = field_limit(torch.stack(deviations))
-    columns = 3 + min(draws, _SHOWN_SAMPLES)
+    columns = 3 + min(samples, _SHOWN_SAMPLES)
     label = "of pixels in [-1, 1]" if systems[0].generator.bounded else ""
     figure.set_size_inches(1.3 * columns + 0.9, (1.3 * len(true) + 0.6) * len(systems))
     blocks = figure.subfigures(len(systems), 1, squeeze=False)[:, 0]
@@ -139,7 +144,7 @@ def plot_details(
                 axis.imshow(picture.permute(1, 2, 0), interpolation="nearest")
         for axis, field in zip(grid[:, -1], deviation, strict=True):
             heat = axis.imshow(field, cmap="magma", vmin=0, vmax=brightest, interpolation="nearest")
-        grid[0, -1].set_title(f"deviation, {draws} samples", fontsize="small")
+        grid[0, -1].set_title(f"deviation, {samples} samples", fontsize="small")
         block.colorbar(heat, ax=grid[:, -1], label=label)
         for axis in grid.flat:
             axis.set_xticks([])
@@ -148,25 +153,25 @@ def plot_details(
     save_figure(figure, path)
 
 
-def _at_fixed_band(system: PyramidSystem, true: Tensor, draws: int, seed: int) -> Tensor:
+def _at_fixed_band(system: PyramidSystem, true: Tensor, samples: int, seed: int) -> Tensor:
     """Return images generated given the coarsest band of true ones, ``(samples, N, C, H, W)`` on the CPU."""
     generator, index = system.generator, torch.arange(len(true), device=system.generator.device)
     images = floats(true, generator.device)
     return torch.stack(
         [
-            given_true_bands(generator, images, 1, numbers_of_sample(index, draw), seed).cpu()
-            for draw in range(draws)
+            given_true_bands(generator, images, 1, numbers_of_sample(index, number), seed).cpu()
+            for number in range(samples)
         ]
     )
 
 
-def _pictures(system: PyramidSystem, true: Tensor, draws: Tensor) -> dict[str, Tensor]:
+def _pictures(system: PyramidSystem, true: Tensor, samples: Tensor) -> dict[str, Tensor]:
     """Return what is shown beside each other, by its title; each ``(N, 3, height, width)`` uint8."""
     images = floats(true, torch.device("cpu"))
     coarse = smaller(images, system.pyramid, system.pyramid.levels)
     side = coarse.shape[-1]
     columns = {f"LL, {side}x{side}": coarse, "held-out image": images}
-    columns |= {f"sample {number}": generated for number, generated in enumerate(draws, start=1)}
+    columns |= {f"sample {number}": generated for number, generated in enumerate(samples, start=1)}
     if not system.generator.bounded:
         limit = field_limit(images)
         return {title: picture_of_field(fields / limit) for title, fields in columns.items()}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Row(NamedTuple):
+class StepsRow(NamedTuple):
     """Steps that the two systems need at one size, for one spectrum."""
 
     eta: float
@@ -48,13 +48,13 @@ def _three_digits(number: float) -> str:
     return f"{number:.0f}" if number >= 1000 else f"{number:.3g}"
 
 
-def table(
+def steps_table(
     sizes: Sequence[int],
     etas: Sequence[float],
     kl_per_dim: float,
     wavelet: str,
     xi: float | None = None,
-) -> Iterator[Row]:
+) -> Iterator[StepsRow]:
     """Yield the rows of the table, size by size for each spectrum.
 
     Raises:
@@ -64,7 +64,7 @@ def table(
         for size in sizes:
             (field,) = factors_of(System.SGM, size, eta, xi=xi)
             coarsest, *details = factors_of(System.WSGM, size, eta, wavelet, xi=xi)
-            yield Row(
+            yield StepsRow(
                 eta,
                 size,
                 field=field.condition_number,
@@ -77,7 +77,7 @@ def table(
             )
 
 
-def draw(rows: Sequence[Row], figure: "Figure", kl_per_dim: float, wavelet: str) -> None:
+def plot_steps(rows: Sequence[StepsRow], figure: "Figure", kl_per_dim: float, wavelet: str) -> None:
     """Sample the steps of both systems against the image size, a pair of curves for each spectrum.
 
     Args:
