@@ -195,7 +195,7 @@ REGRESSION = read(EXPERIMENTS / "models" / "regression.yaml")
         (
             ["--model.coarse", "given.yaml", "--model.coarse.generator.bounded", "true"],
             WAVEDIFF,
-            "the generator ends in tanh, but its targets leave [-1, 1]",
+            "scaling must keep bands in [-1, 1] for a generator that ends in tanh",
         ),
         (["--model.details", "experiments/models/nosuch.yaml"], None, "nosuch.yaml"),
         (

@@ -19,6 +19,7 @@ from wavelight.models.base import (
     differentiable_twice,
 )
 from wavelight.noise import Noise
+from wavelight.support.errors import check_least
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"
@@ -62,12 +63,13 @@ class DenoisingGAN(GenerativeModel):
         latent_features: int = 100,
     ) -> None:
         super().__init__()
-        if r1_every < 1:
-            raise ValueError(f"r1_every counts batches and is at least 1, not {r1_every}")
-        if min(r1_gamma, reconstruction_weight) < 0:
-            raise ValueError(
-                "r1_gamma and reconstruction_weight are weights and cannot be negative"
-            )
+        check_least(
+            {
+                "r1_every": (r1_every, 1),
+                "r1_gamma": (r1_gamma, 0),
+                "reconstruction_weight": (reconstruction_weight, 0),
+            }
+        )
         shape.refuse_condition(type(self).__name__)
         self.generator = generator(shape)
         self.discriminator = discriminator(shape)
@@ -150,6 +152,6 @@ class DenoisingGAN(GenerativeModel):
     def check(self, bounded: bool) -> None:
         if not bounded and getattr(self.generator, "bounded", True):
             raise ValueError(
-                "the generator ends in tanh, but its targets leave [-1, 1]: scale the bands with Peak, or give the "
-                "generator bounded: false"
+                "scaling must keep bands in [-1, 1] for a generator that ends in tanh, got one that does not: "
+                "take Peak, or give the generator bounded: false"
             )

@@ -15,6 +15,7 @@ from wavelight.models.base import NetworkFactory, OptimizerFactory, Player, diff
 from wavelight.models.one_shot import GENERATOR, OneShotModel, completed_side
 from wavelight.networks import DetailDiscriminator
 from wavelight.noise import Noise
+from wavelight.support.errors import check_least
 
 DISCRIMINATOR = "discriminator"
 
@@ -60,13 +61,16 @@ class DetailGAN(OneShotModel):
         discriminator_every: int,
     ) -> None:
         super().__init__(shape, generator, generator_optimizer, mse_weight, ssim_weight)
-        if adversarial_weight < 0:
-            raise ValueError("adversarial_weight is a weight and cannot be negative")
+        check_least(
+            {
+                "adversarial_weight": (adversarial_weight, 0),
+                "discriminator_every": (discriminator_every, 1),
+            }
+        )
         if adversarial_weight == mse_weight == ssim_weight == 0:
-            raise ValueError("the generator learns nothing: its three weights are all 0")
-        if discriminator_every < 1:
             raise ValueError(
-                f"discriminator_every counts batches and is at least 1, not {discriminator_every}"
+                "adversarial_weight, mse_weight or ssim_weight must be above 0, got 0 for all three: the generator "
+                "would learn nothing"
             )
         completed = FactorShape.square(
             shape.condition_channels, completed_side(shape), shape.condition_channels

@@ -36,10 +36,13 @@ class DetailRegression(OneShotModel):
     ) -> None:
         super().__init__(shape, generator, generator_optimizer, mse_weight, ssim_weight)
         if mse_weight == ssim_weight == 0:
-            raise ValueError("the generator learns nothing: mse_weight and ssim_weight are both 0")
+            raise ValueError(
+                "mse_weight or ssim_weight must be above 0, got 0 for both: the generator would learn nothing"
+            )
         if self.generator.noise_channels:
             raise ValueError(
-                f"noise_channels of a DetailRegression's generator must be 0, got {self.generator.noise_channels}"
+                "noise_channels of the generator must be 0 for DetailRegression, which predicts without noise, got "
+                f"{self.generator.noise_channels}: give noise_channels 0, or take DetailGAN"
             )
 
     @override

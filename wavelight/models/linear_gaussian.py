@@ -81,7 +81,7 @@ class GaussianDetails(nn.Module):
     def __init__(self, channels: int, condition_channels: int, kernel_size: int) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is odd and at least 1, not {kernel_size}")
+            raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
         self.channels = channels
         self.condition_channels = condition_channels
         self.mean = nn.Conv2d(

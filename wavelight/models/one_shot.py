@@ -12,6 +12,7 @@ from wavelight.losses.reconstruction import SMALLEST_SIDE, dissimilarity
 from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.networks import DetailGenerator
 from wavelight.noise import Noise
+from wavelight.support.errors import check_least
 from wavelight.wavelets import DETAIL_BANDS
 
 GENERATOR = "generator"
@@ -44,8 +45,7 @@ class OneShotModel(GenerativeModel):
         ssim_weight: float,
     ) -> None:
         super().__init__()
-        if min(mse_weight, ssim_weight) < 0:
-            raise ValueError("mse_weight and ssim_weight are weights and cannot be negative")
+        check_least({"mse_weight": (mse_weight, 0), "ssim_weight": (ssim_weight, 0)})
         if not shape.condition_channels:
             raise ValueError(
                 f"{type(self).__name__} models details given LL, which this factor has not; use it for the details of "
@@ -103,8 +103,8 @@ class OneShotModel(GenerativeModel):
     def check(self, bounded: bool) -> None:
         if not bounded and getattr(self.generator, "bounded", False):
             raise ValueError(
-                "the generator ends in tanh, but its targets leave [-1, 1]: scale the bands with Half or Peak, or give "
-                "the generator bounded: false"
+                "scaling must keep bands in [-1, 1] for a generator that ends in tanh, got one that does not: "
+                "take Half or Peak, or give the generator bounded: false"
             )
 
 

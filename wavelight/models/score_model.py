@@ -15,6 +15,7 @@ from wavelight.factorizations.base import Factor, Shape
 from wavelight.factors import Condition, FactorShape
 from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.noise import Noise
+from wavelight.support.errors import check_least
 
 SCORE = "score"
 
@@ -59,10 +60,7 @@ class ScoreModel(GenerativeModel):
         condition_noise: float = 0.0,
     ) -> None:
         super().__init__()
-        if condition_noise < 0:
-            raise ValueError(
-                f"condition_noise is a standard deviation and at least 0, not {condition_noise}"
-            )
+        check_least({"condition_noise": (condition_noise, 0)})
         self.score = network(shape)
         self.process = process
         self.parameterization = parameterization
@@ -91,9 +89,9 @@ class ScoreModel(GenerativeModel):
             coefficients = self.parameterization.preconditioning(self.process, self.times[0])
         if not all(value.isfinite() for value in coefficients):
             raise ValueError(
-                f"{type(self.parameterization).__name__} has no finite denoiser at time {self.times[0]:g} of "
-                f"{type(self.process).__name__}, where nothing is left of the image: take FlowPrediction, or a "
-                "schedule that starts before, such as Karras"
+                f"schedule must start before time {self.times[0]:g} of {type(self.process).__name__}, where nothing is "
+                f"left of the image, got {type(self.schedule).__name__} with {type(self.parameterization).__name__}, "
+                "which has no finite denoiser there: take Karras, or FlowPrediction"
             )
 
     @property

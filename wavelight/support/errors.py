@@ -36,7 +36,7 @@ def in_words(message: str) -> str:
     return re.sub(r"\s+", " ", message).strip()
 
 
-def check_least(least: Mapping[str, tuple[int | None, int]]) -> None:
+def check_least(least: Mapping[str, tuple[float | None, float]]) -> None:
     """Check the smallest values of numbers that were given.
 
     Args:

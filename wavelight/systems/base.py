@@ -20,6 +20,7 @@ from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
+from wavelight.support.errors import check_least
 from wavelight.support.private_names import set_ddp_option
 from wavelight.weights import check_same_tensors, load_weights
 
@@ -173,12 +174,9 @@ class ImageGenerator(L.LightningModule):
             )
         if not set(self.train_factors) <= set(range(len(shapes))) or not self.train_factors:
             raise ValueError(
-                f"train names the factors {self.train_factors}, but there are only 0 to {len(shapes) - 1}"
+                f"train must name factors from 0 to {len(shapes) - 1}, got {self.train_factors}"
             )
-        if self.accumulate_grad_batches < 1:
-            raise ValueError(
-                f"accumulate_grad_batches is a number of parts and at least 1, not {self.accumulate_grad_batches}"
-            )
+        check_least({"accumulate_grad_batches": (self.accumulate_grad_batches, 1)})
         return shapes
 
     def check_data(self, data: L.LightningDataModule | None) -> None:
@@ -194,21 +192,21 @@ class ImageGenerator(L.LightningModule):
         channels = getattr(data, "channels", self.channels)
         if channels != self.channels:
             raise ValueError(
-                f"the images of the data have channels {channels}, but {type(self).__name__} has channels "
-                f"{self.channels}: give --model.init_args.channels {channels}"
+                f"channels of {type(self).__name__} must be those of the data, {channels}, got {self.channels}: give "
+                f"--data.channels {channels}"
             )
         if data is None or not hasattr(data, "value_range"):
             return
         if data.value_range is None and self.bounded:
             raise ValueError(
-                f"the images of the data have no bounds, but {type(self).__name__} clamps what it samples to [-1, 1]: "
-                "give --model.init_args.bounded false, which SGM and WSGM take"
+                f"bounded of {type(self).__name__} must be false for data without bounds, got true, which clamps "
+                "samples to [-1, 1]: give --model.init_args.bounded false"
             )
         if data.value_range is not None and not self.bounded:
             low, high = data.value_range
             raise ValueError(
-                f"the images of the data lie in [{low:g}, {high:g}], but {type(self).__name__} samples without bounds: "
-                "give --model.init_args.bounded true"
+                f"bounded of {type(self).__name__} must be true for data in [{low:g}, {high:g}], got false: give "
+                "--model.init_args.bounded true"
             )
 
     # --- training ---
@@ -296,8 +294,8 @@ class ImageGenerator(L.LightningModule):
     def _parts(self, size: int) -> list[tuple[int, int]]:
         if size % self.accumulate_grad_batches:
             raise ValueError(
-                f"a device's {size} images of a batch do not divide into "
-                f"accumulate_grad_batches = {self.accumulate_grad_batches} parts"
+                f"accumulate_grad_batches must divide a device's {size} images of a batch, got "
+                f"{self.accumulate_grad_batches}"
             )
         part = size // self.accumulate_grad_batches
         return [(start, start + part) for start in range(0, size, part)]

@@ -142,7 +142,7 @@ def test_files_name_samplers_that_have_options(trained):
         ),
         (["--data.image_size", "30"], "image_size must be divisible by 2**levels = 4, got 30"),
         (["--model.init_args.coarse.init_args.steps", "0"], "steps must be at least 1, got 0"),
-        (["--model.init_args.train", "[3]"], "train names the factors [3]"),
+        (["--model.init_args.train", "[3]"], "train must name factors from 0 to 2, got [3]"),
     ],
 )
 def test_bad_input_is_one_sentence(trained, options, sentence, capfd):

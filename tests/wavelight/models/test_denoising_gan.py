@@ -257,8 +257,8 @@ def test_a_tanh_that_cannot_reach_the_targets_is_refused():
     small(generator=partial(NCSNpp, **NARROW, bounded=False)).check(bounded=False)
     with pytest.raises(
         ValueError,
-        match=r"^the generator ends in tanh, but its targets leave \[-1, 1\]: scale the bands with "
-        "Peak, or give the generator bounded: false$",
+        match=r"^scaling must keep bands in \[-1, 1\] for a generator that ends in tanh, got one that "
+        r"does not: take Peak, or give the generator bounded: false$",
     ):
         small().check(bounded=False)
 

@@ -277,8 +277,8 @@ def test_a_laplacian_pyramid_is_scaled_by_the_statistics_of_its_own_bands(tmp_pa
             {"details": [detail_gan()] * 2},
             "details must be one model where share_details is true, got a list of 2",
         ),
-        ({"scaling": Unscaled()}, "ends in tanh, but its targets leave .*with Half or Peak"),
-        ({"wavelet": "db2"}, "ends in tanh, but its targets leave .*with Half or Peak"),
+        ({"scaling": Unscaled()}, "scaling must keep bands in .*: take Half or Peak"),
+        ({"wavelet": "db2"}, "scaling must keep bands in .*: take Half or Peak"),
         ({"image_size": 18}, r"image_size must be divisible by 2\*\*levels = 4, got 18"),
         (
             {"details": detail_gan(generator=partial(GENERATOR, pools=3))},

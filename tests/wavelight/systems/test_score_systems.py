@@ -139,17 +139,17 @@ def test_parts_that_do_not_go_together_are_refused(changes, sentence):
         (
             lambda: tiny_fields(bounded=True),
             field_data,
-            "no bounds, but SGM clamps .* give --model.init_args.bounded false",
+            "bounded of SGM must be false for data without bounds, .* give --model.init_args.bounded false",
         ),
         (
             lambda: tiny_sgm(bounded=False),
             data,
-            r"lie in \[-1, 1\], but SGM samples without bounds: give --model.init_args.bounded true",
+            r"bounded of SGM must be true for data in \[-1, 1\], got false: give --model.init_args.bounded true",
         ),
         (
             lambda: tiny_fields(channels=3),
             field_data,
-            "have channels 1, but SGM has channels 3: give --model.init_args.channels 1",
+            "channels of SGM must be those of the data, 1, got 3: give --data.channels 1",
         ),
     ],
 )

@@ -158,7 +158,7 @@ def test_bands_that_tanh_cannot_reach_are_refused(changes):
 def test_fields_that_tanh_cannot_reach_are_refused():
     parts = {"factorization": Pixels(), "models": [denoising_gan()], "image_size": 16, "seed": 0}
     ImageGenerator(**parts)
-    with pytest.raises(ValueError, match="the generator ends in tanh"):
+    with pytest.raises(ValueError, match="scaling must keep bands in"):
         ImageGenerator(**parts, bounded=False)
 
 

@@ -250,7 +250,10 @@ def test_grey_images_are_learnt():
         (["--config", TINY, "--model", "WaveDuff"], "there is no class WaveDuff"),
         (["--config", TINY, "--model.init_args.foo", "1"], "foo"),
         (["--config", TINY, "--model.init_args.wavelet", "sine"], "there is no wavelet 'sine'"),
-        (["--config", TINY, "--model.init_args.r1_every", "0"], "r1_every counts batches"),
+        (
+            ["--config", TINY, "--model.init_args.r1_every", "0"],
+            "r1_every must be at least 1, got 0",
+        ),
         (
             ["--config", TINY, "--data.source", "ImageFolder", "--data.source.path", "nowhere"],
             "nowhere",
