@@ -85,7 +85,7 @@ def test_accumulation_gives_the_same_gradients(tmp_path):
 
 
 def test_parts_that_do_not_divide_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^accumulate_grad_batches must divide a device's \d+ images .*, got 3$"):
+    with pytest.raises(
         ValueError,
         match=r"accumulate_grad_batches must divide a device's \d+ images of a batch, got 3",
     ):
