@@ -74,7 +74,7 @@ def one_a_level(
         raise ValueError(
             f"details must be one model where share_details is true, got a list of {len(several)}"
         )
-    if len(several) == levels:
+    if len(several) == levels > 1:
         return several
     if len(several) != 1:
         raise ValueError(

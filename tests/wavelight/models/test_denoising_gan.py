@@ -265,7 +265,10 @@ def test_a_tanh_that_cannot_reach_the_targets_is_refused():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"r1_every": 0}, "at least 1"), ({"r1_gamma": -1.0}, "cannot be negative")],
+    [
+        ({"r1_every": 0}, "at least 1"),
+        ({"r1_gamma": -1.0}, "r1_gamma must be at least 0, got -1.0"),
+    ],
 )
 def test_bad_values_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):

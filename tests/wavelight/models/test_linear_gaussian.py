@@ -121,5 +121,5 @@ def test_factors_that_it_cannot_draw_are_refused():
 
 @pytest.mark.parametrize("kernel_size", [0, 4])
 def test_a_kernel_without_a_middle_is_refused(kernel_size):
-    with pytest.raises(ValueError, match=f"odd and at least 1, not {kernel_size}"):
+    with pytest.raises(ValueError, match=f"odd and at least 1, got {kernel_size}"):
         model(kernel_size=kernel_size)

@@ -150,7 +150,7 @@ def test_an_exported_generator_carries_the_scaling(tmp_path, monkeypatch):
     ],
 )
 def test_bands_that_tanh_cannot_reach_are_refused(changes):
-    with pytest.raises(ValueError, match=r"leave \[-1, 1\]: scale the bands with Peak, or give"):
+    with pytest.raises(ValueError, match=r"scaling must keep bands in \[-1, 1\] .*: take Peak"):
         tiny_system(**changes)
     tiny_system(generator=partial(TINY_NCSNPP, bounded=False), **changes)
 
