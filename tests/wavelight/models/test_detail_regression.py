@@ -49,7 +49,7 @@ def test_its_generator_is_built_for_the_factor():
 
 
 def test_bad_values_are_refused():
-    with pytest.raises(ValueError, match="mse_weight must be at least 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"mse_weight must be at least 0, got -1.0"):
         regression(mse_weight=-1.0)
     with pytest.raises(ValueError, match="the generator would learn nothing"):
         regression(mse_weight=0.0, ssim_weight=0.0)
