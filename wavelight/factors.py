@@ -1,4 +1,4 @@
-"""What a factor is made of: the shape that its network is built for, and what its target is conditioned on."""
+"""A factor's shape, which its network is built for, and the condition that its target is generated given."""
 
 from typing import NamedTuple, Self
 

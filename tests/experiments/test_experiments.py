@@ -507,12 +507,12 @@ def test_runs_on_gpus_log_to_wandb(path):
         if data_set(one) == data_set(other)
     ],
 )
-def test_rivals_differ_in_nothing_but_the_recipe(one, other):
-    """What is compared is measured alike: the same images, seed, metrics and moments."""
+def test_baselines_differ_in_nothing_but_the_recipe(one, other):
+    """All that is compared is measured alike: the same images, seed, metrics and moments."""
 
     def common(path):
         config = read(path)
-        watching = [config[name] for name in ("pictures", "evaluation", "best", "last", "speed")]
+        watching = [config[name] for name in ("pictures", "evaluation", "best")]
         data = config["data"] | {"batch_size": "its own", "flip": "its own"}
         return (
             config["seed_everything"],
@@ -660,7 +660,7 @@ def test_detail_networks_are_of_the_sizes_that_are_told(path):
     found = [DetailNetworks(size(model.generator), size(model.discriminator)) for model in models]
     assert found == facts
     for model in models:
-        # Details are three bands of each colour, given one band of it; what is judged is an image.
+        # Details are three bands of each colour, given one band of it; the discriminator sees an image.
         generator = model.generator
         assert (generator.channels, generator.condition_channels) == (9, 3)
         assert generator.noise_channels == 3
@@ -734,7 +734,7 @@ def test_hybrids_differ_from_their_rival_in_their_details_alone(path):
 
 @every(OUR_HYBRIDS)
 def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
-    """A tanh, a judge that is not told the condition, no penalty of gradients, noise that is not worth its while."""
+    """A tanh, a discriminator without LL, no penalty of gradients, noise that is not worth its while."""
     config = read(path)
     gans = detail_gans(path)
     assert len(gans) == config["model"]["init_args"]["levels"]

@@ -88,7 +88,7 @@ def vary(images: Tensor, flip: bool, random: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images ``(N, C, H, W)`` whose label is told right."""
+    """Return the share of images ``(N, C, H, W)`` that are classified right."""
     device = classifier.linear.weight.device
     logits = torch.cat([classifier(batch.to(device)).cpu() for batch in images.split(_BATCH)])
     return float((logits.argmax(1) == labels).double().mean())

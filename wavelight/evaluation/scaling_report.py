@@ -16,7 +16,7 @@ from wavelight.evaluation.scaling import SYSTEMS, TIMED_FROM, Measurement, expon
 _CONDITIONS = (
     "{device}, torch {torch}, float32, {threads} threads. Untrained networks, all features of {width} channels, images "
     "of 3 channels; WSGM's coarsest band is {coarsest}x{coarsest}, its wavelet Haar.\n"
-    'NFE: evaluations of networks. GMAC: 10^9 MACs. Both and the seconds are of one image; "at once" is how '
+    'NFE: evaluations of networks. GMACs: 10^9 MACs. Both and the seconds are of one image; "at once" is how '
     "many were generated together. Seconds: median of {repetitions} rounds, in which all take turns.\n"
     "With equal widths, a step at all scales of WSGM has about a third of SGM's pixels; with the widths published for "
     "128 pixels it costs 0.89 of one of SGM's."
@@ -28,7 +28,7 @@ _SAME = "{steps} steps at every scale."
 
 _EQUAL = (
     "The steps with which KL/d <= {kl_per_dim:g} for eta = {eta:g}, calculated: Euler-Maruyama, uniform steps, exact "
-    "score, as many at every scale. Multiply-adds and seconds are those of {steps} steps, in proportion."
+    "score, as many at every scale. MACs and seconds are those of {steps} steps, in proportion."
 )
 
 
@@ -92,7 +92,7 @@ def _same_steps(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} NFE": str(row.evaluations),
-            f"{row.system.name} GMAC": _four_digits(row.macs / 1e9),
+            f"{row.system.name} GMACs": _four_digits(row.macs / 1e9),
             f"{row.system.name} s": _four_digits(row.seconds),
         }
     return cells
@@ -103,11 +103,11 @@ def _steps_needed(wsgm: Measurement, sgm: Measurement) -> dict[str, str]:
     for row in (wsgm, sgm):
         cells |= {
             f"{row.system.name} steps": str(row.needed),
-            f"{row.system.name} GMAC": _four_digits(row.macs_needed / 1e9),
+            f"{row.system.name} GMACs": _four_digits(row.macs_needed / 1e9),
             f"{row.system.name} s": _four_digits(row.seconds_needed),
         }
     return cells | {
-        "SGM / WSGM GMAC": f"{sgm.macs_needed / wsgm.macs_needed:.2f}",
+        "SGM / WSGM GMACs": f"{sgm.macs_needed / wsgm.macs_needed:.2f}",
         "SGM / WSGM s": f"{sgm.seconds_needed / wsgm.seconds_needed:.2f}",
     }
 

@@ -17,7 +17,7 @@ _LEGEND = (
     "Timed: steps, noise, inverse wavelet, clamp. Published: on one A100, without the start noise and the clamp.",
     "Memory: peak of the tensors on a GPU; on a CPU, peak of this process since it started.",
     "Beside networks: what is not theirs of the time from noise to bytes on the host.",
-    "Network by network, for an image: NFE, evaluations; GMAC, 10^9 MACs of convolutions, linear layers and "
+    "Network by network, for an image: NFE, evaluations; GMACs, 10^9 MACs of convolutions, linear layers and "
     "attention.",
 )
 
@@ -50,7 +50,7 @@ def _cells(timing: Timing) -> dict[str, str]:
         "images/s": f"{timing.images / timing.seconds:.2f}",
         "memory MB": f"{timing.peak_memory / 1e6:.0f}",
         "beside networks": f"{timing.beside_networks:.1%}",
-        "GMAC": of_each("macs", 1e9),
+        "GMACs": of_each("macs", 1e9),
         "10^6 parameters": of_each("parameters", 1e6),
     }
 

@@ -61,7 +61,7 @@ def smaller(images: Tensor, pyramid: LevelByLevel, halvings: int) -> Tensor:
         ``(N, C, H / 2 ** halvings, W / 2 ** halvings)``.
     """
     for _ in range(halvings):
-        # Coarse bands grow by 2 with every level.
+        # LL grows by 2 with every level.
         images = pyramid.split(images)[0] / 2
     return images
 

@@ -24,14 +24,14 @@ Shape = tuple[int, int, int]
 
 
 class Refinement(NamedTuple):
-    """Builds the images that details complete, one level finer, from the true coarse band."""
+    """Builds the images that details complete, one level finer, from the true LL."""
 
     coarse: Tensor
-    """``(N, C, H, W)``, of the resolution of the details; the coarse band as the transform gives it."""
+    """``(N, C, H, W)``, of the resolution of the details; LL as the transform gives it."""
 
     details: ScaledBand
     merge: Callable[[Tensor, Tensor], Tensor]
-    """Builds images of the coarse band and unscaled details."""
+    """Builds images of LL and unscaled details."""
 
     def __call__(self, target: Tensor) -> Tensor:
         """Build images one level finer; nothing is calculated before.
@@ -41,8 +41,8 @@ class Refinement(NamedTuple):
                 generated, scaled as networks see them.
 
         Returns:
-            ``(N, C, 2H, 2W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, pixels or the coarse band
-            of the level below, as the transform gives it: with Haar in [-peak, peak].
+            ``(N, C, 2H, 2W)``, or ``(N, C, H, W)`` of a Laplacian pyramid, pixels or LL of
+            the level below, as the transform gives it: with Haar in [-peak, peak].
         """
         return self.merge(self.coarse, self.details.inverse(target))
 
@@ -89,10 +89,10 @@ class Factorization(nn.Module, ABC):
         """Halve images once: what is measured at every level before :meth:`fit`.
 
         Args:
-            image: ``(N, C, H, W)``, pixels or the coarse band of the level below.
+            image: ``(N, C, H, W)``, pixels or LL of the level below.
 
         Returns:
-            The coarse band ``(N, C, H/2, W/2)``, and unscaled details.
+            LL ``(N, C, H/2, W/2)``, and unscaled details.
         """
         return dwt2(image, self.wavelet)
 
@@ -139,7 +139,7 @@ class Factorization(nn.Module, ABC):
         """
 
     def _analyses(self, image: Tensor) -> "list[LevelBands]":
-        """Split images, then their coarse band, and so on; the finest level comes first."""
+        """Split images, then their LL, and so on; the finest level comes first."""
         found: list[LevelBands] = []
         for _ in range(self.levels):
             found.append(LevelBands(*self.split(found[-1].coarse if found else image)))

@@ -26,11 +26,11 @@ from wavelight.wavelets import (
 
 
 class LevelByLevel(Factorization):
-    """A factor for the coarsest band, and one for the details of each level given the band they refine.
+    """A factor for the coarsest band, and one for the details of each level given the LL that they refine.
 
     Args:
         levels: How often the image is halved.
-        wavelet: The wavelet whose coarse bands these are, by PyWavelets' name.
+        wavelet: The wavelet whose LL bands these are, by PyWavelets' name.
         scaling: How bands are scaled; standardised per channel unless said otherwise.
         channels: The channels of the images.
         detail_channels: The channels of the details of a level.
@@ -58,14 +58,14 @@ class LevelByLevel(Factorization):
 
     @abstractmethod
     def given(self, coarse: Tensor) -> Tensor:
-        """Bring a coarse band ``(N, C, H, W)`` to the resolution of the details that refine it."""
+        """Bring an LL band ``(N, C, H, W)`` to the resolution of the details that refine it."""
 
     @abstractmethod
     def merge(self, given: Tensor, details: Tensor) -> Tensor:
-        """Build images, or the coarse band of the level below; with :meth:`given` it undoes :meth:`split`.
+        """Build images, or LL of the level below; with :meth:`given` it undoes :meth:`split`.
 
         Args:
-            given: The coarse band, as :meth:`given` brings it.
+            given: LL, as :meth:`given` brings it.
             details: Unscaled details of the same resolution.
         """
 
@@ -125,7 +125,7 @@ class LevelByLevel(Factorization):
 
 
 class Pyramid(LevelByLevel):
-    """A wavelet's pyramid: a level's details are three bands, given the coarse band of their resolution.
+    """A wavelet's pyramid: a level's details are three bands, given LL of their resolution.
 
     Args:
         levels: How often the image is halved.
@@ -169,7 +169,7 @@ class LaplacianPyramid(LevelByLevel):
     averages of four numbers of a residual follow from its condition, which a model of it has to learn; decoding adds up
     whatever is generated.
 
-    Coarse images are kept at twice their averages a level, as Haar's coarse band, which they are: so scalings mean the
+    Coarse images are kept at twice their averages a level, as Haar's LL, which they are: so scalings mean the
     same here, ``Half`` keeps everything in [-1, 1], and models of the coarsest band can be taken over from a Haar
     pyramid.
 

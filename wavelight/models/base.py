@@ -1,4 +1,4 @@
-"""What a model of one factor is: players that learn in turn, and a way to sample."""
+"""Base of the models of one factor: players that learn in turn, and a way to sample."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Denoising diffusion GAN: a generator that predicts the clean target, judged on single diffusion steps."""
+"""Denoising diffusion GAN: a generator that predicts the clean target, and a discriminator of single steps."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext

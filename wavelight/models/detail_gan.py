@@ -1,4 +1,4 @@
-"""Detail GAN: one evaluation samples details given the coarse band, and a game judges the images that they complete."""
+"""Detail GAN: one evaluation samples details given LL, and a discriminator sees the images that they complete."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -23,9 +23,9 @@ DISCRIMINATOR = "discriminator"
 class DetailGAN(OneShotModel):
     """A conditional GAN of the details of a level, held to the truth by MSE and SSIM (Xiao et al., 2024).
 
-    Its authors (arXiv 2411.09356) name it GANO. The discriminator judges images one level finer, the
-    true coarse band with generated or with true details, brought to the pixels' range; it is told the
-    coarse band, too, where it has ``condition_channels``.
+    Its authors (arXiv 2411.09356) name it GANO. The discriminator sees images one level finer, the
+    true LL with generated or with true details, brought to the pixels' range; it is conditioned on
+    LL, too, where it has ``condition_channels``.
 
     Args:
         shape: Of the details, and of LL.
@@ -37,7 +37,7 @@ class DetailGAN(OneShotModel):
             ``NonSaturatingLoss`` or ``RpGANLoss``.
         adversarial_weight: Weight of the game in the generator's loss, alpha; 0.1 as published.
         mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
-            [0, 1] and whose coarse bands lie in [0, 2], [0, 4], ..., lambda; 20 as published.
+            [0, 1] and whose LL bands lie in [0, 2], [0, 4], ..., lambda; 20 as published.
         ssim_weight: Weight of 1 - SSIM of those images, brought to [0, 1] at every level, nu; 0.5 as
             published.
         discriminator_every: Batches from one turn of the discriminator to the next, between which it
@@ -110,8 +110,8 @@ class DetailGAN(OneShotModel):
             fake = _completed(factor, self.details(factor.condition, noise))
         real = _completed(factor, factor.target)
         if not self.adversarial_loss.penalised(turn):
-            judge = self._critic(factor, self.discriminator)
-            return self.adversarial_loss.discriminator_losses(judge, fake, real, turn)
+            critic = self._critic(factor, self.discriminator)
+            return self.adversarial_loss.discriminator_losses(critic, fake, real, turn)
         forward, context = differentiable_twice(self.discriminator, real)
         with context:
             return self.adversarial_loss.discriminator_losses(

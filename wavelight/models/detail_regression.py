@@ -1,4 +1,4 @@
-"""Detail regression: one evaluation samples the details that are expected given the coarse band."""
+"""Detail regression: one evaluation samples the details that are expected given LL."""
 
 from torch import Tensor
 from typing_extensions import override
@@ -18,7 +18,7 @@ class DetailRegression(OneShotModel):
         generator: Called ``(noise, condition)`` with noise of no channels, predicts details.
         generator_optimizer: Makes the generator's optimizer.
         mse_weight: Weight of the mean squared error of images one level finer, whose pixels lie in
-            [0, 1] and whose coarse bands lie in [0, 2], [0, 4], ...; 20 as published.
+            [0, 1] and whose LL bands lie in [0, 2], [0, 4], ...; 20 as published.
         ssim_weight: Weight of 1 - SSIM of those images, brought to [0, 1] at every level; 0.5 as
             published.
 

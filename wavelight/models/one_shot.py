@@ -21,15 +21,15 @@ GENERATOR = "generator"
 class OneShotModel(GenerativeModel):
     """Samples the details of a level in one evaluation, and compares what they complete with the truth.
 
-    What is compared are images one level finer: the true coarse band with generated and with true
-    details (Xiao et al., 2024, arXiv 2411.09356, equation 17).
+    Compared are images one level finer: the true LL with generated and with true details (Xiao
+    et al., 2024, arXiv 2411.09356, equation 17).
 
     Args:
         shape: Of the details, and of LL.
         generator: Called ``(noise, condition)``, samples details.
         generator_optimizer: Makes the generator's optimizer.
         mse_weight: Weight of the mean squared error, of images whose pixels lie in [0, 1] and whose
-            coarse bands lie in [0, 2], [0, 4], ...
+            LL bands lie in [0, 2], [0, 4], ...
         ssim_weight: Weight of 1 - SSIM, of images that are brought to [0, 1] at every level.
 
     Raises:

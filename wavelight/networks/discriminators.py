@@ -85,11 +85,11 @@ class Discriminator(nn.Module):
         channels: Channels of one image.
         stem: Channels that the pair is first mapped to.
         plan: The blocks, the first first.
-        judge_scale: Scale of the initial variance of the last convolution.
+        last_scale: Scale of the initial variance of the last convolution.
     """
 
     def __init__(
-        self, channels: int, stem: int, plan: Sequence[BlockPlan], judge_scale: float
+        self, channels: int, stem: int, plan: Sequence[BlockPlan], last_scale: float
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -99,7 +99,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             DiscriminatorBlock(before, *block) for before, block in zip(inputs, plan, strict=False)
         )
-        self.judge = fan_out(nn.Conv2d(inputs[-1] + 1, inputs[-1], 3, padding=1), judge_scale)
+        self.conv_out = fan_out(nn.Conv2d(inputs[-1] + 1, inputs[-1], 3, padding=1), last_scale)
         self.score = fan_out(nn.Linear(inputs[-1], 1))
         self.to(memory_format=torch.channels_last)
 
@@ -122,7 +122,7 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             h = block(h, step)
         h = functional.leaky_relu(
-            self.judge(torch.cat([h, minibatch_standard_deviation(h)], dim=1)), SLOPE
+            self.conv_out(torch.cat([h, minibatch_standard_deviation(h)], dim=1)), SLOPE
         )
         return self.score(h.sum(dim=(2, 3)))
 
@@ -133,7 +133,7 @@ class Discriminator(nn.Module):
         return blocks | {
             "step_embedding": "t_embed",
             "stem": "start_conv",
-            "judge": "final_conv",
+            "conv_out": "final_conv",
             "score": "end_linear",
         }
 
@@ -151,7 +151,7 @@ class SmallDiscriminator(Discriminator):
         multiples = [2, 4, 8, *[8] * (blocks - 3)]
         plan = [BlockPlan(width * multiple, halve=i > 0) for i, multiple in enumerate(multiples)]
         shape.refuse_condition(type(self).__name__)
-        super().__init__(shape.channels, 2 * width, plan, judge_scale=NEARLY_ZERO)
+        super().__init__(shape.channels, 2 * width, plan, last_scale=NEARLY_ZERO)
 
 
 class LargeDiscriminator(Discriminator):
@@ -167,7 +167,7 @@ class LargeDiscriminator(Discriminator):
         multiples = [4, 8, *[8] * (blocks - 2)]
         plan = [BlockPlan(width * multiple, halve=True) for multiple in multiples]
         shape.refuse_condition(type(self).__name__)
-        super().__init__(shape.channels, 2 * width, plan, judge_scale=1)
+        super().__init__(shape.channels, 2 * width, plan, last_scale=1)
 
 
 def minibatch_standard_deviation(h: Tensor) -> Tensor:

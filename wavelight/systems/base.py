@@ -216,7 +216,7 @@ class ImageGenerator(L.LightningModule):
         strategy = self.trainer.strategy
         players = sum(len(model.players()) for model in self.factor_models())
         if isinstance(strategy, DDPStrategy) and players > 1:
-            # Each turn leaves the other players' parameters unused, which DDP must be told before
+            # Each turn leaves the other players' parameters unused, which DDP must know before
             # it wraps us.
             set_ddp_option(strategy, "find_unused_parameters", True)
 

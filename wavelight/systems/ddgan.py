@@ -17,7 +17,7 @@ class DDGAN(ImageGenerator):
 
     Args:
         generator: Predicts clean images; sees ``channels`` of them at the image's side.
-        discriminator: Judges pairs of neighbouring diffusion steps; sees ``2 * channels``.
+        discriminator: Scores pairs of neighbouring diffusion steps; sees ``2 * channels``.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
         steps: Diffusion steps, and so generator evaluations an image takes.

@@ -17,7 +17,7 @@ class WaveDiff(ImageGenerator):
     Args:
         generator: Predicts clean sub-bands; sees ``4**levels * channels`` of them at the image's
             side divided by ``2**levels``.
-        discriminator: Judges pairs of neighbouring diffusion steps, as many sub-bands each.
+        discriminator: Scores pairs of neighbouring diffusion steps, as many sub-bands each.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
         steps: Diffusion steps, and so generator evaluations an image takes.

@@ -101,10 +101,10 @@ def test_a_player_gets_the_published_weights(system, player, as_file, prefix):
 def test_networks_are_called_as_published(system):
     x, t, z = torch.randn(4, 12, 8, 8), torch.arange(4) % 2, torch.randn(4, 100)
     generator = from_published(published(system), "tiny")
-    judge = from_published(published(system, "discriminator"), "tiny", "discriminator")
+    critic = from_published(published(system, "discriminator"), "tiny", "discriminator")
     with torch.no_grad():
         assert torch.equal(generator(x, t, z), system.models[0].generator(x, t, z))
-        assert torch.equal(judge(x, t, -x), system.models[0].discriminator(x, t, -x))
+        assert torch.equal(critic(x, t, -x), system.models[0].discriminator(x, t, -x))
 
 
 def without_one(state):
@@ -146,11 +146,11 @@ def test_a_mismatch_names_what_fits(system):
 
 
 def test_a_mismatch_is_one_of_a_player(system):
-    judge = with_one_more(published(system, "discriminator"))
+    critic = with_one_more(published(system, "discriminator"))
     with pytest.raises(
         ValueError, match="is not the discriminator of tiny: 'more' is missing, unknown"
     ):
-        from_published(judge, "tiny", "discriminator")
+        from_published(critic, "tiny", "discriminator")
     # Both experiments have this discriminator, and it is no generator of either.
     with pytest.raises(ValueError, match="it fits no generator of the experiments that ship"):
         from_published(published(system, "discriminator"), "tiny", "generator")
@@ -160,9 +160,9 @@ def test_unknown_experiments_and_players_are_named(system):
     with pytest.raises(ValueError, match="no experiment 'celeba'; there are broad, tiny"):
         from_published(published(system), "celeba")
     with pytest.raises(
-        ValueError, match="tiny has no player 'judge' to load; it has discriminator and generator"
+        ValueError, match="tiny has no player 'critic' to load; it has discriminator and generator"
     ):
-        from_published(published(system), "tiny", "judge")
+        from_published(published(system), "tiny", "critic")
 
 
 def test_only_tensors_are_taken(system):
@@ -200,12 +200,12 @@ def test_a_converted_checkpoint_draws_what_the_weights_draw(system):
 
 def test_a_discriminator_is_converted_or_untrained(system):
     state = saved(published(system))
-    judge = saved(published(system, "discriminator"), "netD.pth")
+    critic = saved(published(system, "discriminator"), "netD.pth")
     before = torch.get_rng_state()
     convert(state, "tiny", Path("one.ckpt"))
     convert(state, "tiny", Path("two.ckpt"))
     assert torch.equal(torch.get_rng_state(), before)
-    convert(state, "tiny", Path("both.ckpt"), discriminator=judge)
+    convert(state, "tiny", Path("both.ckpt"), discriminator=critic)
     one, two, both = (
         torch.load(f"{name}.ckpt", weights_only=True)["state_dict"]
         for name in ("one", "two", "both")

@@ -129,7 +129,7 @@ def test_systems_are_measured_at_each_number_of_steps(folder, capsys):
     counted = [network._asdict() for network in cost(system)]
     assert rows()[2]["networks"] == counted
     total = sum(network["macs"] for network in counted)
-    assert float(shown[2]["GMAC"]) == pytest.approx(total / 1e9, rel=1e-3)
+    assert float(shown[2]["GMACs"]) == pytest.approx(total / 1e9, rel=1e-3)
     assert all(row["milliseconds"] > 0 for row in rows())
 
 

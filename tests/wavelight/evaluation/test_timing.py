@@ -68,7 +68,7 @@ def test_the_command_prints_both_tables_and_writes_all_numbers(checkpoint, tmp_p
         assert row["system"] == str(checkpoint)
         assert (row["pixels"], row["NFE"], row["batch"]) == ("16", "2", str(images))
         assert row["published s"] == ""
-        assert float(row["GMAC"]) == pytest.approx(0.0049, rel=0.01)
+        assert float(row["GMACs"]) == pytest.approx(0.0049, rel=0.01)
         assert row["10^6 parameters"] == "0.2343"
         assert float(row["ms"].split(" ± ")[0]) > 0
     numbers = json.loads(out.read_text())
@@ -183,7 +183,7 @@ def test_numbers_are_those_of_the_repetitions():
     }
     ((row,),) = tables(report_timing(conditions, [measured])).values()
     assert (row["ms"], row["s"], row["images/s"]) == ("200.00 ± 100.00", "0.200", "20.00")
-    assert (row["memory MB"], row["beside networks"], row["GMAC"]) == ("2", "25.0%", "56.61")
+    assert (row["memory MB"], row["beside networks"], row["GMACs"]) == ("2", "25.0%", "56.61")
 
 
 def test_published_times_stand_beside_the_published_batches():

@@ -7,7 +7,7 @@ REAL = torch.tensor([[2.0], [-1.0]])[:, :, None, None]
 FAKE = torch.tensor([[0.0], [1.0]])[:, :, None, None]
 
 
-def judge(images):
+def critic(images):
     """A linear score, whose gradient at any image is 1."""
     return images.flatten(1).sum(1, keepdim=True)
 
@@ -37,8 +37,8 @@ GAMES = [
 
 @pytest.mark.parametrize(("game", "of_generator", "of_discriminator"), GAMES)
 def test_losses_are_those_that_a_hand_calculates(game, of_generator, of_discriminator):
-    assert game.generator_loss(judge, FAKE, REAL).item() == pytest.approx(of_generator, abs=2e-6)
-    losses = game.discriminator_losses(judge, FAKE, REAL, turn=0)
+    assert game.generator_loss(critic, FAKE, REAL).item() == pytest.approx(of_generator, abs=2e-6)
+    losses = game.discriminator_losses(critic, FAKE, REAL, turn=0)
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
         of_discriminator, abs=2e-6
     )
@@ -50,11 +50,11 @@ def test_losses_are_those_that_a_hand_calculates(game, of_generator, of_discrimi
 @pytest.mark.parametrize("game", [game for game, *_ in GAMES])
 def test_each_player_pulls_the_logits_its_way(game):
     fake, real = FAKE.clone().requires_grad_(), REAL.clone().requires_grad_()
-    (upwards,) = torch.autograd.grad(-game.generator_loss(judge, fake, real), fake)
+    (upwards,) = torch.autograd.grad(-game.generator_loss(critic, fake, real), fake)
     assert (upwards > 0).all()
     gap = torch.tensor(1.0, requires_grad=True)
     apart = torch.ones(2, 1, 1, 1)
-    losses = game.discriminator_losses(lambda images: gap * judge(images), -apart, apart, turn=1)
+    losses = game.discriminator_losses(lambda images: gap * critic(images), -apart, apart, turn=1)
     without_penalties = sum(loss for name, loss in losses.items() if name not in ("r1", "r2"))
     (upwards,) = torch.autograd.grad(-without_penalties, gap)
     assert upwards > 0
@@ -68,7 +68,7 @@ def test_penalties_come_when_they_are_told():
     assert turns == [[False] * 4, [True, False, False, True], [True] * 4]
     for game in (NonSaturatingLoss(0.0, 1), RpGANLoss(0.0)):
         assert not game.penalised(0)
-        assert not {"r1", "r2"} & set(game.discriminator_losses(judge, FAKE, REAL, 0))
+        assert not {"r1", "r2"} & set(game.discriminator_losses(critic, FAKE, REAL, 0))
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,11 @@ def test_sizes_stay(
 ) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         player = GroupedUNet(DETAILS, width, multipliers, 3)
-        judge = GroupedDiscriminator(DETAILS, width, multipliers)
+        critic = GroupedDiscriminator(DETAILS, width, multipliers)
         ll = torch.empty(1, 3, 32, 32)
         assert player(torch.empty(1, 3, 32, 32), Condition(ll)).shape == (1, 9, 32, 32)
     assert sum(p.numel() for p in player.parameters()) == generator
-    assert sum(p.numel() for p in judge.parameters()) == discriminator
+    assert sum(p.numel() for p in critic.parameters()) == discriminator
     assert round(counter.get_total_flops() / 2e9, 2) == billions
 
 
@@ -86,8 +86,8 @@ def test_details_start_linear_in_what_they_are_drawn_from() -> None:
 def test_one_resolution_is_enough() -> None:
     network = GroupedUNet(DETAILS, 16, [1], 3)
     assert network(normal(1, 2, 3, 5, 7), Condition(normal(2, 2, 3, 5, 7))).shape == (2, 9, 5, 7)
-    judge = GroupedDiscriminator(FactorShape.square(9, 5), 16, [1])
-    assert judge(normal(1, 2, 9, 5, 5)).shape == (2, 1)
+    critic = GroupedDiscriminator(FactorShape.square(9, 5), 16, [1])
+    assert critic(normal(1, 2, 9, 5, 5)).shape == (2, 1)
 
 
 def test_multipliers_are_fitted_to_the_smallest_side() -> None:
@@ -95,17 +95,17 @@ def test_multipliers_are_fitted_to_the_smallest_side() -> None:
     generator = GroupedUNet(FactorShape.square(9, 16, 3), 8, [1, 2], 3, blocks=1, smallest_side=4)
     assert [stage[0].narrow.out_channels for stage in generator.encoder] == [8, 16, 16]
     assert generator.halvings == 2
-    judge = GroupedDiscriminator(
+    critic = GroupedDiscriminator(
         FactorShape.square(3, 16, 3), 8, [1, 2, 3, 4], blocks=1, smallest_side=4
     )
-    assert [stage[0].narrow.out_channels for stage in judge.stages] == [16, 24, 32]
-    assert judge.basis.kernel_size == (4, 4)
+    assert [stage[0].narrow.out_channels for stage in critic.stages] == [16, 24, 32]
+    assert critic.basis.kernel_size == (4, 4)
 
 
 def test_images_of_another_resolution_are_refused() -> None:
-    judge = GroupedDiscriminator(FactorShape.square(3, 16), 8, [1, 1])
+    critic = GroupedDiscriminator(FactorShape.square(3, 16), 8, [1, 1])
     with pytest.raises(ValueError, match=r"images must be 16x16 pixels, got \(16, 8\)"):
-        judge(normal(1, 2, 3, 16, 8))
+        critic(normal(1, 2, 3, 16, 8))
 
 
 def test_sizes_that_do_not_split_are_refused() -> None:

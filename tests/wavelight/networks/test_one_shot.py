@@ -37,13 +37,13 @@ def grouped(**changes: Any) -> DetailGenerator:
     return GroupedUNet(SHAPE, **(values | changes))
 
 
-def residual_judge(**changes: Any) -> DetailDiscriminator:
+def residual_discriminator(**changes: Any) -> DetailDiscriminator:
     return ResidualDiscriminator(
         SHAPE, **({"width": 8, "blocks": 3, "conditional": True} | changes)
     )
 
 
-def grouped_judge(**changes: Any) -> DetailDiscriminator:
+def grouped_discriminator(**changes: Any) -> DetailDiscriminator:
     values = {"width": 8, "multipliers": [1, 2, 2], "blocks": 1}
     return GroupedDiscriminator(SHAPE, **(values | changes))
 
@@ -53,8 +53,12 @@ Generator = Callable[..., DetailGenerator]
 Critic = Callable[..., DetailDiscriminator]
 
 every_generator = pytest.mark.parametrize("build", [gated, grouped])
-every_judge = pytest.mark.parametrize("build", [residual_judge, grouped_judge])
-every_network = pytest.mark.parametrize("build", [gated, grouped, residual_judge, grouped_judge])
+every_discriminator = pytest.mark.parametrize(
+    "build", [residual_discriminator, grouped_discriminator]
+)
+every_network = pytest.mark.parametrize(
+    "build", [gated, grouped, residual_discriminator, grouped_discriminator]
+)
 
 
 def awake(network: Network) -> Network:
@@ -72,7 +76,7 @@ def awake(network: Network) -> Network:
 
 
 def inputs_of(network: nn.Module, count: int = 3, side: int = 16) -> list[Tensor]:
-    """Return noise and a coarse band for a generator, details and a coarse band for a judge."""
+    """Return noise and LL for a generator, details and LL for a discriminator."""
     first = network.noise_channels if isinstance(network, DetailGenerator) else 3
     return [normal(1, count, first, side, side), normal(2, count, 1, side, side)]
 
@@ -249,7 +253,7 @@ def test_noise_and_condition_that_do_not_fit_are_refused(build: Generator) -> No
         call(network, noise[..., :8], condition)
 
 
-@every_judge
+@every_discriminator
 def test_penalty_of_gradients_has_the_right_gradient(build: Critic) -> None:
     network = awake(build()).double()
     for module in network.modules():
@@ -272,7 +276,7 @@ def test_penalty_of_gradients_has_the_right_gradient(build: Critic) -> None:
     torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-3, atol=0)
 
 
-@every_judge
+@every_discriminator
 def test_every_layer_learns_from_the_penalty(build: Critic) -> None:
     network = awake(build()).eval()
     x, condition = inputs_of(network)
@@ -288,7 +292,7 @@ def test_every_layer_learns_from_the_penalty(build: Critic) -> None:
     assert silent == []
 
 
-@every_judge
+@every_discriminator
 def test_coarse_band_of_a_finer_image_is_repeated(build: Critic) -> None:
     network = awake(build()).eval()
     x, coarse = normal(1, 3, 3, 16, 16), normal(2, 3, 1, 8, 8)
@@ -297,14 +301,14 @@ def test_coarse_band_of_a_finer_image_is_repeated(build: Critic) -> None:
     torch.testing.assert_close(call(network, x, coarse), call(network, x, repeated))
 
 
-@every_judge
-def test_judges_without_a_condition(build: Critic) -> None:
+@every_discriminator
+def test_scores_without_a_condition(build: Critic) -> None:
     network, x = awake(build(conditional=False)).eval(), normal(1, 3, 3, 16, 16)
     assert network(x).shape == (3, 1)
     assert torch.equal(call(network, x, normal(2, 3, 1, 16, 16)), network(x))
 
 
-@every_judge
+@every_discriminator
 def test_condition_that_does_not_fit_is_refused(build: Critic) -> None:
     network = build()
     x = inputs_of(network)[0]

@@ -22,7 +22,7 @@ def test_size_is_the_published_one(width: int, parameters: int, millions: float)
 
 @pytest.mark.parametrize("blocks", [0, 1, 4])
 @pytest.mark.parametrize("size", [(16, 16), (7, 13), (1, 1)])
-def test_judges_images_of_every_size(blocks: int, size: tuple[int, int]) -> None:
+def test_scores_images_of_every_size(blocks: int, size: tuple[int, int]) -> None:
     network = ResidualDiscriminator(SHAPE, 4, blocks)
     logits = network(normal(1, 2, 3, *size))
     assert logits.shape == (2, 1)

@@ -73,7 +73,7 @@ def test_accumulation_gives_the_same_gradients(tmp_path):
         system = tiny_system(accumulate_grad_batches=accumulate_grad_batches, r1_gamma=0.0)
         # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left
         # out.
-        system.models[0].discriminator.judge.weight.data[:, -1] = 0
+        system.models[0].discriminator.conv_out.weight.data[:, -1] = 0
         fit(
             tmp_path / str(accumulate_grad_batches),
             system=system,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEGEND = (
-    "NFE: evaluations, network by network. GMAC: 10^9 MACs of an image, of convolutions, linear layers and "
+    "NFE: evaluations, network by network. GMACs: 10^9 MACs of an image, of convolutions, linear layers and "
     "attention.",
     "ms: an image's share of the time in which one device sampled these very images, waited for, without the first "
     "batch where there are more ({where}).",
@@ -129,7 +129,7 @@ def _cells(system: Seeds, several: bool) -> dict[str, str]:
         "images seen": "-" if row.images_seen is None else f"{row.images_seen:,}",
         "steps": _steps(row),
         "NFE": " + ".join(str(network.evaluations) for network in row.networks),
-        "GMAC": f"{row.gigamacs:.4g}",
+        "GMACs": f"{row.gigamacs:.4g}",
         "ms": f"{system.milliseconds:.4g}",
         **{name: _shown(system.value(name)) for name in row.values},
     }
@@ -141,7 +141,7 @@ def _shown(value: float | Mean) -> str:
 
 @rank_zero_only
 def plot_comparison(figure: "Figure", systems: Sequence[Seeds], path: Path) -> None:
-    """Plot each metric against steps and against multiply-adds, a curve a system.
+    """Plot each metric against steps and against MACs, a curve a system.
 
     Several seeds are their mean and its interval, over faint points of their own.
     """
@@ -163,7 +163,7 @@ def plot_comparison(figure: "Figure", systems: Sequence[Seeds], path: Path) -> N
         against_cost.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         against_cost.xaxis.set_major_formatter("{x:g}")
         against_cost.xaxis.set_minor_formatter(NullFormatter())
-        against_cost.set_xlabel("GMAC an image")
+        against_cost.set_xlabel("GMACs an image")
     grid[0, 1].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     save_figure(figure, path)
 

@@ -32,7 +32,7 @@ class Diversity(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The spread over the error: 1 where the truth cannot be told from a sample by its variance."""
+        """The spread-skill ratio, spread over error: 1 where the truth cannot be told from a sample by its variance."""
         return self.spread / self.error if self.error else math.nan
 
     @property

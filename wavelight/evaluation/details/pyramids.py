@@ -1,4 +1,4 @@
-"""The systems whose details are measured, which sample them given a coarse band."""
+"""The systems whose details are measured, which sample them given LL."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -34,8 +34,8 @@ _EXPOSURE_LEGEND = (
 _DIVERSITY_LEGEND = (
     "Details of a level given its true LL, in standard deviations of the true details of the row. spread: "
     "standard deviation of samples at one LL (0: the noise is not used); error: of the samples' expectation.",
-    "spread/error, ± its standard error over images: 1 is calibrated, less is too little diversity. crps: the fair "
-    "one, small is good, which also counts how much of LL is used. explained: 1 - error^2.",
+    "spread-skill: the ratio of spread to error, ± its standard error over images: 1 is calibrated, less is too little "
+    "diversity. crps: the fair one, small is good, which also counts how much of LL is used. explained: 1 - error^2.",
 )
 
 
@@ -99,7 +99,7 @@ def _diversity_cells(row: Diversity) -> dict[str, str]:
         "band": row.band,
         "spread": f"{row.spread:.3f}",
         "error": f"{row.error:.3f}",
-        "spread/error": f"{row.ratio:.3f} ± {row.ratio_error:.3f}",
+        "spread-skill": f"{row.ratio:.3f} ± {row.ratio_error:.3f}",
         "crps": f"{row.crps:.4f}",
         "explained": f"{row.explained:.3f}",
     }
