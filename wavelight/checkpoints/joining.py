@@ -68,17 +68,23 @@ def read_run(path: Path) -> TrainedRun:
 
 def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
     """Refuse checkpoints whose options differ in more than how they were trained."""
-    # One model for all levels says the same as a list of it for each.
-    one, another = _a_level_each(first), _a_level_each(other)
+    one, another = first.config["model"], other.config["model"]
+    if _listed(one) != _listed(another):
+        # One model for all levels says the same as a list of it for each.
+        one, another = _a_level_each(first), _a_level_each(other)
     difference = first_difference(one, another, "model", matters=_tells_the_system)
     if difference is not None:
         raise ValueError(f"{first.path} and {other.path} hold different systems: {difference}")
 
 
+def _listed(model: dict[str, Any]) -> int:
+    """Return how many models of the details a system's configuration lists, 0 for one alone."""
+    details = model["init_args"].get("details")
+    return len(details) if isinstance(details, list) else 0
+
+
 def _a_level_each(run: TrainedRun) -> dict[str, Any]:
-    """Return the configuration of the system with one model of the details for each level, if it has details."""
-    if "details" not in run.config["model"]["init_args"]:
-        return run.config["model"]
+    """Return the configuration of the system with one model of the details for each level."""
     options = run.config["model"]["init_args"] | {"details": run.models[1:]}
     return run.config["model"] | {"init_args": options}
 

@@ -68,12 +68,25 @@ def experiment_parser() -> "ArgumentParser":
     parser.add_argument("--config", action="config")
     parser.add_argument("--seed_everything", type=int, default=0)
     parser.add_class_arguments(data_modules.WaveletDataModule, "data")
-    parser.link_arguments("seed_everything", "model.init_args.seed")
-    parser.link_arguments("data.image_size", "model.init_args.image_size")
-    parser.link_arguments(
-        "data.channels", "model.init_args.channels", compute_fn=lambda channels: channels or 3
-    )
+    link_seed_and_images(parser)
     return parser
+
+
+def link_seed_and_images(parser: "ArgumentParser") -> None:
+    """Let the model and the data follow the seed, and the model the side and the channels of the images.
+
+    Args:
+        parser: Of an experiment: ``seed_everything``, ``model`` and ``data``.
+    """
+    parser.link_arguments("seed_everything", "model.init_args.seed")
+    parser.link_arguments("seed_everything", "data.seed")
+    parser.link_arguments("data.image_size", "model.init_args.image_size")
+    parser.link_arguments("data.channels", "model.init_args.channels", compute_fn=_channels)
+
+
+def _channels(channels: int | None) -> int:
+    # As most images have; a source with other channels refuses the system with a message.
+    return 3 if channels is None else channels
 
 
 def model_parser() -> "ArgumentParser":

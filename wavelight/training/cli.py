@@ -13,6 +13,7 @@ from typing_extensions import override
 import data_modules
 from data_modules import WaveletDataModule
 from wavelight import callbacks
+from wavelight.checkpoints.loading import link_seed_and_images
 from wavelight.config.bases import with_bases
 from wavelight.config.experiments import DEFAULTS
 from wavelight.config.words import (
@@ -56,11 +57,6 @@ def names_in_wandb(folder: Path) -> tuple[str, str]:
     """
     name, parent = folder.name, folder.parent.name
     return (name, name) if parent in ("", "runs") else (f"{parent}/{name}", parent)
-
-
-def _channels(channels: int | None) -> int:
-    # As most images have; a source with other channels refuses the system with a message.
-    return 3 if channels is None else channels
 
 
 class Parser(LightningArgumentParser):
@@ -115,10 +111,7 @@ class CLI(LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("seed_everything", "model.init_args.seed")
-        parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments("data.image_size", "model.init_args.image_size")
-        parser.link_arguments("data.channels", "model.init_args.channels", compute_fn=_channels)
+        link_seed_and_images(parser)
         for name, callback in CALLBACKS.items():
             parser.add_lightning_class_args(callback, name)
         self._options = parser.add_method_arguments(Trainer, self.method, skip=_OBJECTS)

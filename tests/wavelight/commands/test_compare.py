@@ -173,7 +173,7 @@ def test_what_was_measured_is_not_measured_again(folder, capsys, monkeypatch):
     generated = []
     generate = ImageGenerator.generate
 
-    def watched(self, index, seed):
+    def watched(self, index, seed, label=None):
         if index.numel() > 1:  # and not where the cost is counted
             generated.append([model.steps for model in self.models])
         return generate(self, index, seed)
@@ -192,7 +192,7 @@ def test_what_was_measured_is_not_measured_again(folder, capsys, monkeypatch):
 def test_a_stopped_call_leaves_its_rows(folder, monkeypatch):
     generate = ImageGenerator.generate
 
-    def stopping(self, index, seed):
+    def stopping(self, index, seed, label=None):
         if [model.steps for model in self.models] == [2, 2]:
             raise KeyboardInterrupt
         return generate(self, index, seed)

@@ -168,5 +168,5 @@ def test_a_checkpoint_of_another_scale_is_refused(trained, command, capfd):
     assert stopped.value.code == 2
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("wavelight: ")]
     assert len(said) == 1
-    assert "the checkpoint is of another model: models.2.score." in said[0]
+    assert "the checkpoint does not fit the model: models.2.score." in said[0]
     assert "in the file and has shape" in said[0]

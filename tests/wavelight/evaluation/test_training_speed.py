@@ -104,7 +104,7 @@ class Pointwise(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(shape.channels, shape.channels, 1)
 
-    def forward(self, image, time):
+    def forward(self, image, time, condition):
         return self.convolution(image)
 
 
