@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, get_origin
 
 from wavelight.config.words import underscored
+from wavelight.support.private_names import set_metavar
 
 if TYPE_CHECKING:
     from argparse import HelpFormatter
@@ -172,8 +173,7 @@ def _add_arguments(parser: "ArgumentParser", function: Callable[..., object]) ->
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip={*options})
     parser.add_function_arguments(function, as_group=False, skip={*words})
     if _takes_list(function):
-        action = next(each for each in parser._actions if each.dest == words[0])
-        action.metavar = f"{words[0].removesuffix('s').upper()} ..."
+        set_metavar(parser, words[0], f"{words[0].removesuffix('s').upper()} ...")
 
 
 def _words(function: Callable[..., object]) -> list[Parameter]:

@@ -55,7 +55,7 @@ def without_prefix(state: Mapping[str, Any]) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ValueError(
-                f"a published state dict must hold tensors only, got a {type(value).__name__} for "
+                f"a published state dict must hold tensors only, got {type(value).__name__} for "
                 f"{name!r}: export the state dict alone"
             )
     # All of them or none, so that no two names become one.

@@ -1,4 +1,4 @@
-"""Private names of PyTorch and Lightning: one function each, for want of a public name that does the same.
+"""Private names of PyTorch, Lightning and argparse: one function each, for want of a public name that does the same.
 
 They may go with any version: ``tests/wavelight/support/test_private_names.py`` uses each, says which is gone from which
 version, and finds private names that other modules use.
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from lightning.pytorch.loggers import CSVLogger, WandbLogger
     from lightning.pytorch.strategies import DDPStrategy
     from torch import nn
@@ -23,6 +25,19 @@ OVERRIDDEN = {
     ),
 }
 """Private methods of Lightning by their full names, and the classes that override them. Known to work since 2.6.4."""
+
+
+def set_metavar(parser: "ArgumentParser", name: str, metavar: str) -> None:
+    """Say in a parser's help what stands for an argument that it has, which is said where one is added elsewhere.
+
+    Known to work since Python 3.11.
+
+    Args:
+        parser: The parser.
+        name: The argument's name, as the parsed values have it.
+        metavar: The words of the help.
+    """
+    next(action for action in parser._actions if action.dest == name).metavar = metavar
 
 
 def is_compiled(network: "nn.Module") -> bool:

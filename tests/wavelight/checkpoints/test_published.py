@@ -168,9 +168,9 @@ def test_unknown_experiments_and_players_are_named(system):
 
 
 def test_only_tensors_are_taken(system):
-    with pytest.raises(ValueError, match="'state_dict' in this one is of type dict"):
+    with pytest.raises(ValueError, match="must hold tensors only, got dict for 'state_dict'"):
         from_published(saved({"state_dict": published(system)}), "tiny")
-    with pytest.raises(ValueError, match="'epoch' in this one is of type int"):
+    with pytest.raises(ValueError, match="must hold tensors only, got int for 'epoch'"):
         from_published(published(system) | {"epoch": 3}, "tiny")
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth"):
         from_published("nowhere.pth", "tiny")
@@ -186,7 +186,7 @@ class Harmful:
 )
 def test_other_objects_are_refused_by_name_and_do_not_run(system, capsys, extra, named):
     path = saved({**published(system), "args": extra}, "content.pth")
-    with pytest.raises(ValueError, match=f"content.pth holds .*{named} beside weights"):
+    with pytest.raises(ValueError, match=f"Refusing to unpickle .*{named} from content.pth"):
         from_published(path, "tiny")
     assert "stranger" not in capsys.readouterr().out
 

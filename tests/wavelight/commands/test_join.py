@@ -255,6 +255,7 @@ def steps(model):
 
 def one_level_less(model):
     del model["init_args"]["details"][0]
+    model["init_args"]["levels"] = 1
 
 
 def seed(model):
@@ -281,7 +282,7 @@ def seed(model):
         (
             [0],
             {"change": one_level_less},
-            "one.ckpt and two.ckpt hold different systems: model.details.1",
+            "one.ckpt and two.ckpt hold different systems: model.",
         ),
         ([0, 1], {"change": seed}, "model.seed is 3 in the first and 4 in the second"),
     ],

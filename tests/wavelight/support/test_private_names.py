@@ -1,6 +1,7 @@
 """Every private name of PyTorch and Lightning that the code uses is there, and none outside its module."""
 
 import ast
+from argparse import ArgumentParser
 from contextlib import contextmanager
 from importlib.metadata import version
 from pkgutil import resolve_name
@@ -27,6 +28,13 @@ def used(package, name):
             f"{package} {version(package)} has no {name} any more, or it does something else: repair "
             f"{private_names.__name__}, or bound {package} in pyproject.toml ({error})"
         )
+
+
+def test_parsers_list_their_arguments():
+    parser = ArgumentParser()
+    parser.add_argument("runs", nargs="+")
+    private_names.set_metavar(parser, "runs", "RUN ...")
+    assert "RUN ..." in parser.format_help()
 
 
 def test_networks_know_whether_they_are_compiled():
