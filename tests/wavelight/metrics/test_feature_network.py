@@ -199,7 +199,7 @@ def test_a_file_without_its_weights_is_an_error(tmp_path, network_file):
         for name in whole.namelist():
             if "weight_0" not in name:
                 part.writestr(name, whole.read(name))
-    with pytest.raises(ValueError, match="or is damaged"):
+    with pytest.raises(ValueError, match="or a damaged file"):
         NetworkFile(path).prepare()
 
 

@@ -127,7 +127,7 @@ def test_a_configuration_builds_on_its_bases(printed, option):
         ("base: gone.yaml\n", "base of own.yaml must name files beside it, got gone.yaml"),
         ("base: own.yaml\n", "must not lead back to the file itself, got own.yaml"),
         ("base: {a: 1}\n", "base of own.yaml must be a file or a list of files, got {'a': 1}"),
-        ("data: [\n", "own.yaml must be YAML, got a fault: "),
+        ("data: [\n", "own.yaml must be YAML: "),
     ],
 )
 def test_a_base_that_cannot_be_is_one_sentence(text, sentence, capsys):
@@ -306,7 +306,7 @@ def test_an_earlier_run_is_not_overwritten(capfd):
     with pytest.raises(SystemExit) as stopped:
         fit()
     assert stopped.value.code == 2
-    assert "continue that one with --ckpt_path last" in capfd.readouterr().err
+    assert "continue that run with --ckpt_path last" in capfd.readouterr().err
     assert Path("run/checkpoints/last.ckpt").read_bytes() == before
 
 
