@@ -59,6 +59,13 @@ def names_in_wandb(folder: Path) -> tuple[str, str]:
     return (name, name) if parent in ("", "runs") else (f"{parent}/{name}", parent)
 
 
+def _take_out_of_list(options: Namespace, name: str) -> None:
+    """Undo that the parser makes a list of a value that may be one, too, where an option changed it inside."""
+    value = options.get(name)
+    if isinstance(value, list) and len(value) == 1:
+        options[name] = value[0]
+
+
 class Parser(LightningArgumentParser):
     """A parser whose errors are one sentence."""
 
@@ -127,6 +134,7 @@ class CLI(LightningCLI):
                 )
         folder = f"--trainer.default_root_dir={run_folder(words)}"
         self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+        _take_out_of_list(self.config.model.init_args, "details")
         for option, inside, count in options_inside_lists(words, self.config.as_dict()):
             fail(
                 f"--{option} must not point inside a list, got {inside}, a list of {count}, of which it would change "

@@ -149,8 +149,8 @@ def test_finished_runs_are_left_out(capsys):
             "variant a: --trainer.callbacks.decay must name a callback",
         ),
         (
-            {"variants": {"a": {"evaluation.metrics.packet_side": 4}}},
-            "variant a: --evaluation.metrics.packet_side must not point inside a list",
+            {"variants": {"a": {"config": "experiments/phi4_wsgm.yaml", "model.details.steps": 4}}},
+            "variant a: --model.details.steps must not point inside a list",
         ),
         (
             {"variants": {"a": {"config": "lost.yaml"}}},
