@@ -69,9 +69,7 @@ def report(conditions: dict[str, Any], exposed: list[Exposure], diverse: list[Di
         f"{conditions['images']:,} images of seed {conditions['seed']} a row, against "
         f"{'all' if real is None else f'{real:,}'} real images of the training part."
     )
-    second = (
-        f"{conditions['draws']} samples at each of {conditions['bands']:,} true coarse bands."
-    )
+    second = f"{conditions['draws']} samples at each of {conditions['bands']:,} true coarse bands."
     return "\n".join(
         [
             first,
