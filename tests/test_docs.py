@@ -132,3 +132,11 @@ def has(folder: Path, parts: list[str]) -> bool:
     if not rest or has(folder / head, rest):
         return True
     return re.search(rf"\b{rest[0]}\b", module.read_text()) is not None
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
+def test_imports_in_examples_exist(page):
+    imports = re.findall(r"^from (\S+) import (.+)$", page.read_text(), re.MULTILINE)
+    names = [f"{module}.{name}" for module, listed in imports for name in listed.split(", ")]
+    ours = [name for name in names if name.startswith(("wavelight.", "data_modules."))]
+    assert [name for name in ours if not has(ROOT, name.split("."))] == []
