@@ -13,7 +13,12 @@ from wavelight.factors import Condition, FactorShape
 from wavelight.noise import Noise
 
 NetworkFactory = Callable[[FactorShape], nn.Module]
-"""Builds a network for a factor; in YAML a ``class_path`` with ``init_args`` for all but the shape."""
+"""Builds a network for a factor; in YAML a ``class_path`` with ``init_args`` for all but the shape.
+
+Each model's docstring says how it calls its networks. Those of scores, flows and regressions are called ``(x, c_noise,
+condition)``, generators of details ``(noise, condition)`` and discriminators of details ``(image, condition)``, where the
+condition is a :class:`wavelight.factors.Condition`: they take of it what they know.
+"""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 """Makes an optimizer of parameters; in YAML a ``class_path`` with its ``init_args``."""
@@ -106,15 +111,16 @@ ModelFactory = Callable[[FactorShape], GenerativeModel]
 
 
 def differentiable_twice(network: nn.Module, like: Tensor) -> tuple[Callable[..., Tensor], Any]:
-    """Return a network as gradients of gradients need it: uncompiled, and in float32.
+    """Return a network as derivatives of derivatives need it: uncompiled, and in float32.
 
-    A compiled network has no gradient of a gradient; ``forward`` is the uncompiled one.
+    A compiled network has no gradient of a gradient, and no forward derivative (``torch.func.jvp``); ``forward`` is the
+    uncompiled one. Forward derivatives of attention also need ``sdpa_kernel(SDPBackend.MATH)`` around them.
 
     Args:
-        network: A discriminator, whose gradient is penalised.
+        network: The network that is differentiated twice, such as a discriminator whose gradient is penalised.
         like: A tensor on its device.
 
     Returns:
-        What to call, and the context to call it in.
+        A function to call in its place, and the context to call it in.
     """
     return network.forward, torch.autocast(like.device.type, enabled=False)
