@@ -16,8 +16,8 @@ NetworkFactory = Callable[[FactorShape], nn.Module]
 """Builds a network for a factor; in YAML a ``class_path`` with ``init_args`` for all but the shape.
 
 Each model's docstring says how it calls its networks. Those of scores and flows are called ``(x, c_noise, condition)``,
-generators of details ``(noise, condition)``, and discriminators of details ``(image, condition)``, where the condition is
-a :class:`wavelight.factors.Condition`, of which they take what they know.
+generators of details ``(noise, condition)``, and discriminators of details ``(image, condition)``, where the condition
+is a :class:`wavelight.factors.Condition`, of which they take what they know.
 """
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
