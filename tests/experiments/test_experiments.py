@@ -1,5 +1,6 @@
 """Every experiment in the folder parses, is as published, trains a batch at its own size, and says what it needs."""
 
+import re
 import tomllib
 from functools import cache
 from itertools import combinations, takewhile
@@ -73,6 +74,20 @@ OUR_HYBRIDS = [path for path in HYBRIDS if path.stem != PUBLISHED_HYBRID]
 
 def every(paths):
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def every_small_one_at_once(paths):
+    """Leave large networks, which take seconds to build, to the slow tests."""
+    small = re.compile(r"demo|cifar10_small|photos_small|stl10$|cifar10$")
+    return pytest.mark.parametrize(
+        "path",
+        [
+            pytest.param(
+                path, id=path.stem, marks=() if small.match(path.stem) else pytest.mark.slow
+            )
+            for path in paths
+        ],
+    )
 
 
 every_experiment = every(EXPERIMENTS)
@@ -355,7 +370,7 @@ def test_what_is_printed_is_read_back(path, tmp_path):
     assert cli.parser.dump(again, skip_unset=False) == text
 
 
-@every_experiment
+@every_small_one_at_once(EXPERIMENTS)
 @pytest.mark.parametrize(
     "option",
     [
