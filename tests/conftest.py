@@ -1,5 +1,7 @@
 """One thread a test, for two test processes on two cores."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -9,4 +11,13 @@ def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run the test with this number of PyTorch's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
     torch.set_num_threads(before)

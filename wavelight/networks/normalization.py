@@ -8,6 +8,7 @@ from typing_extensions import override
 from wavelight.networks.initialization import fan_out
 
 EPSILON = 1e-6
+_SIDE = 16
 
 
 def groups_of(channels: int) -> int:
@@ -36,7 +37,7 @@ class GroupNorm(nn.GroupNorm):
     @override
     def forward(self, input: Tensor) -> Tensor:
         if not _is_compiled_for_cpu(input):
-            return super().forward(input)
+            return super().forward(_centered(input, self.num_groups))
         return normalized(input, self.num_groups, self.weight, self.bias)
 
 
@@ -60,7 +61,7 @@ class AdaptiveGroupNorm(nn.Module):
         if _is_compiled_for_cpu(x):
             return normalized(x, self.groups, *affine.chunk(2, dim=1))
         scale, shift = affine[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, scale, functional.group_norm(x, self.groups, eps=EPSILON))
+        return torch.addcmul(shift, scale, _plain(x, self.groups))
 
 
 def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
@@ -96,6 +97,25 @@ def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
     normal = (x - center[:, :, None, None]) * (scale * deviation)[:, :, None, None]
     shift = shift if shift.dim() == 2 else shift[None]
     return (normal + shift[:, :, None, None]).to(x.dtype)
+
+
+def _plain(x: Tensor, groups: int) -> Tensor:
+    return functional.group_norm(_centered(x, groups), groups, eps=EPSILON)
+
+
+def _centered(x: Tensor, groups: int) -> Tensor:
+    """Return ``x`` less about the mean of its group, where PyTorch would lose digits to the mean.
+
+    On CPUs it computes the variance of channels-last tensors as E x^2 - (E x)^2. Normalization does not
+    see a shift of a whole group, so that gradients need none through it, and a mean of some pixels does.
+    """
+    if not (x.device.type == "cpu" and x.dtype == torch.float32 and x.stride(1) == 1 < x.stride(3)):
+        return x
+    rows, columns = (max(1, side // _SIDE) for side in x.shape[2:])
+    with torch.no_grad():
+        means = x[:, :, ::rows, ::columns].mean(dim=(2, 3)).unflatten(1, (groups, -1))
+        center = means.mean(dim=2, keepdim=True).expand_as(means).flatten(1)
+    return x - center[:, :, None, None]
 
 
 def _is_compiled_for_cpu(x: Tensor) -> bool:

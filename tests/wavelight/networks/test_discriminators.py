@@ -21,6 +21,7 @@ SUBBANDS = FactorShape.square(12, 16)
 COLOURS = FactorShape.square(3, 32)
 
 
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
 @pytest.mark.parametrize(
     ("name", "build", "shape", "first"),
     [
@@ -45,7 +46,11 @@ COLOURS = FactorShape.square(3, 32)
     ],
 )
 def test_output_is_the_published_one(
-    name: str, build: Callable[[], Discriminator], shape: tuple[int, ...], first: Sequence[float]
+    threads: int,
+    name: str,
+    build: Callable[[], Discriminator],
+    shape: tuple[int, ...],
+    first: Sequence[float],
 ) -> None:
     network = filled(build())
     with torch.no_grad():

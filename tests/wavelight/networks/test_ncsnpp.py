@@ -51,6 +51,7 @@ def narrow() -> tuple[NCSNpp, tuple[Tensor, Tensor, Tensor]]:
     return network, (normal(1, 3, 12, 8, 8), torch.arange(3), normal(2, 3, 100))
 
 
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
 @pytest.mark.parametrize(
     ("name", "values", "first"),
     [
@@ -68,7 +69,7 @@ def narrow() -> tuple[NCSNpp, tuple[Tensor, Tensor, Tensor]]:
     ],
 )
 def test_output_is_the_published_one(
-    name: str, values: dict[str, Any], first: Sequence[float]
+    threads: int, name: str, values: dict[str, Any], first: Sequence[float]
 ) -> None:
     network = filled(NCSNpp(**values))
     channels, height, width, _ = values["shape"]

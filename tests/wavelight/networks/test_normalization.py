@@ -27,6 +27,36 @@ def test_one_affine_map_serves_all_images() -> None:
     torch.testing.assert_close(normalized(x, 4, layer.weight, layer.bias), layer(x))
 
 
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+@pytest.mark.parametrize(
+    "shape", [(16, 128, 16, 16), (4, 64, 64, 64), (2, 16, 1, 1), (2, 16, 5, 3)]
+)
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_channels_last_loses_no_digits_to_the_mean(threads, shape, adaptive) -> None:
+    channels = shape[1]
+    x = (normal(1, *shape) + 10).to(memory_format=torch.channels_last).requires_grad_()
+    exact = x.detach().double().contiguous().requires_grad_()
+    if adaptive:
+        affine = torch.cat([torch.ones(shape[0], channels), torch.zeros(shape[0], channels)], dim=1)
+        found = AdaptiveGroupNorm(channels, 4)(x, affine)
+    else:
+        found = group_norm(channels)(x)
+    expected = functional.group_norm(exact, groups_of(channels), eps=1e-6)
+    slope = normal(2, *shape)
+    (gradient,) = torch.autograd.grad(found, x, slope)
+    (expected_gradient,) = torch.autograd.grad(expected, exact, slope.double())
+    spread = expected_gradient.abs().max().clamp(min=1)
+    assert (found - expected).abs().max() < 5e-6
+    assert (gradient - expected_gradient).abs().max() < 5e-6 * spread
+
+
+def test_contiguous_tensors_are_normalized_by_pytorch() -> None:
+    x = normal(1, 2, 16, 5, 3) + 10
+    layer = group_norm(16)
+    expected = functional.group_norm(x, 4, layer.weight, layer.bias, eps=1e-6)
+    assert torch.equal(layer(x), expected)
+
+
 @pytest.mark.slow
 def test_compiled_and_uncompiled_agree() -> None:
     layer, x, affine = AdaptiveGroupNorm(16, 4), normal(1, 2, 16, 4, 4), normal(2, 2, 32)

@@ -52,8 +52,9 @@ def narrow(**changes: Any) -> tuple[WaveletNCSNpp, tuple[Tensor, Tensor, Tensor]
     return network, (normal(1, 3, 12, side, side), torch.arange(3), normal(2, 3, 100))
 
 
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
 @pytest.mark.slow
-def test_output_is_the_published_one() -> None:
+def test_output_is_the_published_one(threads: int) -> None:
     network = filled(WaveletNCSNpp(**CELEBA256))
     with torch.no_grad():
         generated = network(normal(1, 1, 12, 128, 128), torch.arange(1), normal(2, 1, 100))
