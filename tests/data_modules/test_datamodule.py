@@ -123,7 +123,7 @@ def test_workers_are_kept_between_virtual_epochs():
 def test_a_worker_s_error_is_one_sentence():
     data = module(Numbered(broken=(3,)), num_workers=1)
 
-    with pytest.raises(DataError, match=r"^image 3 is broken \(max_unreadable"):
+    with pytest.raises(DataError, match=r"^image 3 is broken \(set max_unreadable"):
         take(data, 10)
 
 
