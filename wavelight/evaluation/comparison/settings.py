@@ -38,10 +38,6 @@ def _check_steps(steps: list[int | list[int]], scales: Mapping[str, int]) -> Non
         raise ValueError(
             "steps is empty: give at least one number, or leave it out for the systems' own"
         )
-    if not any(scales.values()):
-        raise ValueError(
-            f"steps must be left out for {', '.join(scales)}, whose numbers of evaluations are fixed, got {steps}"
-        )
     for entry in steps:
         numbers = [entry] if isinstance(entry, int) else entry
         if not numbers or min(numbers) < 1:
