@@ -7,7 +7,8 @@ from inspect import signature
 import pytest
 from docstring_parser import parse
 
-from wavelight.commands import COMMANDS, _words
+from wavelight.commands import COMMANDS
+from wavelight.config.calling import _words
 
 FUNCTIONS = {
     name: getattr(import_module(each.module), each.function)

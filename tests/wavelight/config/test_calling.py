@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wavelight.commands import _gathered
+from wavelight.config.calling import _gathered
 
 
 @pytest.fixture(autouse=True)
