@@ -79,7 +79,7 @@ def test_features_equal_torch_fidelitys(random_weights):
     assert torch.equal(ours(images), theirs(images)[0])
     grey = images[:, :1]
     assert torch.equal(ours(grey), theirs(grey.repeat(1, 3, 1, 1))[0])
-    with pytest.raises(ValueError, match="1 or 3 channels, not 2"):
+    with pytest.raises(ValueError, match="must have 1 or 3 channels for Inception, got 2"):
         ours(images[:, :2])
 
 
