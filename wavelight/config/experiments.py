@@ -13,7 +13,7 @@ def find_experiment(path: str) -> str:
     """Return the path of a configuration, or of a part of one: the file of that name, or else the one that ships.
 
     Args:
-        path: Such as ``experiments/demo.yaml`` or ``experiments/details/regression.yaml``.
+        path: Such as ``experiments/demo.yaml`` or ``experiments/models/regression.yaml``.
     """
     given = Path(path)
     if given.suffix != ".yaml" or _FOLDER not in given.parts or given.exists():

@@ -24,7 +24,7 @@ def _underscored(word: str) -> str:
 def with_found_files(words: Sequence[str]) -> list[str]:
     """Replace paths of files that are not there by those of the files that ship.
 
-    For example ``--config experiments/demo.yaml`` and ``--model.details=experiments/details/flow.yaml``.
+    For example ``--config experiments/demo.yaml`` and ``--model.details=experiments/models/flow.yaml``.
     """
     found = []
     for word in words:

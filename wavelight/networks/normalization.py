@@ -61,7 +61,8 @@ class AdaptiveGroupNorm(nn.Module):
         if _is_compiled_for_cpu(x):
             return normalized(x, self.groups, *affine.chunk(2, dim=1))
         scale, shift = affine[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, scale, _plain(x, self.groups))
+        plain = functional.group_norm(_centered(x, self.groups), self.groups, eps=EPSILON)
+        return torch.addcmul(shift, scale, plain)
 
 
 def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
@@ -97,10 +98,6 @@ def normalized(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -> Tensor:
     normal = (x - center[:, :, None, None]) * (scale * deviation)[:, :, None, None]
     shift = shift if shift.dim() == 2 else shift[None]
     return (normal + shift[:, :, None, None]).to(x.dtype)
-
-
-def _plain(x: Tensor, groups: int) -> Tensor:
-    return functional.group_norm(_centered(x, groups), groups, eps=EPSILON)
 
 
 def _centered(x: Tensor, groups: int) -> Tensor:

@@ -1,6 +1,5 @@
 """The command that measures how the cost of an image grows with its size."""
 
-import builtins
 import json
 import re
 
@@ -167,15 +166,8 @@ def test_what_makes_no_sense_is_refused(options, message, capsys, monkeypatch):
     assert len(said.strip().splitlines()) == 1
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_drawing_without_matplotlib_is_refused_before_work(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setattr(command, "measure_scaling", None)
     with pytest.raises(ValueError, match="pip install matplotlib"):
         command.scaling(plot=tmp_path / "scaling.png")

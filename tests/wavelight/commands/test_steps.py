@@ -1,7 +1,5 @@
 """The command that prints and samples the steps needed."""
 
-import builtins
-
 import pytest
 from jsonargparse import ArgumentParser
 from PIL import Image
@@ -40,14 +38,7 @@ def test_the_curve_is_drawn(tmp_path):
     assert Image.open(plot).size == (900, 600)
 
 
-def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.usefixtures("no_matplotlib")
+def test_drawing_without_matplotlib_says_what_to_install(tmp_path):
     with pytest.raises(ValueError, match="pip install matplotlib"):
         steps(sizes=[4], etas=[1.0], plot=tmp_path / "steps.png")

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
+from tests.two_samples import values_of
 from tests.wavelight.metrics.toy import seeded
 from wavelight.metrics.fields import (
     FieldDistance,
@@ -99,21 +100,7 @@ def test_the_binder_cumulant_of_ordered_and_of_normal_fields():
 
 
 def measure(real, generated):
-    """All values; real fields go through their statistics, which one process loads."""
-    metric = FieldDistance(-4.0, 4.0, 20)
-    for part in real.split(9):
-        metric.update(part, real=True)
-    statistics = metric.real_statistics()
-    metric.reset()
-    if not distributed.is_initialized() or distributed.get_rank() == 0:
-        metric.load_real_statistics(statistics)
-    # Twice: statistics must not grow with each look.
-    for _ in range(2):
-        metric.forget_generated()
-        for part in generated.split(8):
-            metric.update(part, real=False)
-        values = metric.values()
-    return {name: float(value) for name, value in values.items()}
+    return values_of(FieldDistance(-4.0, 4.0, 20), real, generated)
 
 
 def test_the_metric_is_the_two_functions():

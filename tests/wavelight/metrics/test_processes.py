@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
+from tests.two_samples import values_of
 from tests.wavelight.metrics.toy import ToyFeatures, blotches
 from wavelight.metrics import FeatureMetrics, FrechetWaveletDistance, ImageMetric
 
@@ -18,21 +19,9 @@ def metrics() -> list[ImageMetric]:
 
 
 def measure(real, generated) -> dict[str, float]:
-    """Return all values; real images go through their statistics, which one process loads."""
-    values = {}
+    values: dict[str, float] = {}
     for metric in metrics():
-        for part in real.split(9):
-            metric.update(part, real=True)
-        statistics = metric.real_statistics()
-        metric.reset()
-        if not distributed.is_initialized() or distributed.get_rank() == 0:
-            metric.load_real_statistics(statistics)
-        # Twice: statistics must not grow with each look.
-        for _ in range(2):
-            metric.forget_generated()
-            for part in generated.split(8):
-                metric.update(part, real=False)
-            values |= {name: float(value) for name, value in metric.values().items()}
+        values |= values_of(metric, real, generated)
     return values
 
 

@@ -6,6 +6,7 @@ from torch import distributed, multiprocessing
 from torch.nn import functional
 from typing_extensions import override
 
+from tests.two_samples import values_of
 from tests.wavelight.metrics.toy import ToyFeatures, blotches, seeded
 from wavelight.metrics import FeatureMetrics, SumMetric
 
@@ -55,21 +56,7 @@ def features(side):
 
 
 def measure(real, generated):
-    """Return the value; real features go through their statistics, which one process loads."""
-    metric = KernelDistance()
-    for part in real.split(9):
-        metric.update(part, real=True)
-    statistics = metric.real_statistics()
-    metric.reset()
-    if not distributed.is_initialized() or distributed.get_rank() == 0:
-        metric.load_real_statistics(statistics)
-    # Twice: statistics must not grow with each look.
-    for _ in range(2):
-        metric.forget_generated()
-        for part in generated.split(8):
-            metric.update(part, real=False)
-        values = metric.values()
-    return float(values["kid"])
+    return values_of(KernelDistance(), real, generated)["kid"]
 
 
 def test_the_new_metric_is_that_of_all_pairs():
