@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from wavelight.support.files import draft_of
 from wavelight.support.private_names import drop_wandb_option, opened_experiment, set_experiment
 
 _CONNECT_SECONDS = 3.0
@@ -45,6 +46,45 @@ class CSVLogger(loggers.CSVLogger):
         if opened_experiment(self) is None:
             set_experiment(self, _AppendingWriter(self.log_dir))
         return opened_experiment(self)
+
+    def forget_after(self, images_seen: int, batches_seen: int) -> None:
+        """Drop rows of the file that were written behind the place from which a run goes on, and a cut last line.
+
+        Args:
+            images_seen: By the run, where it goes on.
+            batches_seen: The same in batches.
+        """
+        path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+        if not path.exists():
+            return
+        header, rows = _whole_rows(path)
+        kept = [row for row in rows if _is_before(row, images_seen, batches_seen)]
+        with draft_of(path) as draft, draft.open("w", newline="") as file:
+            writer = csv.DictWriter(file, header)
+            writer.writeheader()
+            writer.writerows(kept)
+
+
+def _whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the header of a CSV file, and its rows but those that are cut or are no text."""
+    text = path.read_text(errors="replace")
+    # A line is whole once its end is there.
+    lines = text[: text.rfind("\n") + 1].replace("\0", "").splitlines()
+    reader = csv.reader(lines)
+    header = next(reader, [])
+    return header, [
+        dict(zip(header, row, strict=True)) for row in reader if len(row) == len(header)
+    ]
+
+
+def _is_before(row: dict[str, str], images_seen: int, batches_seen: int) -> bool:
+    try:
+        if row.get("images_seen"):
+            return float(row["images_seen"]) <= images_seen
+        # A row has the number of its batch, from 0.
+        return int(row["step"]) < batches_seen
+    except (KeyError, ValueError):
+        return False
 
 
 class WandbLogger(loggers.WandbLogger):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +21,20 @@ def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
 
     Args:
         path: The file.
-        mapped: Whether tensors stay in the file until they are used, which is fast where only names
-            are wanted.
+        mapped: Whether tensors stay in the file until they are used, and their checksums unread, which is
+            fast where only names are wanted.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, is cut short, or holds other objects.
+        ValueError: If the file is no checkpoint, is damaged, or holds other objects.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    # Files of before PyTorch 1.6 are no archives, and cannot be mapped.
-    mapped = mapped and is_zipfile(path)
+    # Files of before PyTorch 1.6 are no archives: they have no checksums, and cannot be mapped.
+    archive = is_zipfile(path)
+    mapped = mapped and archive
+    if archive and not mapped:
+        check_whole(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
@@ -42,6 +45,30 @@ def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
             f"{type(checkpoint).__name__}"
         )
     return checkpoint
+
+
+def check_whole(path: Path) -> None:
+    """Check that all that was written into a checkpoint can be read back.
+
+    PyTorch writes a CRC-32 of each tensor and of the rest into the archive, and does not look at them when it
+    loads: a flipped bit would be another weight.
+
+    Args:
+        path: The file, an archive as ``torch.save`` writes it.
+
+    Raises:
+        ValueError: If the file is cut short, or a part of it does not have its checksum.
+    """
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:
+        # Flipped bits in its tables let zipfile raise errors of a dozen kinds.
+        raise ValueError(_why_unreadable(path)) from error
+    if damaged is not None:
+        raise ValueError(
+            f"{path} is damaged: {damaged} in it does not have the checksum it was written with"
+        )
 
 
 def _why_unreadable(path: Path) -> str:
@@ -72,16 +99,36 @@ def holds_run(path: Path) -> bool:
     )
 
 
-def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Write a checkpoint, under a temporary name first, so that no half-written file is left.
+def write_checkpoint(
+    path: Path, checkpoint: Mapping[str, Any], keep_before: Path | None = None
+) -> None:
+    """Write a checkpoint beside the file, read it back, and only then replace what the file holds.
 
     Args:
         path: The file.
         checkpoint: Its parts: tensors and plain values.
+        keep_before: Where what the file holds now is kept, once the new one is whole; None keeps it nowhere.
+
+    Raises:
+        OSError: If the disk is full or fails; the file is then as it was.
+        ValueError: If what was written cannot be read back; the file is then as it was.
     """
-    # Into an open file: by its name alone, PyTorch would call the archive after the draft.
-    with draft_of(path) as draft, draft.open("wb") as file:
-        torch.save(dict(checkpoint), file)
+    with draft_of(path) as draft:
+        # Into an open file: by its name alone, PyTorch would call the archive after the draft.
+        with draft.open("wb") as file:
+            torch.save(dict(checkpoint), file)
+        check_whole(draft)
+        if keep_before is not None and path.exists():
+            _give_second_name(path, keep_before)
+
+
+def _give_second_name(path: Path, name: Path) -> None:
+    with draft_of(name, flushed=False) as draft:
+        try:
+            draft.hardlink_to(path)
+        except OSError:
+            # A file system without hard links: for a moment the file is under the second name alone.
+            path.rename(draft)
 
 
 def state_of(checkpoint: Mapping[str, Any], ema: bool = True) -> dict[str, Tensor]:

@@ -1,104 +1,109 @@
 """When a run is saved: at the end of every epoch, now and then inside, when it is best, and when it is stopped."""
 
-import signal
-import threading
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from typing_extensions import override
 
+from wavelight.callbacks.unfinished_epoch import as_before_its_end
+from wavelight.checkpoints.run_files import BEST, FOLDER, LAST, run_files
 from wavelight.systems import ImageGenerator
 
-FOLDER = "checkpoints"
 
-
-class BestCheckpoint(ModelCheckpoint):
+class BestCheckpoint(Checkpoint):
     """Keeps the best checkpoint by one metric, as ``checkpoints/best.ckpt`` of the run's folder.
+
+    It is written at the end of an epoch that was evaluated, when schedules have moved on: a run can go on from
+    it, too. The best value is part of every checkpoint, so that a run that goes on, in whatever folder, remembers it.
 
     Args:
         monitor: The metric's name in the logs, such as ``val/fid10k``.
         mode: Whether the best is the ``min`` or the ``max``.
+
+    Raises:
+        ValueError: If ``mode`` is another; in training, if nothing of that name was measured.
+
+    Attributes:
+        best: The best value so far, None before the first.
     """
 
     def __init__(self, monitor: str, mode: str = "min") -> None:
-        super().__init__(
-            filename="best",
-            monitor=monitor,
-            mode=mode,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-            # At the end of the epoch, when schedules have moved on: a run can go on from this file,
-            # too.
-            save_on_train_epoch_end=True,
-        )
-
-    @override
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.dirpath = _folder(trainer)
-        super().setup(trainer, pl_module, stage)
+        if mode not in ("min", "max"):
+            raise ValueError(f"best.mode must be min or max, got {mode}")
+        self.monitor = monitor
+        self.mode = mode
+        self.best: float | None = None
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Between evaluations the metric is an old one, which must not pass for this epoch's.
-        if _evaluates_after(trainer.current_epoch, trainer) and any(trainer.num_val_batches):
-            super().on_train_epoch_end(trainer, pl_module)
+        if not _evaluates_after(trainer.current_epoch, trainer) or not any(trainer.num_val_batches):
+            return
+        value = self._value(trainer)
+        if self._is_better(value) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.best = value
+            trainer.save_checkpoint(_folder(trainer) / BEST, weights_only=False)
+
+    def _value(self, trainer: L.Trainer) -> float:
+        if self.monitor not in trainer.callback_metrics:
+            measured = ", ".join(
+                name for name in trainer.callback_metrics if name.startswith("val/")
+            )
+            raise ValueError(
+                f"best.monitor must be a metric of the validation, got {self.monitor}; measured were: "
+                f"{measured or 'none'}"
+            )
+        return float(trainer.callback_metrics[self.monitor])
+
+    def _is_better(self, value: float) -> bool:
+        if self.best is None or math.isnan(self.best):
+            return True
+        return value < self.best if self.mode == "min" else value > self.best
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"monitor": self.monitor, "best": self.best}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # A value of another metric says nothing of this one.
+        if state_dict["monitor"] == self.monitor:
+            self.best = state_dict["best"]
 
 
-class LastCheckpoint(ModelCheckpoint):
+class LastCheckpoint(Checkpoint):
     """Keeps the newest checkpoint as ``checkpoints/last.ckpt`` of the run's folder, for ``--ckpt_path last``.
 
-    It is written at the end of every epoch, when a signal stops the run (Ctrl-C, or SIGTERM as batch
-    systems send it: the current batch is finished first), and, if asked, between. A new run in the folder
-    of an earlier one, which would overwrite its last checkpoint, is refused.
+    It is written at the end of every epoch, after all other callbacks, when a signal stops the run (the current
+    batch is finished first, see :mod:`wavelight.training.signals`), and, if asked, between. The one before is kept
+    as ``checkpoints/previous.ckpt``. A new run in the folder of an earlier one, which would overwrite its
+    checkpoints, is refused. Where a file cannot be written, because the disk is full, say, a warning says so and
+    training goes on, except at its end: the one before is untouched.
 
     Args:
         every_n_batches: Batches between two saves inside an epoch; None saves at its end only.
     """
 
     def __init__(self, every_n_batches: int | None = None) -> None:
-        super().__init__(
-            filename="last", enable_version_counter=False, save_on_train_epoch_end=True
-        )
         if every_n_batches is not None and every_n_batches < 1:
-            raise ValueError(f"every_n_batches must be at least 1, got {every_n_batches}")
+            raise ValueError(f"last.every_n_batches must be at least 1, got {every_n_batches}")
         self.every_n_batches = every_n_batches
-
-    @override
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.dirpath = _folder(trainer)
-        super().setup(trainer, pl_module, stage)
+        self._failed = False
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        path = _last_path(trainer)
-        if pl_module.images_seen == 0 and path.exists() and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        found = run_files(Path(trainer.default_root_dir))
+        if pl_module.images_seen == 0 and found and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise ValueError(
-                f"trainer.default_root_dir must not be the folder of an earlier run, got one with {path}; "
+                f"trainer.default_root_dir must not be the folder of an earlier run, got one with {found[0]}; "
                 "continue that run with --ckpt_path last, or name another folder"
             )
-
-    @override
-    def _find_last_checkpoints(self, trainer: L.Trainer) -> set[str]:
-        # Lightning looks for "last" before it calls setup, which sets our folder.
-        path = _last_path(trainer)
-        return {str(path)} if path.exists() else set()
-
-    @override
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        # Python lets only the main thread choose what a signal does.
-        if threading.current_thread() is threading.main_thread():
-            self._interrupt_before = signal.getsignal(signal.SIGINT)
-            signal.signal(signal.SIGINT, self._stop_politely)
-
-    def _stop_politely(self, signum: int, frame: Any) -> None:
-        """Treat Ctrl-C as SIGTERM, for which Lightning finishes the batch; a second Ctrl-C stops at once."""
-        signal.signal(signal.SIGINT, self._interrupt_before)
-        signal.raise_signal(signal.SIGTERM)
 
     @override
     def on_train_batch_end(
@@ -111,7 +116,11 @@ class LastCheckpoint(ModelCheckpoint):
     ) -> None:
         assert isinstance(pl_module, ImageGenerator)
         if self.every_n_batches and pl_module.batches_seen % self.every_n_batches == 0:
-            self._save(trainer)
+            self._save_or_warn(trainer)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._save_or_warn(trainer)
 
     @override
     def on_exception(
@@ -120,20 +129,31 @@ class LastCheckpoint(ModelCheckpoint):
         # Other exceptions come in the middle of a batch, when not all networks have made their step.
         if isinstance(exception, SIGTERMException):
             self._save(trainer)
-        self._restore_interrupt()
 
     @override
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
-        self._restore_interrupt()
+        if self._failed:
+            self._save(trainer)
 
-    def _restore_interrupt(self) -> None:
-        if hasattr(self, "_interrupt_before"):
-            signal.signal(signal.SIGINT, self._interrupt_before)
+    @override
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        as_before_its_end(checkpoint["loops"]["fit_loop"])
+
+    def _save_or_warn(self, trainer: L.Trainer) -> None:
+        try:
+            self._save(trainer)
+        except OSError as error:
+            self._failed = True
+            rank_zero_warn(
+                f"{_folder(trainer) / LAST} could not be written ({error}); training goes on, and tries again"
+            )
 
     def _save(self, trainer: L.Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(_last_path(trainer), weights_only=False)
+            trainer.save_checkpoint(_folder(trainer) / LAST, weights_only=False)
+            self._failed = False
 
 
 def _evaluates_after(epoch: int, trainer: L.Trainer) -> bool:
@@ -141,9 +161,5 @@ def _evaluates_after(epoch: int, trainer: L.Trainer) -> bool:
     return trainer.enable_validation and (every is None or (epoch + 1) % every == 0)
 
 
-def _folder(trainer: L.Trainer) -> str:
-    return str(Path(trainer.default_root_dir) / FOLDER)
-
-
-def _last_path(trainer: L.Trainer) -> Path:
-    return Path(_folder(trainer)) / "last.ckpt"
+def _folder(trainer: L.Trainer) -> Path:
+    return Path(trainer.default_root_dir) / FOLDER

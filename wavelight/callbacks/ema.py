@@ -40,6 +40,11 @@ class ExponentialMovingAverage(L.Callback):
         self._swapped = False
 
     @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Restored on the CPU, before the networks move to their device.
+        self._ema = {name: ema.to(pl_module.device) for name, ema in self._ema.items()}
+
+    @override
     def on_train_batch_end(
         self,
         trainer: L.Trainer,

@@ -115,6 +115,10 @@ class Factorization(nn.Module, ABC):
         """
         return [0] * len(self.target_shapes(image))
 
+    def factor_name(self, index: int) -> str:
+        """Return what a factor is called in messages, by its number in the order in which factors are generated."""
+        return f"factor {index}"
+
     @abstractmethod
     def encode(self, image: Tensor) -> list[Factor]:
         """Split images ``(N, C, H, W)`` into factors, in the order in which they are generated."""
@@ -155,6 +159,10 @@ class Pixels(Factorization):
     @override
     def target_shapes(self, image: Shape) -> list[Shape]:
         return [image]
+
+    @override
+    def factor_name(self, index: int) -> str:
+        return "pixels"
 
     @override
     def encode(self, image: Tensor) -> list[Factor]:

@@ -91,6 +91,12 @@ class LevelByLevel(Factorization):
         return [0, *[image[0]] * self.levels]
 
     @override
+    def factor_name(self, index: int) -> str:
+        if index == 0:
+            return f"LL of level {self.levels}"
+        return f"details of level {self.levels - index + 1}"
+
+    @override
     def encode(self, image: Tensor) -> list[Factor]:
         levels = self._analyses(image)
         coarsest = band_at(self.coarse, self.levels)(levels[-1].coarse)

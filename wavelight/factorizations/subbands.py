@@ -66,6 +66,10 @@ class Subbands(Factorization):
         return [(channels * 4**self.levels, height >> self.levels, width >> self.levels)]
 
     @override
+    def factor_name(self, index: int) -> str:
+        return "sub-bands"
+
+    @override
     def encode(self, image: Tensor) -> list[Factor]:
         levels = self._analyses(image)
         bands = [self.coarse(levels[-1].coarse)]

@@ -1,4 +1,4 @@
-"""Sums over the processes of a distributed run, for metrics; with one process they do nothing."""
+"""Sums and extremes over the processes of a distributed run, for metrics; with one process they do nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +24,15 @@ def total(tensor: Tensor) -> Tensor:
     # Not an in-place sum: the process goes on adding to its own part.
     tensor = tensor.clone()
     distributed.all_reduce(tensor)
+    return tensor
+
+
+def least(tensor: Tensor) -> Tensor:
+    """Return the smallest of each number of a tensor over all processes, which must hold equal shapes; collective."""
+    if not _is_distributed():
+        return tensor
+    tensor = tensor.clone()
+    distributed.all_reduce(tensor, distributed.ReduceOp.MIN)
     return tensor
 
 

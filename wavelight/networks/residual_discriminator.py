@@ -26,13 +26,15 @@ class HalvingBlock(nn.Module):
         self.norm_in = nn.BatchNorm2d(channels)
         self.conv_out = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
         self.norm_out = nn.BatchNorm2d(2 * channels)
-        self.shortcut = nn.Conv2d(channels, 2 * channels, 1, stride=2, bias=False)
+        self.shortcut = nn.Conv2d(channels, 2 * channels, 1, bias=False)
         self.norm_shortcut = nn.BatchNorm2d(2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H/2, W/2)``, the halves rounded up."""
         h = functional.leaky_relu(self.norm_in(self.conv_in(x)), SLOPE)
-        h = self.norm_out(self.conv_out(h)) + self.norm_shortcut(self.shortcut(x))
+        # Not a stride of 2: of fewer than 8 channels, channels last, its gradient in PyTorch 2.15 writes beyond its
+        # memory on CPUs that have AVX2 and not AVX-512.
+        h = self.norm_out(self.conv_out(h)) + self.norm_shortcut(self.shortcut(x[..., ::2, ::2]))
         return functional.leaky_relu(h, SLOPE)
 
 

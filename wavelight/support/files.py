@@ -12,7 +12,7 @@ _SUFFIX = ".part"
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
+def draft_of(path: Path, flushed: bool = True) -> Iterator[Path]:
     """Yield a file to write in place of another, which it replaces once it is written.
 
     The draft lies in the same folder, hidden, and has a name that no other process or thread has,
@@ -23,12 +23,15 @@ def draft_of(path: Path) -> Iterator[Path]:
 
     Args:
         path: The other; the folders that it wants are made.
+        flushed: Whether its content is brought to the disk before it replaces the other, which takes time and
+            is not needed where the disk has the content already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex}{_SUFFIX}")
     try:
         yield draft
-        _flush(draft)
+        if flushed:
+            _flush(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

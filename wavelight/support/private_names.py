@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from lightning.pytorch import Trainer
     from lightning.pytorch.loggers import CSVLogger, WandbLogger
     from lightning.pytorch.strategies import DDPStrategy
     from torch import nn
 
 OVERRIDDEN = {
-    "lightning.pytorch.callbacks.ModelCheckpoint._find_last_checkpoints": (
-        "wavelight.callbacks.checkpointing.LastCheckpoint"
-    ),
     "lightning.pytorch.cli.LightningCLI._set_seed": "wavelight.training.sweep_file._Options",
     "lightning.pytorch.loggers.csv_logs.ExperimentWriter._check_log_dir_exists": (
         "wavelight.loggers._AppendingWriter"
@@ -100,3 +98,22 @@ def drop_wandb_option(logger: "WandbLogger", name: str) -> None:
     Known to work since Lightning 2.6.4.
     """
     logger._wandb_init.pop(name, None)
+
+
+def replace_signal_handling(trainer: "Trainer", handling: Any) -> None:
+    """Let signals be handled by an object of our own, and nothing be broadcast at each batch.
+
+    The public way is a signal's handler, which Lightning overwrites or calls beside its own. Known to work since
+    Lightning 2.6.4.
+
+    Args:
+        trainer: The trainer, before it runs.
+        handling: Has ``register_signal_handlers()``, ``teardown()``, and ``received_sigterm``, at which loops end.
+    """
+    if not hasattr(trainer, "_signal_connector"):
+        raise AttributeError("lightning.pytorch.Trainer._signal_connector")
+    trainer._signal_connector = handling
+    epoch_loop = trainer.fit_loop.epoch_loop
+    if not hasattr(epoch_loop, "_broadcast_sigterm_tensor"):
+        raise AttributeError("_TrainingEpochLoop._broadcast_sigterm_tensor")
+    epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Factorization, Shape
@@ -22,6 +23,7 @@ from wavelight.networks.compiled import Compiled
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
 from wavelight.support.private_names import set_ddp_option
+from wavelight.systems.divergence import BadTerm, DivergedError, LossWatch, not_finite
 from wavelight.weights import check_same_tensors, load_weights
 
 CONFIG_KEY = "wavelight_config"
@@ -52,6 +54,7 @@ class SystemOptions(TypedDict, total=False):
     train: list[int] | None
     accumulate_grad_batches: int
     gradient_clip_val: float | None
+    max_skipped_steps: int
     bounded: bool
     start_from: Path | None
 
@@ -105,6 +108,8 @@ class ImageGenerator(L.LightningModule):
         accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory;
             gradients are summed.
         gradient_clip_val: Largest norm of a player's gradient; none does not clip.
+        max_skipped_steps: How many optimizer steps of a run may be skipped because a gradient is not finite, before
+            training counts as diverged. Above 0 each step waits for the device to look at its gradient.
         bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there; false for
             fields.
         start_from: Weights that a new run starts from (fine-tuning): a checkpoint, an exported or a
@@ -125,6 +130,7 @@ class ImageGenerator(L.LightningModule):
         train: list[int] | None = None,
         accumulate_grad_batches: int = 1,
         gradient_clip_val: float | None = None,
+        max_skipped_steps: int = 0,
         bounded: bool = True,
         start_from: Path | None = None,
     ) -> None:
@@ -138,10 +144,14 @@ class ImageGenerator(L.LightningModule):
         self.train_factors = list(range(len(models))) if train is None else train
         self.accumulate_grad_batches = accumulate_grad_batches
         self.clip_norm = gradient_clip_val
+        self.max_skipped_steps = max_skipped_steps
         self.bounded = bounded
         self.start_from = start_from
         self.images_seen = 0
         self.batches_seen = 0
+        self.epochs_seen = 0
+        self.skipped_steps = 0
+        self._loss_watch = LossWatch()
         self.config_text = ""
         self.has_begun = False
         self.target_shapes = self._target_shapes(len(models))
@@ -176,7 +186,12 @@ class ImageGenerator(L.LightningModule):
             raise ValueError(
                 f"train must name factors from 0 to {len(shapes) - 1}, got {self.train_factors}"
             )
-        check_least({"accumulate_grad_batches": (self.accumulate_grad_batches, 1)})
+        check_least(
+            {
+                "accumulate_grad_batches": (self.accumulate_grad_batches, 1),
+                "max_skipped_steps": (self.max_skipped_steps, 0),
+            }
+        )
         return shapes
 
     def check_data(self, data: L.LightningDataModule | None) -> None:
@@ -242,7 +257,13 @@ class ImageGenerator(L.LightningModule):
         ]
         if self.scheduler is None:
             return optimizers
-        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+        schedulers = [self.scheduler(optimizer) for optimizer in optimizers]
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+            raise ValueError(
+                "model.init_args.scheduler must be a schedule by epochs, got ReduceLROnPlateau, which waits for a "
+                "metric; take one such as torch.optim.lr_scheduler.CosineAnnealingLR"
+            )
+        return optimizers, schedulers
 
     @override
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
@@ -260,6 +281,8 @@ class ImageGenerator(L.LightningModule):
             terms = self._take_turn(index, name, factors[index], noise, optimizer)
             prefix = f"train/{name}" if len(factors) == 1 else f"train/{index}/{name}"
             self.log_dict({f"{prefix}/{term}": value for term, value in terms.items()})
+        if self.max_skipped_steps:
+            self.log("train/skipped_steps", float(self.skipped_steps))
         self.has_begun = True
         self.batches_seen += 1
         self.images_seen += len(batch["index"]) * self.trainer.world_size
@@ -286,10 +309,30 @@ class ImageGenerator(L.LightningModule):
                     self.manual_backward(torch.stack(list(terms.values())).sum() * share)
                 for term, value in terms.items():
                     total[term] = total.get(term, 0) + value.detach() * share
+            if self._skips(index, player, optimizer):
+                return total
             if self.clip_norm is not None:
                 self.clip_gradients(optimizer.optimizer, self.clip_norm, "norm")
             optimizer.step()
+        self._loss_watch.note(index, player, total, self.batches_seen + 1)
         return total
+
+    def _skips(self, index: int, player: str, optimizer: LightningOptimizer) -> bool:
+        """Tell whether a step is left out, because a gradient is not finite and such steps may be left out."""
+        if not self.max_skipped_steps:
+            return False
+        gradients = [
+            p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None
+        ]
+        if torch.stack([gradient.isfinite().all() for gradient in gradients]).all():
+            return False
+        self.skipped_steps += 1
+        if self.skipped_steps > self.max_skipped_steps:
+            raise DivergedError(
+                f"training has diverged: the gradient of {self._of_factor(index, player)} is not finite in batch "
+                f"{self.batches_seen + 1}, after {self.max_skipped_steps} steps that max_skipped_steps let it skip"
+            )
+        return True
 
     def _parts(self, size: int) -> list[tuple[int, int]]:
         if size % self.accumulate_grad_batches:
@@ -308,18 +351,35 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def on_train_epoch_end(self) -> None:
-        self._refuse_divergence()
+        self.refuse_divergence()
+        self.epochs_seen += 1
         for scheduler in _as_list(self.lr_schedulers()):
             scheduler.step()
 
-    def _refuse_divergence(self) -> None:
-        """Stop before a checkpoint of good weights is overwritten by one of bad ones."""
-        for name, value in self.trainer.callback_metrics.items():
-            if name.startswith("train/") and not torch.isfinite(value):
-                raise FloatingPointError(
-                    f"training has diverged: {name} is {value.item()} after {self.images_seen} images; the last "
-                    "checkpoint is of the epoch before"
-                )
+    def refuse_divergence(self) -> None:
+        """Stop before a checkpoint of good weights is overwritten by one of bad ones; collective.
+
+        Raises:
+            DivergedError: If a loss, a weight or an optimizer's state is not finite; the message names the first.
+        """
+        bad = self._loss_watch.first()
+        if bad is not None:
+            raise DivergedError(f"training has diverged: {self._in_words(bad)}")
+        name = not_finite(self, self.trainer.optimizers)
+        if name is not None:
+            raise DivergedError(
+                f"training has diverged: {name} is not finite after batch {self.batches_seen}"
+            )
+
+    def _in_words(self, bad: BadTerm) -> str:
+        prefix = f"{bad.factor}/" if len(self.target_shapes) > 1 else ""
+        return (
+            f"train/{prefix}{bad.player}/{bad.term} is not finite in batch {bad.batch}, a term of "
+            f"{self._of_factor(bad.factor, bad.player)}"
+        )
+
+    def _of_factor(self, index: int, player: str) -> str:
+        return f"the {player} of the {self.factorization.factor_name(index)}"
 
     # --- sampling ---
 
@@ -453,6 +513,8 @@ class ImageGenerator(L.LightningModule):
         checkpoint[PROGRESS_KEY] = {
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
+            "epochs_seen": self.epochs_seen,
+            "skipped_steps": self.skipped_steps,
         }
 
     @override
@@ -461,6 +523,8 @@ class ImageGenerator(L.LightningModule):
         progress = checkpoint.get(PROGRESS_KEY, {})
         self.images_seen = progress.get("images_seen", 0)
         self.batches_seen = progress.get("batches_seen", 0)
+        self.epochs_seen = progress.get("epochs_seen", 0)
+        self.skipped_steps = progress.get("skipped_steps", 0)
 
     def _turns(self) -> list[tuple[int, str]]:
         """Return the turns of a batch: whose factor, and which of its players."""
@@ -474,6 +538,10 @@ class ImageGenerator(L.LightningModule):
             (self._model_of_factor[index], name): self._model(index).players()[name]
             for index, name in self._turns()
         }
+
+    def learners(self) -> list[str]:
+        """Return the networks that learn, in the order of their optimizers, by the names of their parameters."""
+        return [f"models.{model}.{player}" for model, player in self._learners()]
 
     def factor_models(self) -> list[GenerativeModel]:
         """Return the models, one a factor, in the order in which factors are generated; shared ones come again."""

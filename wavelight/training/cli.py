@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import lightning as L
 from jsonargparse import Namespace
@@ -25,11 +25,15 @@ from wavelight.config.words import (
 )
 from wavelight.support.errors import fail
 from wavelight.systems import ImageGenerator
+from wavelight.systems.divergence import DivergedError
 from wavelight.training.saved_config import SaveConfig
+from wavelight.training.signals import StoppedAtOnceError
 from wavelight.training.trainer import Trainer
 
-_TERMINATED = 128 + 15
+_SIGNALLED = 128
+"""A shell adds this to the number of the signal that ended a command."""
 
+_DIVERGED = 1
 
 # The arguments of the trainer's methods that are objects, which no command line can name.
 _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
@@ -37,12 +41,12 @@ _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_data
 
 CALLBACKS: dict[str, type[L.Callback]] = {
     "speed": callbacks.Throughput,
-    "last": callbacks.LastCheckpoint,
     "acceleration": callbacks.Acceleration,
     "ema": callbacks.ExponentialMovingAverage,
     "pictures": callbacks.SampleGrid,
     "evaluation": callbacks.Evaluation,
     "best": callbacks.BestCheckpoint,
+    "last": callbacks.LastCheckpoint,
 }
 """The callbacks of every run by their names as options, such as ``--ema.decay``; in the order in which they act."""
 
@@ -163,7 +167,20 @@ class CLI(LightningCLI):
     def run(self) -> None:
         """Run the method."""
         options = {name: self.config_init[name] for name in self._options}
+        if self.method != "fit" and options["ckpt_path"] is None:
+            # Measuring or sampling an untrained network is hardly ever meant.
+            options["ckpt_path"] = "last"
         getattr(self.trainer, self.method)(model=self.model, datamodule=self.datamodule, **options)
+
+
+def _exit_code(cli: CLI) -> int:
+    """Return the exit code of a process that was stopped, 0 by its time.
+
+    Where Lightning has started processes, those that are not the first must not fail: Lightning kills the rest.
+    """
+    trainer = cast(Trainer, cli.trainer)
+    number = trainer.signals.signal_number
+    return _SIGNALLED + number if number and trainer.is_global_zero else 0
 
 
 def run(method: str, arguments: list[str]) -> None:
@@ -182,7 +199,14 @@ def run(method: str, arguments: list[str]) -> None:
         cli.run()
     except SIGTERMException:
         rank_zero_info("Stopped after a whole batch; continue with --ckpt_path last.")
-        sys.exit(_TERMINATED)
+        assert cli is not None
+        sys.exit(_exit_code(cli))
+    except StoppedAtOnceError:
+        assert cli is not None
+        sys.exit(_exit_code(cli))
+    except DivergedError as error:
+        sys.stderr.write(f"wavelight: {error}\n")
+        sys.exit(_DIVERGED)
     except (ValueError, OSError, MisconfigurationException) as error:
         if cli is not None and cli.model.has_begun:
             raise

@@ -12,8 +12,8 @@ import torch
 import yaml
 from typing_extensions import override
 
-from wavelight.callbacks.checkpointing import FOLDER
 from wavelight.checkpoints.loading import config_text, system_from_config
+from wavelight.checkpoints.run_files import FOLDER, LAST
 from wavelight.config.experiments import find_experiment
 from wavelight.config.seeds import difference_but_seed
 from wavelight.support.errors import in_words
@@ -94,7 +94,7 @@ class SweepRun(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         """Its last checkpoint, from which it continues."""
-        return self.folder / FOLDER / "last.ckpt"
+        return self.folder / FOLDER / LAST
 
     @property
     def log(self) -> Path:

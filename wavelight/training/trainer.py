@@ -2,15 +2,29 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
+from wavelight.callbacks import LastCheckpoint
+from wavelight.checkpoints.run_files import BEST, FOLDER, newest_checkpoint
 from wavelight.sampling.image_folder import image_folder
+from wavelight.support.private_names import replace_signal_handling
 from wavelight.systems import ImageGenerator
+from wavelight.systems.base import PROGRESS_KEY
+from wavelight.systems.divergence import DivergedError
+from wavelight.training.checkpoint_io import WholeCheckpointIO
+from wavelight.training.going_on import GoOn, check_same_optimizers
+from wavelight.training.run_lock import locked
+from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.writer import ImageWriter
 from wavelight.weights import holds_run, read_checkpoint
 
@@ -25,12 +39,13 @@ _NO_NEWS = (
 )
 
 
-_WORDS = ("last", "best", "hpc")
-"""Words that Lightning takes in place of a checkpoint's path."""
-
-
 class Trainer(L.Trainer):
-    """Devices, length, logging and callbacks of a run; these are the options of Lightning's Trainer."""
+    """Devices, length, logging and callbacks of a run; these are the options of Lightning's Trainer.
+
+    ``max_time`` is how long this process may train: it then stops as by a signal, after a whole batch.
+    """
+
+    callbacks: list[L.Callback]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         for message in _NO_NEWS:
@@ -39,6 +54,22 @@ class Trainer(L.Trainer):
             lambda record: "litlogger" not in record.getMessage()
         )
         super().__init__(*args, **options)
+        self.signals = Signals(self)
+        replace_signal_handling(self, self.signals)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpointIO()
+        self._order_callbacks()
+
+    def _order_callbacks(self) -> None:
+        """Save behind all other callbacks, so that checkpoints know what these have done, and stop behind that."""
+        given: list[L.Callback] = self.callbacks
+        # Lightning's drops the rest of the epoch.
+        timers = [each for each in given if isinstance(each, Timer)]
+        last = [each for each in given if isinstance(each, LastCheckpoint)]
+        others = [each for each in given if each not in (*timers, *last)]
+        seconds = timers[0].time_remaining() if timers else None
+        stop = StopAtBatchEnd(self.signals, seconds)
+        self.callbacks = [GoOn(), *others, *last, stop]
 
     def fit(  # type: ignore[override]
         self,
@@ -61,13 +92,74 @@ class Trainer(L.Trainer):
         """
         self._check_own_options()
         model.check_data(datamodule)
-        path = _file(ckpt_path)
+        path = self.checkpoint(ckpt_path)
         if path is not None and not holds_run(path):
             _start_from(model, path)
-            ckpt_path = None
-        super().fit(
-            model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
-        )
+            path = None
+        elif path is not None:
+            check_same_optimizers(model, read_checkpoint(path, mapped=True))
+        with self._locked_folder(), self._handled_signals(), self._named_last_good_file():
+            super().fit(
+                model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
+            )
+
+    def checkpoint(self, ckpt_path: str | Path | None) -> Path | None:
+        """Return the file that a word names: ``last`` the newest of this run, None where there is none, or ``best``.
+
+        Args:
+            ckpt_path: The word, or the path of a file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If all checkpoints of the run are damaged.
+        """
+        if ckpt_path is None:
+            return None
+        folder = Path(self.default_root_dir)
+        if ckpt_path == "last":
+            return newest_checkpoint(folder)
+        path = folder / FOLDER / BEST if ckpt_path == "best" else Path(ckpt_path)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+        return path
+
+    @override
+    def save_checkpoint(self, *args: Any, **options: Any) -> None:
+        """Write a checkpoint, unless training has diverged; collective.
+
+        Raises:
+            DivergedError: If a weight, an optimizer's state or a loss since the last one is not finite.
+        """
+        if isinstance(self.lightning_module, ImageGenerator):
+            self.lightning_module.refuse_divergence()
+        super().save_checkpoint(*args, **options)
+
+    def _locked_folder(self) -> Any:
+        alone = not self.is_global_zero or self.fast_dev_run  # type: ignore[attr-defined]
+        return nullcontext() if alone else locked(Path(self.default_root_dir))
+
+    @contextmanager
+    def _handled_signals(self) -> Iterator[None]:
+        self.signals.register_signal_handlers()
+        try:
+            yield
+        finally:
+            self.signals.teardown()
+
+    @contextmanager
+    def _named_last_good_file(self) -> Iterator[None]:
+        """Say where training that diverged can go on from."""
+        try:
+            yield
+        except DivergedError as error:
+            path = newest_checkpoint(Path(self.default_root_dir))
+            if path is None:
+                raise DivergedError(f"{error}; nothing was saved before") from error
+            images = read_checkpoint(path, mapped=True)[PROGRESS_KEY]["images_seen"]
+            raise DivergedError(
+                f"{error}; the last good file is {path}, of {images:,} images: go on from it with a lower "
+                "learning rate, clipped gradients, or model.init_args.max_skipped_steps"
+            ) from error
 
     def _check_own_options(self) -> None:
         """Refuse options of Lightning that manual optimization ignores, and name those of the system.
@@ -97,6 +189,18 @@ class Trainer(L.Trainer):
                 f"{self.limit_train_batches}"
             )
 
+    def _weights(self, ckpt_path: str | None) -> Path | None:
+        """Return the checkpoint to measure or to sample from; None takes the model's weights as they are."""
+        path = self.checkpoint(ckpt_path)
+        if path is not None:
+            _refuse_bare_network(path)
+        elif ckpt_path is not None:
+            raise FileNotFoundError(
+                f"ckpt_path {ckpt_path} must find a checkpoint, got none in {Path(self.default_root_dir) / FOLDER}: "
+                "give the path of one, or the --trainer.default_root_dir of its run"
+            )
+        return path
+
     def validate(  # type: ignore[override]
         self,
         model: ImageGenerator,
@@ -110,13 +214,12 @@ class Trainer(L.Trainer):
             model: The system.
             dataloaders: Batches, in place of the data module's.
             datamodule: The data.
-            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+            ckpt_path: The checkpoint, ``last`` for the newest of this run, or ``best``; in commands ``last`` is meant
+                where none is given.
         """
-        _refuse_bare_network(ckpt_path)
+        path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        return super().validate(
-            model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True
-        )
+        return super().validate(model, dataloaders, path, datamodule=datamodule, weights_only=True)
 
     def test(  # type: ignore[override]
         self,
@@ -131,11 +234,12 @@ class Trainer(L.Trainer):
             model: The system.
             dataloaders: Batches, in place of the data module's.
             datamodule: The data.
-            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+            ckpt_path: The checkpoint, ``last`` for the newest of this run, or ``best``; in commands ``last`` is meant
+                where none is given.
         """
-        _refuse_bare_network(ckpt_path)
+        path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        return super().test(model, dataloaders, ckpt_path, datamodule=datamodule, weights_only=True)
+        return super().test(model, dataloaders, path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]
         self,
@@ -157,7 +261,8 @@ class Trainer(L.Trainer):
             model: The system.
             dataloaders: The numbers of the images, if not the first ``images``.
             datamodule: Not needed: sampling reads no data.
-            ckpt_path: The checkpoint, or ``last`` for the newest of this run.
+            ckpt_path: The checkpoint, ``last`` for the newest of this run, or ``best``; in commands ``last`` is meant
+                where none is given.
             images: Number of images.
             out: The folder. Images that an interrupted run has finished are not generated again.
             seed: The seed of the set of images; image i of a seed is the same however many are
@@ -166,10 +271,10 @@ class Trainer(L.Trainer):
             npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
                 ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         """
-        _refuse_bare_network(ckpt_path)
+        path = self._weights(ckpt_path)
         folder = image_folder(model, out, images, seed)
         numbers = folder.missing()
-        self.callbacks.append(ImageWriter(folder))  # type: ignore[attr-defined]
+        self.callbacks.append(ImageWriter(folder))
         if numbers:
             # Each sample is a dictionary, as the batches of validation are.
             loader: Any = DataLoader(
@@ -181,24 +286,14 @@ class Trainer(L.Trainer):
                 model,
                 dataloaders or loader,
                 return_predictions=False,
-                ckpt_path=ckpt_path,
+                ckpt_path=path,
                 weights_only=True,
             )
         if npz and self.is_global_zero:
             folder.pack()
 
 
-def _file(ckpt_path: str | None) -> Path | None:
-    """Return the checkpoint file; None where there is none, or for a word that Lightning knows, such as ``last``."""
-    if ckpt_path is None or ckpt_path in _WORDS or not Path(ckpt_path).is_file():
-        return None
-    return Path(ckpt_path)
-
-
-def _refuse_bare_network(ckpt_path: str | None) -> None:
-    path = _file(ckpt_path)
-    if path is None:
-        return
+def _refuse_bare_network(path: Path) -> None:
     if path.suffix == ".safetensors" or "state_dict" not in read_checkpoint(path, mapped=True):
         raise ValueError(
             f"ckpt_path must be a checkpoint of a system, got {path}, which holds networks alone: `wavelight sample` "

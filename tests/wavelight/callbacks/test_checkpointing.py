@@ -24,9 +24,11 @@ def fit(folder, *callbacks, **changes):
 def test_best_and_last_are_what_they_say(tmp_path):
     fit(tmp_path, Score(3.0, 1.0, 2.0), BestCheckpoint("val/score"))
     folder = tmp_path / "checkpoints"
-    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+    files = ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    assert sorted(path.name for path in folder.iterdir()) == files
     assert read_checkpoint(folder / "best.ckpt")["wavelight_progress"]["batches_seen"] == 8
     assert read_checkpoint(folder / "last.ckpt")["wavelight_progress"]["batches_seen"] == 12
+    assert read_checkpoint(folder / "previous.ckpt")["wavelight_progress"]["batches_seen"] == 8
 
 
 def test_an_old_score_does_not_save_again(tmp_path):

@@ -28,7 +28,12 @@ def test_training_moves_both_players(whole):
     for player in ("generator", "discriminator"):
         names = [name for name in start if player in name]
         assert any(not torch.equal(start[name], whole["state_dict"][name]) for name in names)
-    assert whole["wavelight_progress"] == {"images_seen": 96, "batches_seen": 12}
+    assert whole["wavelight_progress"] == {
+        "images_seen": 96,
+        "batches_seen": 12,
+        "epochs_seen": 3,
+        "skipped_steps": 0,
+    }
 
 
 def test_resuming_at_an_epochs_end_changes_nothing(whole, tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_modules import WaveletDataModule
-from wavelight.callbacks.checkpointing import FOLDER
 from wavelight.checkpoints.data import build_data, data_options
 from wavelight.checkpoints.loading import config_text
+from wavelight.checkpoints.run_files import FOLDER
 from wavelight.config.differences import first_difference
 from wavelight.config.seeds import difference_but_seed
 from wavelight.systems.base import PROGRESS_KEY

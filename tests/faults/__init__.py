@@ -1,0 +1,1 @@
+"""Runs that are killed, signalled and damaged at random, by the dozen: ``python -m tests.faults --help``."""
