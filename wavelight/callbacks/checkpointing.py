@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from wavelight.callbacks.unfinished_epoch import as_before_its_end
 from wavelight.checkpoints.run_files import BEST, FOLDER, LAST, run_files
+from wavelight.support.files import remove_drafts
 from wavelight.systems import ImageGenerator
 
 
@@ -104,6 +105,8 @@ class LastCheckpoint(Checkpoint):
                 f"trainer.default_root_dir must not be the folder of an earlier run, got one with {found[0]}; "
                 "continue that run with --ckpt_path last, or name another folder"
             )
+        if trainer.is_global_zero and _folder(trainer).exists():
+            remove_drafts(_folder(trainer))
 
     @override
     def on_train_batch_end(
@@ -146,9 +149,7 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer)
         except OSError as error:
             self._failed = True
-            rank_zero_warn(
-                f"{_folder(trainer) / LAST} could not be written ({error}); training goes on, and tries again"
-            )
+            rank_zero_warn(f"{error}; training goes on, and tries again")
 
     def _save(self, trainer: L.Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ from wavelight.config.words import (
 from wavelight.support.errors import fail
 from wavelight.systems import ImageGenerator
 from wavelight.systems.divergence import DivergedError
+from wavelight.training.checkpoint_io import UnsavedError
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
 from wavelight.training.trainer import Trainer
@@ -33,7 +34,8 @@ from wavelight.training.trainer import Trainer
 _SIGNALLED = 128
 """A shell adds this to the number of the signal that ended a command."""
 
-_DIVERGED = 1
+_FAILED = 1
+"""Exit code of training that diverged, or could not be saved; bad input has another."""
 
 # The arguments of the trainer's methods that are objects, which no command line can name.
 _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
@@ -201,12 +203,13 @@ def run(method: str, arguments: list[str]) -> None:
         rank_zero_info("Stopped after a whole batch; continue with --ckpt_path last.")
         assert cli is not None
         sys.exit(_exit_code(cli))
-    except StoppedAtOnceError:
+    except StoppedAtOnceError as error:
+        rank_zero_info(str(error))
         assert cli is not None
         sys.exit(_exit_code(cli))
-    except DivergedError as error:
+    except (DivergedError, UnsavedError) as error:
         sys.stderr.write(f"wavelight: {error}\n")
-        sys.exit(_DIVERGED)
+        sys.exit(_FAILED)
     except (ValueError, OSError, MisconfigurationException) as error:
         if cli is not None and cli.model.has_begun:
             raise

@@ -107,7 +107,9 @@ class Signals:
         launcher = self._trainer.strategy.launcher
         if launcher is not None:
             launcher.kill(number)
-        raise StoppedAtOnceError
+        raise StoppedAtOnceError(
+            f"Stopped by {signal.Signals(number).name}; there was nothing to save."
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_before": {}}

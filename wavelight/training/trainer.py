@@ -11,6 +11,7 @@ import lightning as L
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
@@ -21,10 +22,11 @@ from wavelight.support.private_names import replace_signal_handling
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.systems.divergence import DivergedError
-from wavelight.training.checkpoint_io import WholeCheckpointIO
+from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
 from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.run_lock import locked
 from wavelight.training.signals import Signals, StopAtBatchEnd
+from wavelight.training.slurm import requeue_after
 from wavelight.training.writer import ImageWriter
 from wavelight.weights import holds_run, read_checkpoint
 
@@ -99,9 +101,14 @@ class Trainer(L.Trainer):
         elif path is not None:
             check_same_optimizers(model, read_checkpoint(path, mapped=True))
         with self._locked_folder(), self._handled_signals(), self._named_last_good_file():
-            super().fit(
-                model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
-            )
+            try:
+                super().fit(
+                    model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
+                )
+            except SIGTERMException:
+                if self.is_global_zero:
+                    requeue_after(self.signals.signal_number, self.strategy)
+                raise
 
     def checkpoint(self, ckpt_path: str | Path | None) -> Path | None:
         """Return the file that a word names: ``last`` the newest of this run, None where there is none, or ``best``.
@@ -129,10 +136,16 @@ class Trainer(L.Trainer):
 
         Raises:
             DivergedError: If a weight, an optimizer's state or a loss since the last one is not finite.
+            UnsavedError: If the file could not be written; what was there is untouched.
         """
         if isinstance(self.lightning_module, ImageGenerator):
             self.lightning_module.refuse_divergence()
         super().save_checkpoint(*args, **options)
+        io = self.strategy.checkpoint_io
+        if isinstance(io, WholeCheckpointIO):
+            failure = self.strategy.broadcast(io.take_failure())
+            if failure is not None:
+                raise UnsavedError(failure)
 
     def _locked_folder(self) -> Any:
         alone = not self.is_global_zero or self.fast_dev_run  # type: ignore[attr-defined]
