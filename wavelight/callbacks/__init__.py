@@ -1,7 +1,8 @@
-"""Callbacks: EMA, checkpoints, sample grids, evaluation, speed."""
+"""Callbacks: EMA, checkpoints, warnings, sample grids, evaluation, speed."""
 
 from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
+from wavelight.callbacks.collapse import CollapseWarning
 from wavelight.callbacks.ema import ExponentialMovingAverage
 from wavelight.callbacks.evaluation import Evaluation
 from wavelight.callbacks.sample_grid import SampleGrid
@@ -10,6 +11,7 @@ from wavelight.callbacks.throughput import Throughput
 __all__ = [
     "Acceleration",
     "BestCheckpoint",
+    "CollapseWarning",
     "Evaluation",
     "ExponentialMovingAverage",
     "LastCheckpoint",

@@ -47,6 +47,7 @@ CALLBACKS: dict[str, type[L.Callback]] = {
     "ema": callbacks.ExponentialMovingAverage,
     "pictures": callbacks.SampleGrid,
     "evaluation": callbacks.Evaluation,
+    "collapse": callbacks.CollapseWarning,
     "best": callbacks.BestCheckpoint,
     "last": callbacks.LastCheckpoint,
 }
