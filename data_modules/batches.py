@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Numbers, Permutation, hash_numbers
+from data_modules.reading import read_sample
 from data_modules.source import Sample, Source
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -112,7 +113,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
         source, inner_numbers = self._source.resolve(numbers)
         for number, inner in zip(numbers.tolist(), inner_numbers.tolist(), strict=True):
             try:
-                samples.append(source.read(inner, self._size))
+                samples.append(read_sample(source, inner, self._size))
             except UnusableImageError as error:
                 self._note(number, error, unusable)
                 samples.append(self._replace(number, unusable))
@@ -123,7 +124,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
         for step in range(1, len(self._source)):
             candidate = (number + step) % len(self._source)
             try:
-                return self._source.read(candidate, self._size)
+                return read_sample(self._source, candidate, self._size)
             except UnusableImageError as error:
                 self._note(candidate, error, unusable)
         raise DataError("none of the images can be used; " + unusable[self._source.name(number)])
@@ -150,7 +151,7 @@ class OnePass(Dataset[Fetched | DataError]):
         source, numbers = self._source.resolve(self._numbers(places))
         for place, number in zip(places, numbers.tolist(), strict=True):
             try:
-                samples.append(source.read(number, self._size))
+                samples.append(read_sample(source, number, self._size))
                 kept.append(place)
             except UnusableImageError as error:
                 unusable[source.name(number)] = str(error)

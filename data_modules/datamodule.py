@@ -32,6 +32,7 @@ from data_modules.loaders import (
     receive_all,
     receive_stream,
 )
+from data_modules.reading import contents
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
 from wavelight.wavelets import LevelStatistics, Split, dwt2
@@ -128,9 +129,10 @@ class WaveletDataModule(L.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """A short name for these images at this size and split, under which results are kept."""
-        training, held_out = self._parts
-        parts = [part.description for part in (training, held_out) if part is not None]
-        key = (parts, self.image_size, *(["grey"] if self._grey else []))
+        parts = [part for part in self._parts if part is not None]
+        told = [part.description for part in parts]
+        seen = [contents(part, self.image_size) for part in parts if isinstance(part, Source)]
+        key = (told, seen, self.image_size, *(["grey"] if self._grey else []))
         return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
 
     @cached_property
