@@ -1,6 +1,5 @@
 """Batches of a source: of its endless training stream, and of one pass over its images."""
 
-import logging
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -11,7 +10,9 @@ from torch.utils.data import Dataset, Sampler
 
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Numbers, Permutation, hash_numbers
+from data_modules.reading import read_sample
 from data_modules.source import Sample, Source
+from data_modules.unusable import check_count
 
 Batch: TypeAlias = dict[str, Tensor]
 """``image`` ``(N, C, H, W)``, ``index`` ``(N,)`` int64, ``label`` ``(N,)`` int64."""
@@ -19,42 +20,16 @@ Batch: TypeAlias = dict[str, Tensor]
 _FLIP_KEY = 0xF11B
 _REFERENCE_KEY = 0x4EF5
 
-_log = logging.getLogger(__name__)
-
 
 class Fetched(NamedTuple):
     """A batch as it leaves a worker; of what it had to leave out, the names and what was wrong."""
 
     batch: Batch
     unusable: dict[str, str]
+    """Images."""
 
-
-class UnusableImages:
-    """Counts and reports the images that could not be used, up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.found: dict[str, str] = {}
-        """The reason why each was left out, by its name."""
-
-    def receive(self, fetched: Fetched | DataError) -> Batch:
-        """Return the batch that a worker fetched.
-
-        Raises:
-            DataError: If the worker met one, or more images than the limit are unusable.
-        """
-        if isinstance(fetched, DataError):
-            raise fetched
-        for name, reason in fetched.unusable.items():
-            self._note(name, reason)
-        return fetched.batch
-
-    def _note(self, name: str, reason: str) -> None:
-        if name in self.found:
-            return
-        self.found[name] = reason
-        check_count(len(self.found), self.limit, reason)
-        _log.warning("left out image %d of at most %d: %s", len(self.found), self.limit, reason)
+    lost: dict[str, str]
+    """Shards."""
 
 
 class GlobalBatches(Sampler[range]):
@@ -92,7 +67,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
             samples = self._read(self._numbers(places), unusable)
         except DataError as error:
             return error
-        return Fetched(collate(samples, places, self._flips(places)), unusable)
+        return Fetched(collate(samples, places, self._flips(places)), unusable, {})
 
     def _numbers(self, positions: Numbers) -> Numbers:
         epochs, places = np.divmod(positions, len(self._source))
@@ -112,7 +87,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
         source, inner_numbers = self._source.resolve(numbers)
         for number, inner in zip(numbers.tolist(), inner_numbers.tolist(), strict=True):
             try:
-                samples.append(source.read(inner, self._size))
+                samples.append(read_sample(source, inner, self._size))
             except UnusableImageError as error:
                 self._note(number, error, unusable)
                 samples.append(self._replace(number, unusable))
@@ -123,7 +98,7 @@ class TrainingStream(Dataset[Fetched | DataError]):
         for step in range(1, len(self._source)):
             candidate = (number + step) % len(self._source)
             try:
-                return self._source.read(candidate, self._size)
+                return read_sample(self._source, candidate, self._size)
             except UnusableImageError as error:
                 self._note(candidate, error, unusable)
         raise DataError("none of the images can be used; " + unusable[self._source.name(number)])
@@ -150,13 +125,13 @@ class OnePass(Dataset[Fetched | DataError]):
         source, numbers = self._source.resolve(self._numbers(places))
         for place, number in zip(places, numbers.tolist(), strict=True):
             try:
-                samples.append(source.read(number, self._size))
+                samples.append(read_sample(source, number, self._size))
                 kept.append(place)
             except UnusableImageError as error:
                 unusable[source.name(number)] = str(error)
             except DataError as error:
                 return error
-        return Fetched(collate(samples, np.array(kept, dtype=np.int64)), unusable)
+        return Fetched(collate(samples, np.array(kept, dtype=np.int64)), unusable, {})
 
     def _numbers(self, places: range) -> Numbers:
         if not self._random:
@@ -207,14 +182,3 @@ def to_float(batch: Batch, grey: bool = False) -> Batch:
     if grey:
         image = torch.einsum("nchw,c->nhw", image, image.new_tensor(LUMA)).unsqueeze(1)
     return {**batch, "image": image}
-
-
-def check_count(unusable: int, limit: int, reason: str) -> None:
-    """Raise if more images are unusable than allowed, with the reason for the last of them."""
-    if unusable <= limit:
-        return
-    if limit == 0:
-        raise DataError(f"{reason} (set max_unreadable to leave out up to that many such images)")
-    raise DataError(
-        f"more than max_unreadable = {limit} images cannot be used; the last one: {reason}"
-    )

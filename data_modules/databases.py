@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from data_modules.errors import DataError
 from data_modules.pictures import decode, fit, to_tensor
+from data_modules.plain_files import check_bytes, check_plain, printable
 from data_modules.source import Sample, Source
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class Lmdb(Source):
     @property
     @override
     def description(self) -> str:
-        file = self.path / "data.mdb" if self.path.is_dir() else self.path
         images = f"{len(self)} images from {self._keys[0]!r}"
-        return f"lmdb of {file.stat().st_size} bytes, {images}, upscale {self.upscale}"
+        found = _file(self.path).stat()
+        stamp = f"{found.st_size} bytes of {found.st_mtime_ns}"
+        return f"lmdb of {stamp}, {images}, upscale {self.upscale}"
 
     @property
     @override
@@ -57,33 +59,52 @@ class Lmdb(Source):
 
     @override
     def read(self, index: int, size: int) -> Sample:
-        with self._environment().begin() as transaction:
-            value = transaction.get(self._keys[index])
-        if value is None:
-            raise DataError(
-                f"{self.name(index)} is missing: the database is incomplete, fetch it again"
-            )
         name = self.name(index)
+        value = self._value(self._keys[index], name)
         return Sample(to_tensor(fit(_picture(value, name), name, size, self.upscale)))
+
+    def _value(self, key: bytes, name: str) -> bytes:
+        from lmdb import Error
+
+        try:
+            # A view, and no copy yet, of what a damaged database may say is larger than its file.
+            with self._environment().begin(buffers=True) as transaction:
+                value = transaction.get(key)
+                if value is not None:
+                    check_bytes(len(value), name)
+                    return bytes(value)
+        except Error as error:
+            raise DataError(f"{name} cannot be read: {error}; fetch the database again") from error
+        raise DataError(f"{name} is missing: the database is incomplete, fetch it again")
 
     @override
     def name(self, index: int) -> str:
-        return f"{self._keys[index].decode(errors='replace')} in {self.path}"
+        key = self._keys[index].decode(errors="backslashreplace")
+        return f"{printable(key)} in {printable(self.path)}"
 
     @cached_property
     def _keys(self) -> list[bytes]:
-        with self._environment().begin() as transaction:
-            # Databases of torchtoolbox keep their own bookkeeping under names like __len__.
-            keys = [
-                key
-                for key in transaction.cursor().iternext(values=False)
-                if not key.startswith(b"__")
-            ]
+        # Databases of torchtoolbox keep their own bookkeeping under names like __len__.
+        keys = [key for key in self._scan() if not key.startswith(b"__")]
         if not keys:
             raise DataError(f"{self.path} holds no images: check the path of the database")
         if all(key.isdigit() for key in keys):
             keys.sort(key=int)
         return keys[: self.limit]
+
+    def _scan(self) -> list[bytes]:
+        from lmdb import Error
+
+        try:
+            with self._environment().begin(buffers=True) as transaction:
+                sizes = {bytes(key): len(value) for key, value in transaction.cursor()}
+        except Error as error:
+            raise _damaged(self.path, str(error)) from error
+        # To read a value behind the end of the file would end the process.
+        found, size = sum(sizes.values()), _file(self.path).stat().st_size
+        if found > size:
+            raise _damaged(self.path, f"it says to hold {found:,} bytes and has {size:,}")
+        return list(sizes)
 
     def _environment(self) -> "Environment":
         if not self.path.exists():
@@ -137,14 +158,34 @@ def _open(path: Path) -> "Environment":
     if environment is not None:
         # Inherited by a fork, where LMDB forbids to use it, and py-lmdb to open the path beside it.
         environment.close()
+    size = check_plain(_file(path)).st_size
     try:
         environment = lmdb.open(
             str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
         )
+        _check_whole(environment, path, size)
     except lmdb.Error as error:
-        raise DataError(f"{path} cannot be read as an LMDB: {error}") from error
+        raise DataError(f"{printable(path)} cannot be read as an LMDB: {error}") from error
     _environments[path] = os.getpid(), environment
     return environment
+
+
+def _file(path: Path) -> Path:
+    return path / "data.mdb" if path.is_dir() else path
+
+
+def _check_whole(environment: "Environment", path: Path, size: int) -> None:
+    # LMDB maps the file, and a process that reads a map behind the file's end is killed (SIGBUS).
+    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if size < expected:
+        environment.close()
+        raise DataError(
+            f"{printable(_file(path))} is cut off: it must have {expected:,} bytes, got {size:,}; fetch it again"
+        )
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{printable(_file(path))} is damaged ({reason}): fetch it again")
 
 
 def _picture(value: bytes, name: str) -> "Image":

@@ -19,7 +19,6 @@ from data_modules.batches import (
     GlobalBatches,
     OnePass,
     TrainingStream,
-    UnusableImages,
     cut,
     share,
     to_float,
@@ -32,8 +31,10 @@ from data_modules.loaders import (
     receive_all,
     receive_stream,
 )
+from data_modules.reading import contents
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
+from data_modules.unusable import UnusableImages
 from wavelight.wavelets import LevelStatistics, Split, dwt2
 
 _CACHE_NAME = ".wavelight"
@@ -104,7 +105,8 @@ class WaveletDataModule(L.LightningDataModule):
         self.val_images = val_images
         self.test_images = test_images
         self.eval_batch_size = eval_batch_size
-        self.unusable = UnusableImages(max_unreadable)
+        lost = source.max_lost_shards if isinstance(source, ShardStream) else 0
+        self.unusable = UnusableImages(max_unreadable, lost)
         self._cache_dir = cache_dir
         self._start_method = start_method
         self.channels = source.channels if channels is None else channels
@@ -123,14 +125,15 @@ class WaveletDataModule(L.LightningDataModule):
     @property
     def class_names(self) -> list[str]:
         """The names of the classes in the order of their labels; empty where there are none."""
-        return self.source.class_names if isinstance(self.source, Source) else []
+        return self.source.class_names
 
     @cached_property
     def fingerprint(self) -> str:
         """A short name for these images at this size and split, under which results are kept."""
-        training, held_out = self._parts
-        parts = [part.description for part in (training, held_out) if part is not None]
-        key = (parts, self.image_size, *(["grey"] if self._grey else []))
+        parts = [part for part in self._parts if part is not None]
+        told = [part.description for part in parts]
+        seen = [contents(part, self.image_size) for part in parts if isinstance(part, Source)]
+        key = (told, seen, self.image_size, *(["grey"] if self._grey else []))
         return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
 
     @cached_property
@@ -158,10 +161,14 @@ class WaveletDataModule(L.LightningDataModule):
         _ = self._parts
 
     @override
+    def teardown(self, stage: str) -> None:
+        self.unusable.say()
+
+    @override
     def train_dataloader(self) -> EndlessLoader:
         begin = self._begin_stream if isinstance(self.source, ShardStream) else self._begin
         self._local_batch_size()
-        return EndlessLoader(begin, self.batch_size, self._images_seen)
+        return EndlessLoader(begin, self.batch_size, self._images_seen, self.unusable.say)
 
     @override
     def val_dataloader(self) -> NumberLoader | list[Any]:
@@ -288,7 +295,9 @@ class WaveletDataModule(L.LightningDataModule):
         shards = self.source.shards_of(self._rank, self._ranks, self.num_workers)
         key = (self.seed, position, self._rank)
         local = self._local_batch_size()
-        draws = StreamDraws(self.source, shards, self.image_size, local, self.flip, key)
+        draws = StreamDraws(
+            self.source, shards, self.image_size, local, self.flip, key, self.unusable.limit
+        )
         first = position + self._rank * local
         return receive_stream(self._loader(draws), self.unusable, count(first, self.batch_size))
 
@@ -299,14 +308,13 @@ class WaveletDataModule(L.LightningDataModule):
                     "a stream of shards cannot be subsampled at random: leave out the number of images"
                 )
             shards = part.shards()[self._rank :: self._ranks]
-            return PassLoader(
-                self._loader(StreamPass(part, shards, self.image_size, self.eval_batch_size)),
-                self.unusable,
-                self._grey,
+            one_pass = StreamPass(
+                part, shards, self.image_size, self.eval_batch_size, self.unusable.limit
             )
-        one_pass = OnePass(part, self.image_size, images)
-        batches = cut(share(one_pass.images, self._rank, self._ranks), self.eval_batch_size)
-        return PassLoader(self._loader(one_pass, sampler=batches), self.unusable, self._grey)
+            return PassLoader(self._loader(one_pass), self.unusable, self._grey)
+        places = OnePass(part, self.image_size, images)
+        batches = cut(share(places.images, self._rank, self._ranks), self.eval_batch_size)
+        return PassLoader(self._loader(places, sampler=batches), self.unusable, self._grey)
 
     def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
         return DataLoader(

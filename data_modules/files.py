@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import override
 
-from data_modules.errors import DataError
+from data_modules.errors import DataError, UnusableImageError
+from data_modules.folders import walk
 from data_modules.pictures import SUFFIXES, read_picture
+from data_modules.plain_files import check_bytes, check_plain, printable, read_plain
 from data_modules.source import Sample, Source
 
 if TYPE_CHECKING:
-    from zipfile import ZipFile
+    from zipfile import ZipFile, ZipInfo
 
 
 class _File(NamedTuple):
     path: str
-    size: int
+    stamp: tuple[int, ...]
+    """Numbers that change with the content: bytes, and the time of change or a checksum."""
 
 
 class _PictureFiles(Source):
@@ -33,7 +36,7 @@ class _PictureFiles(Source):
     @property
     @override
     def description(self) -> str:
-        listing = "\n".join(f"{file.path} {file.size}" for file in self._files)
+        listing = repr([(file.path, *file.stamp) for file in self._files])
         return f"pictures {hashlib.sha256(listing.encode()).hexdigest()}, upscale {self.upscale}"
 
     @property
@@ -54,15 +57,19 @@ class _PictureFiles(Source):
 
     @override
     def name(self, index: int) -> str:
-        return str(self.path / self._files[index].path)
+        return printable(self.path / self._files[index].path)
 
     @abstractmethod
     def _list(self) -> Iterator[_File]:
         """List all files."""
 
     @abstractmethod
-    def _data(self, path: str) -> bytes | Path:
-        """Read one file, or say where it lies."""
+    def _data(self, path: str) -> bytes:
+        """Read one file.
+
+        Raises:
+            UnusableImageError: If it cannot be read.
+        """
 
     @cached_property
     def _files(self) -> list[_File]:
@@ -98,15 +105,16 @@ class ImageFolder(_PictureFiles):
     def _list(self) -> Iterator[_File]:
         if not self.path.is_dir():
             raise DataError(f"{self.path} is not a folder: read a zip with data_modules.ImageZip")
-        for folder, _, names in os.walk(self.path, followlinks=True):
-            for name in names:
-                path = Path(folder, name)
-                if _is_picture(name):
-                    yield _File(path.relative_to(self.path).as_posix(), path.stat().st_size)
+        for path in walk(self.path):
+            if _is_picture(path.name):
+                yield _File(path.relative_to(self.path).as_posix(), _stamp(path))
 
     @override
-    def _data(self, path: str) -> Path:
-        return self.path / path
+    def _data(self, path: str) -> bytes:
+        try:
+            return read_plain(self.path / path)
+        except DataError as error:
+            raise UnusableImageError(str(error)) from error
 
 
 class ImageZip(_PictureFiles):
@@ -127,33 +135,69 @@ class ImageZip(_PictureFiles):
 
     @override
     def _list(self) -> Iterator[_File]:
-        for file in self._zip().infolist():
-            if not file.is_dir():
-                yield _File(file.filename, file.file_size)
+        everything = self._zip().infolist()
+        files = [file for file in everything if _is_picture(file.filename) and not file.is_dir()]
+        _check_readable(files, printable(self.path))
+        for file in files:
+            yield _File(file.filename, (file.file_size, file.CRC))
 
     @override
     def _data(self, path: str) -> bytes:
-        from zipfile import BadZipFile
-
-        from data_modules.errors import UnusableImageError
-
+        name = f"{printable(path)} in {printable(self.path)}"
+        archive = self._zip()
         try:
-            return self._zip().read(path)
-        except (BadZipFile, EOFError, OSError) as error:
-            raise UnusableImageError(
-                f"{path} in {self.path} cannot be unpacked: {error}"
-            ) from error
+            file = archive.getinfo(path)
+            check_bytes(file.file_size, name)
+            # Not read to its end: what a file says of its size may be less than comes out of it.
+            with archive.open(file) as opened:
+                return opened.read(file.file_size)
+        except DataError as error:
+            raise UnusableImageError(str(error)) from error
+        # By the fault: BadZipFile, RuntimeError (a password), NotImplementedError (a compression
+        # that Python lacks), OSError, EOFError, zlib.error, LZMAError ...
+        except Exception as error:
+            raise UnusableImageError(f"{name} cannot be unpacked: {error}") from error
 
     def _zip(self) -> "ZipFile":
-        from zipfile import BadZipFile, ZipFile
-
         # A handle that a forked process inherits shares its place in the file with its parent.
         if self._opened is None or self._opened[0] != os.getpid():
-            try:
-                self._opened = os.getpid(), ZipFile(self.path)
-            except BadZipFile as error:
-                raise DataError(f"{self.path} is not a complete zip file: {error}") from error
+            self._opened = os.getpid(), _open_zip(self.path)
         return self._opened[1]
+
+
+def _open_zip(path: Path) -> "ZipFile":
+    from zipfile import ZipFile
+
+    check_plain(path)
+    try:
+        return ZipFile(path)
+    # BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError ...
+    except Exception as error:
+        raise DataError(f"{printable(path)} is not a complete zip file: {error}") from error
+
+
+def _check_readable(files: "list[ZipInfo]", name: str) -> None:
+    """Raise DataError if no picture of a zip can be unpacked; one of many is left to be reported."""
+    import zipfile
+
+    methods = ("ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA", "ZIP_ZSTANDARD")
+    known = {getattr(zipfile, method, None) for method in methods}
+    if files and all(file.flag_bits & 1 for file in files):
+        raise DataError(f"{name} is locked by a password: unpack it, and name the folder")
+    if files and not any(file.compress_type in known for file in files):
+        raise DataError(
+            f"{name} is compressed by method {files[0].compress_type}, which Python lacks: unpack it, "
+            "and name the folder"
+        )
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return bytes and time of change; nothing of a link that leads nowhere, which stays listed to be reported."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns
 
 
 def _is_picture(path: str) -> bool:

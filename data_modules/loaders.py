@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from data_modules.batches import Batch, UnusableImages, to_float
+from data_modules.batches import Batch, to_float
+from data_modules.unusable import UnusableImages
 
 # The trainer asks for a batch more than it trains on, and for an iterator at the start of each
 # virtual epoch.
@@ -25,6 +26,7 @@ class EndlessLoader:
         begin: Callable[[int], Iterator[Batch]],
         batch_size: int,
         position: Callable[[], int],
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare to read.
 
@@ -32,15 +34,18 @@ class EndlessLoader:
             begin: Given a position, returns the batches from there on.
             batch_size: The global one, by which the position grows with each batch.
             position: Says how many images training has seen.
+            between: Is called between two epochs.
         """
         self._begin = begin
         self._batch_size = batch_size
         self._position = position
+        self._between = between
         self._batches: Iterator[Batch] = iter(())
         self._next: int | None = None
         self._kept: deque[tuple[int, Batch]] = deque(maxlen=_KEPT_BATCHES)
 
     def __iter__(self) -> Iterator[Batch]:
+        self._between()
         position = self._position()
         again = [(start, batch) for start, batch in self._kept if start >= position]
         if position != (again[0][0] if again else self._next):

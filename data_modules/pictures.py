@@ -1,11 +1,12 @@
 """From the bytes of a picture file, of whatever kind, to a square of 8-bit RGB."""
 
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from data_modules.errors import UnusableImageError
@@ -28,6 +29,9 @@ SUFFIXES = frozenset(
     ]
 )
 """The file names that count as pictures."""
+
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may take a file for, whatever its name: others start programs (EPS) or are no pictures."""
 
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
@@ -60,8 +64,13 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
         UnusableImageError: If the picture is unreadable or truncated.
     """
     try:
-        with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+        opened = BytesIO(data) if isinstance(data, bytes) else data
+        with Image.open(opened, formats=_formats()) as image:
             return _rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise UnusableImageError(
+            f"{name} cannot be read as an image: it is in no known format"
+        ) from error
     # A broken file raises different errors by the format's decoder: OSError, SyntaxError, struct.error,
     # zlib.error and more.
     except Exception as error:
@@ -94,6 +103,13 @@ def fit(image: Image.Image, name: str, size: int, upscale: bool) -> Image.Image:
 def to_tensor(image: Image.Image) -> Tensor:
     """Return the pixels of an RGB image as uint8 ``(3, H, W)``."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+@cache
+def _formats() -> list[str]:
+    """Return those of the formats that this Pillow reads."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _rgb(image: Image.Image) -> Image.Image:

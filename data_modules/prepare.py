@@ -20,6 +20,7 @@ from rich.progress import track
 from data_modules import shard_index
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Permutation
+from data_modules.reading import read_sample
 from data_modules.shard_index import (
     IMAGE_FORMAT,
     Shard,
@@ -184,7 +185,7 @@ class _Encoder:
 
     def _encode(self, index: int) -> _Encoded:
         try:
-            image, label = self._source.read(index, self._size)
+            image, label = read_sample(self._source, index, self._size)
         except UnusableImageError as error:
             return _Encoded(b"", -1, str(error))
         buffer = BytesIO()

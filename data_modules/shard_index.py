@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules.errors import DataError
+from data_modules.plain_files import check_plain, printable, read_plain
 from wavelight.support.files import write_json
 
 NAME = "index.json"
@@ -63,16 +64,42 @@ class ShardIndex:
             DataError: If there is none, it is of another format, or a shard has not the size that
                 it had.
         """
-        content = read_json(folder / NAME)
+        path = folder / NAME
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise _damaged(path, "it is no object")
         if content.pop("format", None) != FORMAT:
-            raise DataError(
-                f"{folder / NAME} has another format: run prepare again into a new folder"
-            )
-        content["shards"] = [Shard(**shard) for shard in content["shards"]]
-        index = cls(**content)
+            raise DataError(f"{path} has another format: run prepare again into a new folder")
+        index = cls._of(content, path)
         for shard in index.shards:
             _check_size(folder / shard.file, shard.bytes)
         return index
+
+    @classmethod
+    def _of(cls, content: dict[str, Any], path: Path) -> "ShardIndex":
+        try:
+            content["shards"] = [Shard(**shard) for shard in content["shards"]]
+            index = cls(**content)
+        except (TypeError, KeyError) as error:
+            raise _damaged(path, str(error)) from error
+        if not (_fits(index, _INDEX) and all(_fits(shard, _SHARD) for shard in index.shards)):
+            raise _damaged(path, "a value is of another kind than prepare wrote")
+        return index
+
+
+_INDEX = {"image_size": int, "class_names": list, "unreadable": int, "settings": dict}
+_MOST = 2**48
+_SHARD = {"file": str, "images": int, "bytes": int, "held_out": bool}
+
+
+def _fits(record: ShardIndex | Shard, kinds: dict[str, type]) -> bool:
+    """Whether values are of their kinds, numbers within bounds, and a file's name leads nowhere else."""
+    values = [(getattr(record, name), kind) for name, kind in kinds.items()]
+    plain = Path(getattr(record, "file", NAME)).name == getattr(record, "file", NAME)
+    return plain and all(
+        isinstance(value, kind) and not (isinstance(value, int) and not 0 <= value < _MOST)
+        for value, kind in values
+    )
 
 
 def table_name(shard: str) -> str:
@@ -90,14 +117,19 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: If it is missing or damaged.
     """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DataError(
             f"there is no {path}: run prepare to make shards, or let an interrupted one finish"
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): run prepare again") from error
+        )
+    try:
+        return json.loads(read_plain(path))
+    # A few thousand brackets are enough for the second.
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, DataError) else _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{printable(path)} is damaged ({reason}): run prepare again")
 
 
 def _check_size(path: Path, expected: int) -> None:
@@ -105,7 +137,7 @@ def _check_size(path: Path, expected: int) -> None:
         raise DataError(
             f"the shard {path} is missing: copy it again, or run prepare again into a new folder"
         )
-    found = path.stat().st_size
+    found = check_plain(path).st_size
     if found != expected:
         raise DataError(
             f"the shard {path} must have {expected:,} bytes, got {found:,}: copy it again"

@@ -18,8 +18,11 @@ from typing_extensions import override
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Numbers, Permutation
 from data_modules.pictures import decode, fit, to_tensor
+from data_modules.plain_files import check_plain, open_plain, printable
 from data_modules.shard_index import IMAGE_FORMAT, Shard, ShardIndex, Table
 from data_modules.source import Sample, Source
+
+_SAMPLE = 4096
 
 
 class _OpenShard(NamedTuple):
@@ -65,8 +68,10 @@ class Shards(Source):
     @override
     def description(self) -> str:
         content = json.dumps([self._index.settings, *map(asdict, self._shards)])
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        return f"shards {digest}, {len(self)} images, upscale {self.upscale}"
+        digest = hashlib.sha256(content.encode())
+        for shard in self._shards:
+            digest.update(self._sample_of(shard))
+        return f"shards {digest.hexdigest()}, {len(self)} images, upscale {self.upscale}"
 
     @property
     @override
@@ -190,13 +195,32 @@ class Shards(Source):
         return opened
 
     def _open_anew(self, shard: Shard) -> _OpenShard:
+        table = self._table(shard)
+        return _OpenShard(open_plain(self.path / shard.file), table)
+
+    def _table(self, shard: Shard) -> Table:
+        path = self.path / shard.table
+        check_plain(path)
         try:
-            file = (self.path / shard.file).open("rb")
-            return _OpenShard(file, np.load(self.path / shard.table, mmap_mode="r"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"the shard {self.path / shard.file} cannot be opened: {error}"
-            ) from error
+            table = np.load(path, mmap_mode="r")
+        # EOFError, ValueError, or what the parser of its header raises.
+        except Exception as error:
+            raise _damaged(path, str(error)) from error
+        if table.shape != (shard.images, 3) or table.dtype != np.int64:
+            raise _damaged(path, f"it must have {shard.images} rows of 3 whole numbers")
+        starts, sizes = table[:, 0], table[:, 1]
+        # Compared so that no sum of them can leave 64 bits.
+        if (starts < 0).any() or (sizes < 0).any() or (starts > shard.bytes - sizes).any():
+            raise _damaged(path, f"it points outside of {shard.file}")
+        return table
+
+    def _sample_of(self, shard: Shard) -> bytes:
+        """Return what tells a shard from another of the same size: where each image lies, and some pixels.
+
+        Compressed images are hardly ever as long as others; a copy of the folder keeps all of it.
+        """
+        with open_plain(self.path / shard.file) as file:
+            return self._table(shard).tobytes() + os.pread(file.fileno(), _SAMPLE, shard.bytes // 2)
 
     def _decode(self, data: bytes, index: int, size: int) -> Tensor:
         # The short way for what prepare wrote; naming the format saves Pillow from trying all
@@ -210,3 +234,9 @@ class Shards(Source):
                 f"{self.name(index)} is damaged ({error}): prepare it again"
             ) from error
         return to_tensor(fit(decode(data, self.name(index)), self.name(index), size, self.upscale))
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{printable(path)} is damaged ({reason}): prepare the shards again, or copy it again"
+    )

@@ -1,13 +1,18 @@
 """The statistics of the bands of a data set, a wavelet's or another pyramid's, in one streaming pass."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from data_modules.errors import DataError
+from data_modules.plain_files import printable, read_plain
 from wavelight.support.files import draft_of
 from wavelight.wavelets import BandStatistics, LevelStatistics, Split
+
+_log = logging.getLogger(__name__)
 
 
 class Moments:
@@ -113,7 +118,10 @@ def measure(
 
 
 def load(path: Path) -> list[LevelStatistics] | None:
-    """Read statistics, or None where there are none; of a distributed run, rank 0 reads for all."""
+    """Read statistics, or None where there are none, or what there is cannot be used.
+
+    Of a distributed run, rank 0 reads for all.
+    """
     box = [_read(path) if _rank() == 0 else None]
     if _distributed():
         torch.distributed.broadcast_object_list(box)
@@ -140,17 +148,30 @@ def _named(statistics: list[LevelStatistics]) -> list[tuple[str, Tensor]]:
 
 
 def _read(path: Path) -> list[LevelStatistics] | None:
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     if not path.exists():
         return None
-    tensors = load_file(path)
+    try:
+        return _levels(load(read_plain(path)))
+    except (SafetensorError, ValueError, KeyError) as error:
+        _log.warning(
+            "the statistics in %s cannot be used (%s), and are measured again",
+            printable(path),
+            error,
+        )
+        return None
 
+
+def _levels(tensors: dict[str, Tensor]) -> list[LevelStatistics]:
     def band(level: int, name: str) -> BandStatistics:
         return BandStatistics(
             *(tensors[f"{level}.{name}.{field}"] for field in BandStatistics._fields)
         )
 
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise DataError("they must be finite")
     levels = 1 + max(int(name.split(".")[0]) for name in tensors)
     return [
         LevelStatistics(*(band(level, name) for name in LevelStatistics._fields))

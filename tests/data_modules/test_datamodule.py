@@ -1,12 +1,14 @@
 import logging
+import zipfile
 from itertools import chain
 
 import pytest
 import torch
 
-from data_modules import DataError, ImageFolder, Shards
-from tests.pictures import picture
-from tests.sources import Numbered, Physical, module
+from data_modules import DataError, ImageFolder, ImageZip, Lmdb, Sample, Shards
+from data_modules.prepare import prepare
+from tests.pictures import encoded, picture
+from tests.sources import Numbered, Physical, module, write_lmdb
 
 
 def take(data, images):
@@ -342,3 +344,63 @@ def test_importing_the_sources_does_not_import_lightning():
         f"import sys, data_modules; data_modules.Shards, data_modules.Lmdb; sys.exit(bool({heavy}))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class Terse(Numbered):
+    """A source of one's own whose description says too little."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first = first
+
+    def read(self, index, size):
+        return Sample(torch.full((3, size, size), self.first + index, dtype=torch.uint8))
+
+
+def test_other_pictures_of_the_same_names_and_sizes_have_another_fingerprint(tmp_path):
+    def fingerprint():
+        return module(ImageFolder(tmp_path), image_size=8).fingerprint
+
+    for number in range(20):
+        picture(number).save(tmp_path / f"{number:02d}.bmp")
+    sizes = [path.stat().st_size for path in sorted(tmp_path.glob("*.bmp"))]
+    before = fingerprint()
+    picture(99).save(tmp_path / "11.bmp")
+
+    assert [path.stat().st_size for path in sorted(tmp_path.glob("*.bmp"))] == sizes
+    assert fingerprint() != before
+
+
+def test_a_source_that_describes_itself_badly_is_told_by_its_images():
+    assert module(Terse(0)).fingerprint == module(Terse(0)).fingerprint
+    assert module(Terse(0)).fingerprint != module(Terse(1)).fingerprint
+
+
+@pytest.mark.parametrize("kind", ["zip", "lmdb", "shards"])
+def test_other_pictures_in_an_archive_have_another_fingerprint(tmp_path, kind):
+    one, same, other = (
+        archive(tmp_path / name, kind, changed)
+        for name, changed in (("one", False), ("same", False), ("other", True))
+    )
+    fingerprints = [module(source, image_size=8).fingerprint for source in (one, same, other)]
+
+    assert len({source.path.stat().st_size for source in (one, other)}) == 1
+    assert fingerprints[0] != fingerprints[2]
+    # The time of a database is all there is to tell it from another.
+    assert fingerprints[0] == fingerprints[1] or kind == "lmdb"
+
+
+def archive(folder, kind, changed):
+    """Twenty pictures, of which the twelfth may be another one of as many bytes."""
+    numbers = [99 if changed and number == 11 else number for number in range(20)]
+    data = [encoded(picture(number), "BMP") for number in numbers]
+    folder.mkdir()
+    if kind == "lmdb":
+        return Lmdb(write_lmdb(folder / "l", data))
+    with zipfile.ZipFile(folder / "a.zip", "w") as file:
+        for number, content in enumerate(data):
+            file.writestr(zipfile.ZipInfo(f"{number:02d}.bmp"), content)
+    if kind == "zip":
+        return ImageZip(folder / "a.zip")
+    prepare(folder / "a.zip", folder / "shards", 8, workers=0)
+    return Shards(folder / "shards")

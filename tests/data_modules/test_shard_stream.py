@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from data_modules import DataError, ShardStream
-from data_modules.shard_stream import StreamDraws, StreamPass, whole_files
+from data_modules.shard_reader import ShardReader
+from data_modules.shard_stream import StreamDraws, StreamPass
 from tests.sources import module
 
 
@@ -121,7 +122,7 @@ def test_a_cut_shard_is_an_error_with_its_name(make_shards, part):
     with pytest.raises(
         DataError, match=rf"{re.escape(str(path))} (cannot be read to its|is cut off)"
     ):
-        list(whole_files([{"url": str(path)}]))
+        list(ShardReader().files(str(path)))
 
 
 def test_a_cut_between_two_files_is_noticed(make_shards):
@@ -131,12 +132,12 @@ def test_a_cut_between_two_files_is_noticed(make_shards):
     path.write_bytes(path.read_bytes()[:offset])
 
     with pytest.raises(DataError, match="is cut off"):
-        list(whole_files([{"url": str(path)}]))
+        list(ShardReader().files(str(path)))
 
 
 def test_a_missing_shard_is_an_error_with_its_name(tmp_path):
     with pytest.raises(DataError, match=r"gone.tar cannot be read"):
-        list(whole_files([{"url": str(tmp_path / "gone.tar")}]))
+        list(ShardReader().files(str(tmp_path / "gone.tar")))
 
 
 def test_an_unreadable_image_in_a_stream_is_named(tmp_path):

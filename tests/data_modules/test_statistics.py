@@ -79,6 +79,32 @@ def test_they_are_measured_once_and_kept(tmp_path, monkeypatch):
         module(Numbered(), cache_dir=tmp_path, held_out=2).band_statistics("haar", 2)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: b"\xff" * 8 + content[8:],
+        lambda content: content[:8] + b"junk" + content[12:],
+        lambda content: content.replace(b"0.coarse.mean", b"9.coarse.mean"),
+        lambda content: content[:-4] + b"\x00\x00\xc0\x7f",
+    ],
+    ids=["empty", "cut", "length", "header", "name", "no number"],
+)
+def test_damaged_ones_are_measured_again(tmp_path, caplog, damage):
+    first = module(Numbered(), cache_dir=tmp_path).band_statistics("haar", 1)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+
+    again = module(Numbered(), cache_dir=tmp_path).band_statistics("haar", 1)
+
+    assert str(path) in caplog.text
+    assert "measured again" in caplog.text
+    assert torch.equal(again[1].details.std, first[1].details.std)
+    assert path.read_bytes() == whole
+
+
 def test_bands_that_are_no_wavelet_s_are_measured_and_kept_under_their_own_name(tmp_path):
     data = module(Numbered(), cache_dir=tmp_path)
     wavelet = data.band_statistics("haar", 1)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from wavelight.callbacks.reference import (
     ReferenceData,
+    load_statistics,
     reference_data,
     save_statistics,
     statistics_file,
@@ -179,20 +180,21 @@ class Evaluation(L.Callback):
         files = [
             statistics_file(reference_data(trainer), metric, images) for metric in self.metrics
         ]
+        pairs = list(zip(self.metrics, files, strict=True))
+        for metric in self.metrics:
+            metric.reset()
         # Process 0 decides: the others may have another disk.
-        known = trainer.strategy.broadcast([file.is_file() for file in files])
-        missing = [
-            pair
-            for pair, found in zip(zip(self.metrics, files, strict=True), known, strict=True)
-            if not found
-        ]
+        known = trainer.strategy.broadcast(
+            [trainer.is_global_zero and load_statistics(*pair) for pair in pairs]
+        )
+        missing = [pair for pair, found in zip(pairs, known, strict=True) if not found]
         if missing:
             self._measure_reference(trainer, missing, images)
-        for metric, file in zip(self.metrics, files, strict=True):
+        for metric, file in missing:
             metric.reset()
             # The processes are added up, so that only one may hold the statistics of all.
-            if trainer.is_global_zero:
-                metric.load_real_statistics(torch.load(file, map_location="cpu", weights_only=True))
+            if trainer.is_global_zero and not load_statistics(metric, file):
+                raise OSError(f"the statistics in {file} were written and cannot be read again")
 
     def _measure_reference(
         self, trainer: L.Trainer, missing: list[tuple[ImageMetric, Path]], images: int | None

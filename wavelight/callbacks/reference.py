@@ -1,6 +1,7 @@
 """The statistics of the real images, measured once and kept."""
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -12,6 +13,8 @@ from torch import Tensor
 from wavelight.metrics.base import ImageMetric
 from wavelight.support.files import draft_of
 from wavelight.support.pictures import to_uint8
+
+_log = logging.getLogger(__name__)
 
 
 class ReferenceData(Protocol):
@@ -73,6 +76,25 @@ def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
     # Into an open file: by its name alone, PyTorch would call the archive after the draft.
     with draft_of(path) as draft, draft.open("wb") as file:
         torch.save({name: value.cpu() for name, value in statistics.items()}, file)
+
+
+def load_statistics(metric: ImageMetric, path: Path) -> bool:
+    """Give a metric the statistics that were kept, and say whether there were any that can be used."""
+    if not path.is_file():
+        return False
+    metric.reset()
+    try:
+        metric.load_real_statistics(torch.load(path, map_location="cpu", weights_only=True))
+    # A damaged file raises nearly anything, by the place of the damage: RuntimeError, KeyError, EOFError,
+    # UnpicklingError, UnicodeDecodeError ...
+    except Exception as error:
+        metric.reset()
+        reason = str(error).partition("\n")[0]
+        _log.warning(
+            "the statistics in %s cannot be used (%s), and are measured again", path, reason
+        )
+        return False
+    return True
 
 
 def with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:

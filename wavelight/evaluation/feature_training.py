@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.batches import OnePass, UnusableImages
+from data_modules.batches import OnePass
 from data_modules.source import Source
+from data_modules.unusable import UnusableImages
 from wavelight.metrics.feature_classifier import Classifier
 from wavelight.support.pictures import to_uint8
 

@@ -212,6 +212,19 @@ def test_real_images_are_measured_once_and_for_ever(tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+@pytest.mark.parametrize("size", [0, 100, 0.5])
+def test_damaged_statistics_of_real_images_are_measured_again(tmp_path, caplog, size):
+    data, metrics = ToyData(tmp_path), [FrechetWaveletDistance(4)]
+    trainer(tmp_path, Evaluation(metrics), max_epochs=0).fit(Painter(), datamodule=data)
+    (path,) = (tmp_path / "cache").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: size if isinstance(size, int) else int(size * len(whole))])
+    trainer(tmp_path, Evaluation(metrics), max_epochs=0).fit(Painter(), datamodule=data)
+    assert data.passes == 2
+    assert f"the statistics in {path} cannot be used" in caplog.text
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("change", ["data", "count", "metric"])
 def test_other_real_images_or_another_metric_are_measured_anew(tmp_path, change):
     data = ToyData(tmp_path)
