@@ -35,6 +35,7 @@ from data_modules.reading import contents
 from data_modules.shard_stream import ShardStream, StreamDraws, StreamPass
 from data_modules.source import Source
 from data_modules.unusable import UnusableImages
+from data_modules.workers import leave_signals_to_trainer
 from wavelight.wavelets import LevelStatistics, Split, dwt2
 
 _CACHE_NAME = ".wavelight"
@@ -324,6 +325,7 @@ class WaveletDataModule(L.LightningDataModule):
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context=self._start_method if self.num_workers else None,
+            worker_init_fn=leave_signals_to_trainer,
             **options,
         )
 

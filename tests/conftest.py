@@ -1,6 +1,7 @@
 """One thread a test, for two test processes on two cores."""
 
 import builtins
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,3 +36,14 @@ def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
+
+
+@pytest.fixture
+def payloads(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Things to name in a configuration that run code."""
+    from tests.payloads import PACKAGE, Payloads
+
+    found = Payloads(tmp_path)
+    monkeypatch.syspath_prepend(found.path)
+    yield found
+    sys.modules.pop(PACKAGE, None)

@@ -15,7 +15,7 @@ import torch
 from tests.places import ROOT, TINY
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
-HANG_SECONDS = 180
+HANG_SECONDS = 600
 """A process that has not ended so long after it was told to counts as hung."""
 
 OPTIONS = (

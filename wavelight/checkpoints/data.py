@@ -3,38 +3,65 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
-from data_modules import WaveletDataModule
+from data_modules import ShardStream, WaveletDataModule
+from wavelight.checkpoints.configuration import TRUST, parse_stored
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
+_SCHEMES = ("", "file", "http", "https", "s3", "gs", "hf")
+"""Where a checkpoint's shards may lie; no command is run for them but those of webdataset itself."""
 
-def data_options(path: Path, config: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
+
+def data_options(
+    path: Path, config: Mapping[str, Any], changes: Mapping[str, Any], trust_code: bool
+) -> Any:
     """Return all options of the data in a checkpoint's configuration, checked.
 
     Args:
         path: The checkpoint, for messages.
         config: Its configuration.
         changes: New values of some options, such as ``eval_batch_size``.
+        trust_code: Whether the configuration may name any class, and any command that fetches shards.
 
     Returns:
         A namespace, for :func:`build_data`.
 
     Raises:
-        ValueError: If the configuration has no section ``data``, or its data cannot be built any more.
+        ValueError: If the configuration has no section ``data``, names a class from elsewhere, or its data cannot be
+            built any more.
     """
-    from jsonargparse import ArgumentError
-
-    if "data" not in config:
+    if not isinstance(config.get("data"), dict):
         raise ValueError(
             f"{path} has no `data` section, so its data set is unknown: use a checkpoint "
             "written by `wavelight fit`"
         )
-    try:
-        return _parser().parse_object({"data": config["data"] | dict(changes)})
-    except ArgumentError as error:
-        raise ValueError(f"the data of {path} cannot be built: {error}") from error
+    options = parse_stored(_parser(), {"data": config["data"] | dict(changes)}, path, trust_code)
+    if not trust_code:
+        check_urls(options.data.source, str(path), TRUST)
+    return options
+
+
+def check_urls(source: Any, file: str, remedy: str) -> None:
+    """Refuse a stream of shards that commands fetch: webdataset hands ``pipe:...`` to a shell.
+
+    Args:
+        source: ``class_path`` and ``init_args`` of any source.
+        file: The file that names it, for the message.
+        remedy: How to trust the file, for the message.
+
+    Raises:
+        ValueError: If it names such a shard, in one sentence.
+    """
+    options = (source.get("init_args") if hasattr(source, "get") else None) or {}
+    for url in ShardStream(options["urls"]).shards() if options.get("urls") else []:
+        if any(urlparse(part).scheme not in _SCHEMES for part in url.split("::")):
+            schemes = ", ".join(filter(None, _SCHEMES))
+            raise ValueError(
+                f"data.source.urls of {file} must be files or of {schemes}, got {url!r}, which could run code: {remedy}"
+            )
 
 
 def build_data(options: Any) -> WaveletDataModule:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from wavelight.checkpoints.configuration import check_stored, stored_config, stored_model
+from wavelight.checkpoints.without_training import is_optimizer
 from wavelight.config.differences import first_difference
-from wavelight.systems.base import CONFIG_KEY
 from wavelight.weights import read_checkpoint, state_of
 
 _HOW_TRAINED = ("train", "scheduler", "accumulate_grad_batches", "gradient_clip_val", "start_from")
@@ -45,25 +46,39 @@ class TrainedRun(NamedTuple):
         return sorted({min(factor, last) for factor in named or range(last + 1)})
 
 
-def read_run(path: Path) -> TrainedRun:
-    """Read a checkpoint whose run trained some of its factors."""
-    import yaml
+def read_run(path: Path, trust_code: bool) -> TrainedRun:
+    """Read a checkpoint whose run trained some of its factors.
 
-    checkpoint = read_checkpoint(path)
-    state = state_of(checkpoint)
-    text = checkpoint.get(CONFIG_KEY, "")
-    if not text:
+    Args:
+        path: The checkpoint.
+        trust_code: Whether its configuration may name any class.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it names a class from elsewhere, or its factors are not trained apart.
+    """
+    config = stored_config(path)
+    if not config:
         raise ValueError(
             f"{path} holds no configuration, so that the factors it trained are unknown: use a "
             "checkpoint written by `wavelight fit`"
         )
-    config = yaml.safe_load(text)
-    if "train" not in config["model"]["init_args"]:
+    model = stored_model(config, path)
+    check_stored({"model": model}, path, trust_code)
+    if "train" not in model.get("init_args", {}):
         raise ValueError(
-            f"{path} holds a {config['model']['class_path']}, whose factors are not trained "
+            f"{path} holds a {model.get('class_path')}, whose factors are not trained "
             "separately: join WSGM or Hybrid checkpoints"
         )
-    return TrainedRun(path, config, state)
+    run = TrainedRun(path, config, state_of(read_checkpoint(path)))
+    try:
+        _ = run.trained
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"the configuration in {path} must have the models of its factors, and train a list of their numbers: use "
+            "a checkpoint written by `wavelight fit`"
+        ) from error
+    return run
 
 
 def check_same_system(first: TrainedRun, other: TrainedRun) -> None:
@@ -91,7 +106,7 @@ def _a_level_each(run: TrainedRun) -> dict[str, Any]:
 
 def _tells_the_system(option: str) -> bool:
     """Return whether an option belongs to the system itself, rather than to its training alone."""
-    return not any(part in _HOW_TRAINED or part.endswith("optimizer") for part in option.split("."))
+    return not any(part in _HOW_TRAINED or is_optimizer(part) for part in option.split("."))
 
 
 def check_same_statistics(first: TrainedRun, other: TrainedRun) -> None:

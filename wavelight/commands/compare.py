@@ -31,6 +31,7 @@ def compare(
     devices: int = 1,
     out: Path | None = None,
     plot: Path | None = None,
+    trust_code: bool = False,
 ) -> str | None:
     """Compare trained systems on equal terms: quality against steps, network evaluations and MACs.
 
@@ -57,6 +58,7 @@ def compare(
         out: A JSON file for all numbers, rewritten after each row. Rows that are there already, of
             the same weights and conditions, are not measured again; rows of other calls stay.
         plot: A PNG for a figure of the metrics against steps and against MACs; it needs matplotlib.
+        trust_code: Whether the checkpoints may name any class, and so run code of their own.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -72,9 +74,9 @@ def compare(
         }
     )
     figure = None if plot is None else empty_figure(11, 4)
-    runs = read_runs([Path(path) for path in checkpoints])
+    runs = read_runs([Path(path) for path in checkpoints], trust_code)
     data = data_of_runs(runs, {"val_images": images, "eval_batch_size": batch_size})
-    systems = {run.name: load(run.path) for run in runs}
+    systems = {run.name: load(run.path, trust_code=trust_code) for run in runs}
     settings = settings_of(systems, steps)
     bench = Bench(data, metrics or [default_metric(data)], reference_images, seed, device, devices)
     # All processes read it before the first row is written, for which they are all needed.

@@ -28,6 +28,7 @@ def details(
     device: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
+    trust_code: bool = False,
 ) -> str:
     """Measure the details of a WSGM or Hybrid: exposure bias from generated LL bands, and diversity given LL.
 
@@ -61,6 +62,7 @@ def details(
         out: A JSON file for all numbers, rewritten after each checkpoint.
         plot: A PNG for a figure of a few held-out images: the coarsest band, the image, samples
             conditioned on that band, and their standard deviation; it needs matplotlib.
+        trust_code: Whether the checkpoints may name any class, and so run code of their own.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -77,7 +79,7 @@ def details(
         }
     )
     figure = None if plot is None else empty_figure(11, 4)
-    runs = read_runs([Path(path) for path in checkpoints])
+    runs = read_runs([Path(path) for path in checkpoints], trust_code)
     systems = [pyramid_system(run) for run in runs]
     data = data_of_runs(runs, {"eval_batch_size": batch_size})
     images, bands = held_out_counts(data, images, bands)

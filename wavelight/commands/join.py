@@ -11,11 +11,11 @@ from wavelight.checkpoints.joining import (
     owners,
     read_run,
 )
-from wavelight.checkpoints.loading import system_from_config
+from wavelight.checkpoints.loading import stored_system
 from wavelight.checkpoints.writing import check_name, write_start
 
 
-def join(checkpoints: list[Path], out: Path) -> None:
+def join(checkpoints: list[Path], out: Path, trust_code: bool = False) -> None:
     """Join factors that were trained apart (``train: [k]``) into a checkpoint of the whole system.
 
     The file is for test, predict, sample, export and fit --ckpt_path; a training that is given it
@@ -27,6 +27,7 @@ def join(checkpoints: list[Path], out: Path) -> None:
         checkpoints: Checkpoints of runs of one system that together trained each factor once, such as
             coarse.ckpt details.ckpt.
         out: The file to write, ending in .ckpt.
+        trust_code: Whether the checkpoints may name any class, and so run code of their own.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -38,15 +39,15 @@ def join(checkpoints: list[Path], out: Path) -> None:
     check_name(out)
     if not checkpoints:
         raise ValueError("checkpoints is empty: name at least one checkpoint to join")
-    runs = [read_run(Path(path)) for path in checkpoints]
+    runs = [read_run(Path(path), trust_code) for path in checkpoints]
     for other in runs[1:]:
         check_same_system(runs[0], other)
         check_same_statistics(runs[0], other)
     owner_of_factor = owners(runs)
-    config = yaml.safe_dump(joined_config(runs[0], owner_of_factor), sort_keys=False)
+    config = joined_config(runs[0], owner_of_factor)
     # The weights that it begins with are replaced, so that whoever called keeps his random numbers.
     with torch.random.fork_rng(devices=[]):
-        system = system_from_config(config)
+        system = stored_system(config, runs[0].path, trust_code)
     state = {
         name: tensor for name, tensor in runs[0].state.items() if name.startswith("factorization.")
     }
@@ -57,4 +58,4 @@ def join(checkpoints: list[Path], out: Path) -> None:
             if name.startswith(f"models.{factor}.")
         }
     system.load_state_dict(state)
-    write_start(Path(out), system, config)
+    write_start(Path(out), system, yaml.safe_dump(config, sort_keys=False))

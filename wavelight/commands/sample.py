@@ -20,6 +20,7 @@ def sample(
     npz: bool = False,
     with_grid: bool = False,
     compiled: bool = False,
+    trust_code: bool = False,
 ) -> None:
     """Sample images from a checkpoint into a folder; no configuration and no data are needed.
 
@@ -39,12 +40,13 @@ def sample(
             ``grid.png``, too; fields in false colours, blue below 0 and red above.
         compiled: Whether the networks are compiled first, which takes a minute and pays for
             thousands of images.
+        trust_code: Whether the checkpoint may name any class, and so run code of its own.
     """
     from rich.progress import track
 
     from wavelight.checkpoints.loading import load
 
-    system = load(checkpoint, ema=ema)
+    system = load(checkpoint, ema, trust_code)
     folder = image_folder(system, out, images, seed)
     numbers = folder.missing()
     system.to(find_device(device))

@@ -8,12 +8,17 @@ from typing import Any
 from wavelight.commands.compare import compare
 from wavelight.support.errors import in_words
 from wavelight.support.progress import tell
+from wavelight.training.known_options import known_imports
 from wavelight.training.sweep_file import SweepFile, check_folder, read_sweep, runs_of
 from wavelight.training.sweep_processes import train_runs
 
 
 def sweep(
-    path: Path, seeds: list[int] | None = None, jobs: int = 1, dry_run: bool = False
+    path: Path,
+    seeds: list[int] | None = None,
+    jobs: int = 1,
+    dry_run: bool = False,
+    trust_code: bool = False,
 ) -> str | None:
     """Train variants of a system with several seeds, and compare them: ablations with 95 % intervals.
 
@@ -30,6 +35,7 @@ def sweep(
         jobs: How many runs train at a time, on the same machine.
         dry_run: Whether nothing is run, and the commands of unfinished runs are printed, a line each: as
             jobs for a cluster, after which this command compares.
+        trust_code: Whether the file may name any class, and so run code of its own.
 
     Raises:
         ValueError: If the file or an option makes no sense, or if a run in the folder was trained
@@ -37,9 +43,9 @@ def sweep(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    file = read_sweep(path)
-    runs = runs_of(file, file.seeds if seeds is None else seeds)
-    comparison = _comparison(file)
+    file = read_sweep(path, trust_code)
+    runs = runs_of(file, file.seeds if seeds is None else seeds, trust_code)
+    comparison = _comparison(file, trust_code)
     check_folder(runs)
     left = [run for run in runs if not run.finished]
     for run in runs:
@@ -55,16 +61,17 @@ def sweep(
     return compare([run.checkpoint for run in runs], **comparison)
 
 
-def _comparison(file: SweepFile) -> dict[str, Any]:
+def _comparison(file: SweepFile, trust_code: bool) -> dict[str, Any]:
     """Return the options of the comparison, checked."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_function_arguments(compare, "compare", skip={"checkpoints"})
+    parser.add_function_arguments(compare, "compare", skip={"checkpoints", "trust_code"})
     try:
-        parsed = parser.parse_object({"compare": file.compare})
+        with known_imports(trust_code):
+            parsed = parser.parse_object({"compare": file.compare})
         options: dict[str, Any] = parser.instantiate(parsed).compare.as_dict()
     except (ArgumentError, ValueError) as error:
         raise ValueError(f"compare: {in_words(str(error))}") from error
     places = {name: file.folder / options[name] for name in ("out", "plot") if options[name]}
-    return {**options, **places}
+    return {**options, **places, **({"trust_code": True} if trust_code else {})}

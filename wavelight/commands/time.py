@@ -28,6 +28,7 @@ def time(
     compiled: bool = False,
     threads: int | None = None,
     out: Path | None = None,
+    trust_code: bool = False,
 ) -> str:
     """Measure sampling time by the papers' protocol, with memory, MACs and parameters; no data are needed.
 
@@ -46,6 +47,7 @@ def time(
         compiled: Whether the networks are compiled first, which takes a minute or more a batch size.
         threads: Processor threads to use; by default PyTorch's number.
         out: A JSON file for all numbers, every repetition's among them.
+        trust_code: Whether the checkpoints may name any class, and so run code of their own.
     """
     for name in systems:
         check_known(name)
@@ -59,7 +61,7 @@ def time(
             for name in systems
             for timing in measure_timing(
                 name,
-                moved(load_or_build(name), where),
+                moved(load_or_build(name, trust_code), where),
                 batch_sizes,
                 warm_ups,
                 repetitions,

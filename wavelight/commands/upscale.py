@@ -35,6 +35,7 @@ def upscale(
     overlap: int | None = None,
     ema: bool = True,
     device: str | None = None,
+    trust_code: bool = False,
 ) -> None:
     """Double the sides of an image, or of all images of a folder, with details sampled by a WSGM or Hybrid.
 
@@ -57,6 +58,7 @@ def upscale(
         overlap: Pixels that neighbouring tiles share; by default a quarter of the tile.
         ema: Whether to use the EMA weights; false takes the trained weights themselves.
         device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
+        trust_code: Whether the checkpoint may name any class, and so run code of its own.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -68,7 +70,7 @@ def upscale(
     from wavelight.checkpoints.loading import load
 
     jobs = _jobs(Path(image), Path(out))
-    upscaler = Upscaler(load(checkpoint, ema=ema), seed, doublings, _tiles(tile, overlap))
+    upscaler = Upscaler(load(checkpoint, ema, trust_code), seed, doublings, _tiles(tile, overlap))
     channels = upscaler.system.channels
     if channels not in PNG_CHANNELS:
         raise ValueError(

@@ -30,6 +30,7 @@ def upscaling_quality(
     image_size: int | None = None,
     ema: bool = True,
     device: str | None = None,
+    trust_code: bool = False,
 ) -> str:
     """Measure how close the upscaled LL bands of known images come to the images.
 
@@ -50,6 +51,7 @@ def upscaling_quality(
         image_size: Height and width in pixels; by default those of the training.
         ema: Whether to use the EMA weights; false takes the trained weights themselves.
         device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
+        trust_code: Whether the checkpoint may name any class, and so run code of its own.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -58,12 +60,12 @@ def upscaling_quality(
     """
     if min(images, batch_size) < 2:
         raise ValueError(f"images and batch_size must be at least 2, got {images} and {batch_size}")
-    system = load(checkpoint, ema=ema)
+    system = load(checkpoint, ema, trust_code)
     finest = Upscaler(system, seed, doublings=1)
     side = system.image_size if image_size is None else image_size
     # It refuses a side that cannot be halved.
     finest.pyramid.target_shapes((system.channels, side, side))
-    data = data_of_checkpoint(Path(checkpoint), source, side, batch_size)
+    data = data_of_checkpoint(Path(checkpoint), source, side, batch_size, trust_code)
     kind, true = true_images(data, images)
     system.to(find_device(device))
     rows = []

@@ -16,6 +16,8 @@ from wavelight.config.words import underscored
 from wavelight.support.errors import fail
 from wavelight.support.private_names import set_metavar
 
+_TRUTHS = ("true", "false", "yes", "no", "on", "off")
+
 _ALWAYS_OPTIONS = {"out", "image_size"}
 """Required parameters that are options all the same: a command's words are what it reads."""
 
@@ -46,7 +48,8 @@ def call(name: str, function: Callable[..., object], arguments: list[str]) -> ob
         prog=f"wavelight {name}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
     _add_arguments(parser, function)
-    parsed = parser.parse_args(_gathered(function, underscored(arguments)))
+    words = _with_values(function, underscored(arguments))
+    parsed = parser.parse_args(_gathered(function, words))
     try:
         # Classes that an option names may refuse their own values.
         return function(**parser.instantiate(parsed).as_dict())
@@ -95,6 +98,20 @@ def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
         return words
     entries = [path for word in plain for path in (sorted(glob(word)) or [word])]
     return [json.dumps(entries), *options]
+
+
+def _with_values(function: Callable[..., object], words: list[str]) -> list[str]:
+    """Let an option that is false by itself stand for true where no value follows: ``--npz``."""
+    bare = {
+        f"--{name}"
+        for name, each in signature(function).parameters.items()
+        if each.default is False
+    }
+    following = [*words[1:], ""]
+    return [
+        f"{word}=true" if word in bare and after.lower() not in _TRUTHS else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:

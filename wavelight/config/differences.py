@@ -27,7 +27,7 @@ def first_difference(
         name: The name of the section.
         matters: Returns whether an option counts, by its full name.
     """
-    first, second = (dict(_options(section, name)) for section in (one, other))
+    first, second = (dict(named_options(section, name)) for section in (one, other))
     for option in [*first, *second]:
         # Told apart from a value of None.
         alike = option in first and option in second and first[option] == second[option]
@@ -36,8 +36,13 @@ def first_difference(
     return None
 
 
-def _options(section: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """List the options under their full names, in which ``init_args`` is no part."""
+def named_options(section: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """List the options of a section of a configuration under their full names, in which ``init_args`` is no part.
+
+    Args:
+        section: As YAML has it.
+        name: The name of the section.
+    """
     named: Iterable[tuple[Any, Any]]
     if isinstance(section, Mapping) and section:
         named = section.items()
@@ -47,4 +52,4 @@ def _options(section: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, section
         return
     for key, value in named:
-        yield from _options(value, name if key == "init_args" else f"{name}.{key}")
+        yield from named_options(value, name if key == "init_args" else f"{name}.{key}")

@@ -81,11 +81,12 @@ class Timing(NamedTuple):
         return {1: image, published_batch(self.image_size): batch}.get(self.images)
 
 
-def load_or_build(name: str) -> ImageGenerator:
+def load_or_build(name: str, trust_code: bool) -> ImageGenerator:
     """Build a system from a file, or an untrained one of an experiment that comes with the package.
 
     Args:
         name: A checkpoint, an exported generator, or an experiment's name.
+        trust_code: Whether a file may name any class.
 
     Raises:
         FileNotFoundError: If there is neither.
@@ -93,7 +94,7 @@ def load_or_build(name: str) -> ImageGenerator:
     """
     check_known(name)
     if Path(name).is_file():
-        return load(name)
+        return load(name, trust_code=trust_code)
     return system_from_config(experiment_config(name))
 
 

@@ -15,8 +15,8 @@ from torchmetrics.functional.image import (
 from data_modules import WaveletDataModule
 from data_modules.batches import to_float
 from data_modules.source import Source
+from wavelight.checkpoints.configuration import stored_config
 from wavelight.checkpoints.data import build_data, data_options
-from wavelight.checkpoints.loading import config_text
 from wavelight.factorizations.pyramids import LevelByLevel
 from wavelight.metrics import FrechetWaveletDistance
 from wavelight.sampling.upscaler import Upscaler
@@ -163,11 +163,9 @@ def _first(batches: Iterable[dict[str, Tensor]], count: int) -> Tensor:
 
 
 def data_of_checkpoint(
-    checkpoint: Path, source: Source | None, image_size: int, batch_size: int
+    checkpoint: Path, source: Source | None, image_size: int, batch_size: int, trust_code: bool
 ) -> WaveletDataModule:
     """Return the data that a checkpoint's system was trained on, or those of another source."""
-    import yaml
-
     if source is not None:
         data = WaveletDataModule(
             source, image_size, batch_size, num_workers=0, eval_batch_size=batch_size
@@ -175,4 +173,4 @@ def data_of_checkpoint(
         data.prepare_data()
         return data
     changes = {"image_size": image_size, "eval_batch_size": batch_size}
-    return build_data(data_options(checkpoint, yaml.safe_load(config_text(checkpoint)), changes))
+    return build_data(data_options(checkpoint, stored_config(checkpoint), changes, trust_code))

@@ -1,10 +1,10 @@
-"""Private names of PyTorch, Lightning and argparse: one function each, for want of a public name that does the same.
+"""Private names of PyTorch, Lightning and parsers: one function each, for want of a public name that does the same.
 
 They may go with any version: ``tests/wavelight/support/test_private_names.py`` uses each, says which is gone from which
 version, and finds private names that other modules use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,29 @@ def set_metavar(parser: "ArgumentParser", name: str, metavar: str) -> None:
         metavar: The words of the help.
     """
     next(action for action in parser._actions if action.dest == name).metavar = metavar
+
+
+@contextmanager
+def importing_only(places: Sequence[str]) -> Iterator[None]:
+    """Let jsonargparse import what values name from these places alone, inside this context.
+
+    ``set_parsing_settings``, the public way, holds for good and for every parser of the process. Known to work since
+    jsonargparse 4.52.
+
+    Args:
+        places: Packages, modules or classes.
+    """
+    from jsonargparse import set_parsing_settings
+    from jsonargparse._common import parsing_settings
+
+    before = {
+        name: parsing_settings[name] for name in ("import_path_verdicts", "import_paths_enforced")
+    }
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(places))
+    try:
+        yield
+    finally:
+        parsing_settings.update(before)
 
 
 def is_compiled(network: "nn.Module") -> bool:

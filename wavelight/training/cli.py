@@ -17,6 +17,7 @@ from wavelight import callbacks
 from wavelight.checkpoints.loading import link_seed_and_images
 from wavelight.config.bases import with_bases
 from wavelight.config.experiments import DEFAULTS
+from wavelight.config.known_classes import refusal_of_import
 from wavelight.config.words import (
     options_inside_lists,
     run_folder,
@@ -27,6 +28,7 @@ from wavelight.support.errors import fail
 from wavelight.systems import ImageGenerator
 from wavelight.systems.divergence import DivergedError
 from wavelight.training.checkpoint_io import UnsavedError
+from wavelight.training.known_options import AGENT, check_options, from_agent, known_imports
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
 from wavelight.training.trainer import Trainer
@@ -36,6 +38,9 @@ _SIGNALLED = 128
 
 _FAILED = 1
 """Exit code of training that diverged, or could not be saved; bad input has another."""
+
+_OWN_CLASSES = "remove it if it is not yours"
+
 
 # The arguments of the trainer's methods that are objects, which no command line can name.
 _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
@@ -79,7 +84,8 @@ class Parser(LightningArgumentParser):
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        fail(message)
+        refused = refusal_of_import(ex, AGENT, _OWN_CLASSES) if ex and from_agent() else None
+        fail(refused or message)
 
 
 class CLI(LightningCLI):
@@ -141,7 +147,10 @@ class CLI(LightningCLI):
                     f"{', '.join(f'--{name}' for name in CALLBACKS)}"
                 )
         folder = f"--trainer.default_root_dir={run_folder(words)}"
-        self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+        with known_imports(trust_code=not from_agent()):
+            self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+        if from_agent():
+            check_options(self.config.as_dict(), AGENT, _OWN_CLASSES)
         _take_out_of_list(self.config.model.init_args, "details")
         for option, inside, count in options_inside_lists(words, self.config.as_dict()):
             fail(

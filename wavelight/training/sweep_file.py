@@ -12,13 +12,16 @@ import torch
 import yaml
 from typing_extensions import override
 
-from wavelight.checkpoints.loading import config_text, system_from_config
+from wavelight.checkpoints.configuration import TRUST, stored_config
+from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.run_files import FOLDER, LAST
 from wavelight.config.experiments import find_experiment
+from wavelight.config.known_classes import refusal_of_import
 from wavelight.config.seeds import difference_but_seed
 from wavelight.support.errors import in_words
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.training.cli import CLI
+from wavelight.training.known_options import check_options, known_imports
 from wavelight.weights import read_checkpoint
 
 COMPARISON = "compare.json"
@@ -119,16 +122,17 @@ class SweepRun(NamedTuple):
 # --- the runs ---
 
 
-def read_sweep(path: Path) -> SweepFile:
+def read_sweep(path: Path, trust_code: bool = False) -> SweepFile:
     """Read a file of a sweep.
 
     Args:
         path: The file, or the name of one that ships, such as
             ``experiments/sweeps/cifar10_small_hybrid.yaml``.
+        trust_code: Whether it may name any class.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it does not describe a sweep.
+        ValueError: If it does not describe a sweep, or names a class from elsewhere.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
@@ -136,14 +140,17 @@ def read_sweep(path: Path) -> SweepFile:
     parser.add_class_arguments(SweepFile, "sweep")
     try:
         given = yaml.safe_load(Path(find_experiment(str(path))).read_text())
+        if not trust_code and isinstance(given, dict):
+            check_options(given, str(path), TRUST)
         # For its types alone: it puts objects in the place of classes that options name.
-        parser.parse_object({"sweep": deepcopy(given)})
+        with known_imports(trust_code):
+            parser.parse_object({"sweep": deepcopy(given)})
         return SweepFile(**given)
     except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} must describe a sweep: {in_words(str(error))}") from error
 
 
-def runs_of(file: SweepFile, seeds: list[int]) -> list[SweepRun]:
+def runs_of(file: SweepFile, seeds: list[int], trust_code: bool = False) -> list[SweepRun]:
     """Return the runs of a sweep, seed by seed, whose options are checked and whose systems can be built.
 
     All variants run with the first seed before any runs with the second, so that they can be compared early.
@@ -151,13 +158,16 @@ def runs_of(file: SweepFile, seeds: list[int]) -> list[SweepRun]:
     Args:
         file: The sweep.
         seeds: The seeds, which replace those of the file.
+        trust_code: Whether the options, and files that they name, may name any class.
 
     Raises:
         ValueError: If a seed is given twice, or if ``fit`` would refuse a variant's options.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be different numbers, at least one, got {seeds}")
-    configs = {name: _checked(name, _words(file, name, seeds[0])) for name in file.variants}
+    configs = {
+        name: _checked(name, _words(file, name, seeds[0]), trust_code) for name in file.variants
+    }
     return [
         SweepRun(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
         for seed in seeds
@@ -199,18 +209,21 @@ class _Options(CLI):
         self.text = self.parser.dump(self.config, skip_link_targets=False, skip_unset=False)
 
 
-def _checked(variant: str, words: list[str]) -> dict[str, Any]:
+def _checked(variant: str, words: list[str], trust_code: bool) -> dict[str, Any]:
     """Return the resolved configuration of a run, whose system was built once, without memory for its weights."""
     said = StringIO()
     try:
         # The parser says what is wrong and leaves.
-        with redirect_stderr(said):
+        with redirect_stderr(said), known_imports(trust_code):
             text = _Options("fit", words).text
+        if not trust_code:
+            check_options(yaml.safe_load(text), "the sweep", TRUST)
         with torch.device("meta"):
             system_from_config(text)
     except SystemExit as stopped:
         reason = said.getvalue().strip().removeprefix("wavelight: ")
-        raise ValueError(f"variant {variant}: {reason}") from stopped
+        refused = refusal_of_import(stopped, "the sweep", TRUST)
+        raise ValueError(f"variant {variant}: {refused or reason}") from stopped
     except ValueError as error:
         raise ValueError(f"variant {variant}: {in_words(str(error))}") from error
     config: dict[str, Any] = yaml.safe_load(text)
@@ -232,9 +245,7 @@ def check_folder(runs: list[SweepRun]) -> None:
     """Refuse to continue a run that began with other options."""
     for run in runs:
         if run.checkpoint.exists():
-            difference = difference_but_seed(
-                yaml.safe_load(config_text(run.checkpoint)), run.config
-            )
+            difference = difference_but_seed(stored_config(run.checkpoint), run.config)
             if difference is not None:
                 option, before, now = difference
                 raise ValueError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wavelight.config.calling import _gathered
+from wavelight.config.calling import _gathered, call
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +83,30 @@ def test_other_words_stay_as_they_are(function, words):
 def test_names_may_hold_any_sign():
     name = 'it\'s "one", [two].ckpt'
     assert gathered(compare, "a.ckpt", name)[0] == ["a.ckpt", name]
+
+
+def written(path: Path, npz: bool = False, ema: bool = True, images: int = 3):
+    """Take options that are true or false."""
+    return path, npz, ema, images
+
+
+@pytest.mark.parametrize(
+    ("words", "npz"),
+    [
+        (["a.ckpt"], False),
+        (["a.ckpt", "--npz"], True),
+        (["--npz", "a.ckpt"], True),
+        (["--npz", "--images", "3", "a.ckpt"], True),
+        (["--npz", "true", "a.ckpt"], True),
+        (["--npz", "False", "a.ckpt"], False),
+        (["--npz=false", "a.ckpt"], False),
+    ],
+)
+def test_what_is_false_by_itself_is_true_where_it_is_named(words, npz):
+    assert call("written", written, words) == (Path("a.ckpt"), npz, True, 3)
+
+
+def test_what_is_true_by_itself_needs_its_value():
+    assert call("written", written, ["a.ckpt", "--ema", "false"])[2] is False
+    with pytest.raises(SystemExit):
+        call("written", written, ["a.ckpt", "--ema"])

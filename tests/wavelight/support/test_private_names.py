@@ -1,13 +1,17 @@
 """Every private name of PyTorch and Lightning that the code uses is there, and none outside its module."""
 
 import ast
+import string
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import contextmanager
 from importlib.metadata import version
 from pkgutil import resolve_name
 
 import pytest
 import torch
+from jsonargparse import ArgumentError
+from jsonargparse import ArgumentParser as ArgumentParserOfClasses
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
@@ -35,6 +39,22 @@ def test_parsers_list_their_arguments():
     parser.add_argument("runs", nargs="+")
     private_names.set_metavar(parser, "runs", "RUN ...")
     assert "RUN ..." in parser.format_help()
+
+
+def test_parsers_import_from_chosen_places_alone():
+    parser = ArgumentParserOfClasses(exit_on_error=False)
+    parser.add_argument("--function", type=Callable)
+
+    def imported(path):
+        return parser.parse_object({"function": path}).function
+
+    with used("jsonargparse", "jsonargparse._common.parsing_settings"):
+        with private_names.importing_only(["torch.nn"]):
+            assert imported("torch.nn.functional.relu") is nn.functional.relu
+            for elsewhere in ("torch.nn.functional.torch.compile", "string.capwords"):
+                with pytest.raises(ArgumentError, match="is not allowed"):
+                    imported(elsewhere)
+        assert imported("string.capwords") is string.capwords
 
 
 def test_networks_know_whether_they_are_compiled():

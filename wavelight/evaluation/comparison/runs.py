@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_modules import WaveletDataModule
+from wavelight.checkpoints.configuration import check_stored, stored_config
 from wavelight.checkpoints.data import build_data, data_options
-from wavelight.checkpoints.loading import config_text
 from wavelight.checkpoints.run_files import FOLDER
 from wavelight.config.differences import first_difference
 from wavelight.config.seeds import difference_but_seed
@@ -26,6 +26,8 @@ class ComparedRun(NamedTuple):
     name: str
     images_seen: int | None
     config: dict[str, Any]
+    trust_code: bool = False
+    """Whether its configuration may name any class."""
 
     @property
     def seed(self) -> int | None:
@@ -33,30 +35,35 @@ class ComparedRun(NamedTuple):
         return self.config.get("seed_everything")
 
 
-def read_runs(paths: list[Path]) -> list[ComparedRun]:
+def read_runs(paths: list[Path], trust_code: bool = False) -> list[ComparedRun]:
     """Return what the checkpoints say, under names that tell them apart.
+
+    Args:
+        paths: The checkpoints.
+        trust_code: Whether their configurations may name any class.
 
     Raises:
         FileNotFoundError: If one is missing.
-        ValueError: If there are none, if one is named twice, or holds no configuration.
+        ValueError: If there are none, if one is named twice, holds no configuration, or names a class from elsewhere.
     """
     if not paths:
         raise ValueError("checkpoints is empty: name at least one checkpoint to compare")
-    return [_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    return [_run(path, name, trust_code) for path, name in zip(paths, _names(paths), strict=True)]
 
 
-def _run(path: Path, name: str) -> ComparedRun:
-    import yaml
-
-    text = config_text(path)
-    if not text:
+def _run(path: Path, name: str, trust_code: bool) -> ComparedRun:
+    config = stored_config(path)
+    if not config:
         raise ValueError(
             f"{path} holds no configuration, so that its data set is unknown: use a checkpoint "
             "written by `wavelight fit`"
         )
+    # All files, before anything is built of one.
+    sections: dict[str, Any] = {name: config[name] for name in ("model", "data") if name in config}
+    check_stored(sections, path, trust_code)
     # Joined, converted and exported files count from 0.
     progress = read_checkpoint(path, mapped=True)[PROGRESS_KEY] if holds_run(path) else {}
-    return ComparedRun(path, name, progress.get("images_seen"), yaml.safe_load(text))
+    return ComparedRun(path, name, progress.get("images_seen"), config, trust_code)
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -89,7 +96,7 @@ def data_of_runs(runs: list[ComparedRun], changes: Mapping[str, Any]) -> Wavelet
     Raises:
         ValueError: If they were trained on different data, or these cannot be had any more.
     """
-    options = [data_options(run.path, run.config, changes) for run in runs]
+    options = [data_options(run.path, run.config, changes, run.trust_code) for run in runs]
     sections = [{name: each.data.as_dict()[name] for name in _SAME_DATA} for each in options]
     for run, section in zip(runs, sections, strict=True):
         difference = first_difference(sections[0], section, "data")

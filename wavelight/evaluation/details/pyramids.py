@@ -24,7 +24,7 @@ def pyramid_system(run: ComparedRun) -> PyramidSystem:
     Raises:
         ValueError: If its factorization is no pyramid.
     """
-    generator = load(run.path)
+    generator = load(run.path, trust_code=run.trust_code)
     if not isinstance(generator.factorization, LevelByLevel):
         raise ValueError(
             f"only a pyramid (WSGM, Hybrid) samples details conditioned on LL: {run.path} holds "
