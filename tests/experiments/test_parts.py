@@ -152,7 +152,10 @@ def test_the_small_hybrid_and_the_small_wsgm_have_the_models_that_ship():
 def test_with_diffusion_of_the_details_it_is_wsgm():
     """The same weights at first, and after two batches, and the same images: to the bit."""
     diffusion = use("details", EXPERIMENTS / "models" / "edm.yaml")
-    one, other = (CLI("fit", [*command, *TINY]) for command in (diffusion, RIVAL))
+    one, other = (
+        CLI("fit", [*command, *TINY, "--trainer.default_root_dir", folder])
+        for command, folder in ((diffusion, "hybrid"), (RIVAL, "wsgm"))
+    )
     assert [type(cli.model).__name__ for cli in (one, other)] == ["Hybrid", "WSGM"]
     assert_equal_states(one.model, other.model)
     before = [parameter.clone() for parameter in one.model.parameters()]

@@ -18,26 +18,12 @@ from wavelight.weights import TRAINING_KEY, read_checkpoint
 HANG_SECONDS = 600
 """A process that has not ended so long after it was told to counts as hung."""
 
-OPTIONS = (
-    *("--trainer.max_epochs", "4", "--trainer.limit_train_batches", "12"),
-    *(
-        "--data.val_images",
-        "64",
-        "--data.eval_batch_size",
-        "8",
-        "--evaluation.reference_images",
-        "64",
-    ),
-    *(
-        "--last.every_n_batches",
-        "5",
-        "--pictures.images",
-        "4",
-        "--trainer.check_val_every_n_epoch",
-        "2",
-    ),
-)
-"""Epochs with and without an evaluation, saves between, pictures."""
+OPTIONS = """
+    --trainer.max_epochs 4 --trainer.limit_train_batches 12 --trainer.check_val_every_n_epoch 2
+    --data.val_images 64 --data.eval_batch_size 8 --evaluation.reference_images 64 --data.num_workers 1
+    --last.every_n_batches 5 --pictures.images 4
+""".split()
+"""Epochs with and without an evaluation, saves between, pictures, a worker."""
 
 
 class Ended(NamedTuple):
@@ -102,10 +88,10 @@ class Started:
         while self.process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
 
-    def send(self, number: signal.Signals, everyone: bool) -> None:
-        """Send a signal to the first rank, to the last, or to all."""
-        pids = self.pids()
-        for pid in pids if everyone else [random.choice(pids)]:
+    def send(self, number: signal.Signals, whom: str) -> None:
+        """Send a signal to ``one`` rank, to all ``ranks``, or to the ``group``, workers of data loaders included."""
+        pids = [-self.process.pid] if whom == "group" else self.pids()
+        for pid in [random.choice(pids)] if whom == "one" else pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
