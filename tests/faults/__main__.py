@@ -17,6 +17,8 @@ KINDS = {
     "signal": (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP),
 }
 
+WHOM = ("one", "ranks", "group")
+
 
 def judged(number: signal.Signals, ended: Ended) -> str:
     """Return in a word how a process ended that was sent a signal."""
@@ -33,17 +35,14 @@ def stop_and_go_on(base: Path, ranks: int, numbers: list[signal.Signals], count:
     """Stop a run by some signals in turn, let it finish; return whether its weights are those of the untouched run."""
     folder = base / f"run-{time.monotonic_ns()}"
     for number in numbers:
-        begun, seconds, everyone = (
-            random.random() < 0.8,
-            random.uniform(0, 4),
-            random.random() < 0.5,
-        )
+        begun, seconds = random.random() < 0.8, random.uniform(0, 4)
+        whom = random.choice(WHOM)
         run = Started(folder, ranks)
         run.wait_until(begun, seconds)
-        run.send(number, everyone)
+        run.send(number, whom)
         ended = run.end()
         word = judged(number, ended)
-        count[(number.name, ranks, "all" if everyone else "one", word)] += 1
+        count[(number.name, ranks, whom, word)] += 1
         if word in ("hung", "traceback"):
             print(ended.output[-3000:], flush=True)
     ended = Started(folder, ranks).end()

@@ -18,11 +18,7 @@ from wavelight.weights import TRAINING_KEY, read_checkpoint
 HANG_SECONDS = 600
 """A process that has not ended so long after it was told to counts as hung."""
 
-OPTIONS = """
-    --trainer.max_epochs 4 --trainer.limit_train_batches 12 --trainer.check_val_every_n_epoch 2
-    --data.val_images 64 --data.eval_batch_size 8 --evaluation.reference_images 64 --data.num_workers 1
-    --last.every_n_batches 5 --pictures.images 4
-""".split()
+OPTIONS = ["--trainer.max_epochs", "4", "--trainer.limit_train_batches", "12", "--trainer.check_val_every_n_epoch", "2", "--data.val_images", "64", "--data.eval_batch_size", "8", "--evaluation.reference_images", "64", "--data.num_workers", "1", "--last.every_n_batches", "5", "--pictures.images", "4"]
 """Epochs with and without an evaluation, saves between, pictures, a worker."""
 
 
