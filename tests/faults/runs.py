@@ -18,7 +18,17 @@ from wavelight.weights import TRAINING_KEY, read_checkpoint
 HANG_SECONDS = 600
 """A process that has not ended so long after it was told to counts as hung."""
 
-OPTIONS = ["--trainer.max_epochs", "4", "--trainer.limit_train_batches", "12", "--trainer.check_val_every_n_epoch", "2", "--data.val_images", "64", "--data.eval_batch_size", "8", "--evaluation.reference_images", "64", "--data.num_workers", "1", "--last.every_n_batches", "5", "--pictures.images", "4"]
+OPTIONS = {
+    "--trainer.max_epochs": 4,
+    "--trainer.limit_train_batches": 12,
+    "--trainer.check_val_every_n_epoch": 2,
+    "--data.val_images": 64,
+    "--data.eval_batch_size": 8,
+    "--evaluation.reference_images": 64,
+    "--data.num_workers": 1,
+    "--last.every_n_batches": 5,
+    "--pictures.images": 4,
+}
 """Epochs with and without an evaluation, saves between, pictures, a worker."""
 
 
@@ -41,7 +51,8 @@ class Started:
 
     def __init__(self, folder: Path, ranks: int, *more: str) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "wavelight", "fit", "--config", str(TINY), *OPTIONS]
+        command = [sys.executable, "-m", "wavelight", "fit", "--config", str(TINY)]
+        command += [f"{option}={value}" for option, value in OPTIONS.items()]
         command += ["--trainer.default_root_dir", str(folder), "--ckpt_path", "last", *more]
         if ranks > 1:
             command += ["--trainer.devices", str(ranks), "--trainer.strategy", "ddp"]
