@@ -1,6 +1,7 @@
 """When a run is saved: at the end of every epoch, now and then inside, when it is best, and when it is stopped."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from typing_extensions import override
 
+from wavelight.callbacks.evaluation import Evaluation
 from wavelight.callbacks.unfinished_epoch import as_before_its_end
 from wavelight.checkpoints.run_files import BEST, FOLDER, LAST, run_files
+from wavelight.support.errors import OptionError
 from wavelight.support.files import remove_drafts
 from wavelight.systems import ImageGenerator
 
@@ -27,7 +30,8 @@ class BestCheckpoint(Checkpoint):
         mode: Whether the best is the ``min`` or the ``max``.
 
     Raises:
-        ValueError: If ``mode`` is another; in training, if nothing of that name was measured.
+        ValueError: If ``mode`` is another.
+        OptionError: In training, if nothing of that name was measured.
 
     Attributes:
         best: The best value so far, None before the first.
@@ -50,16 +54,24 @@ class BestCheckpoint(Checkpoint):
             self.best = value
             trainer.save_checkpoint(_folder(trainer) / BEST, weights_only=False)
 
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # What the untrained network was measured by; the count of images stands behind each name.
+        evaluations = [each for each in trainer.callbacks if isinstance(each, Evaluation)]  # type: ignore[attr-defined]
+        names = {name for each in evaluations for _, values in each.history for name in values}
+        if names and not any(name.startswith(self.monitor) for name in names):
+            raise self._unknown(names)
+
     def _value(self, trainer: L.Trainer) -> float:
         if self.monitor not in trainer.callback_metrics:
-            measured = ", ".join(
-                name for name in trainer.callback_metrics if name.startswith("val/")
-            )
-            raise ValueError(
-                f"best.monitor must be a metric of the validation, got {self.monitor}; measured were: "
-                f"{measured or 'none'}"
-            )
+            raise self._unknown(n for n in trainer.callback_metrics if n.startswith("val/"))
         return float(trainer.callback_metrics[self.monitor])
+
+    def _unknown(self, names: Iterable[str]) -> OptionError:
+        return OptionError(
+            f"best.monitor must be a metric of the validation, got {self.monitor}; measured were: "
+            f"{', '.join(sorted(names)) or 'none'}"
+        )
 
     def _is_better(self, value: float) -> bool:
         if self.best is None or math.isnan(self.best):

@@ -12,6 +12,10 @@ _TYPE = re.compile(r"(?:an? )?<class '(?:\w+\.)*(\w+)'>")
 _CLASS = re.compile(r"Expected a dot import path string: (\S+).*", re.DOTALL)
 
 
+class OptionError(ValueError):
+    """An option that cannot be, which shows only when a run has begun: one sentence all the same, and no traceback."""
+
+
 def in_words(message: str) -> str:
     """Reduce a parser's message to one sentence that a person can act on.
 

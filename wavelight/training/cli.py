@@ -24,7 +24,7 @@ from wavelight.config.words import (
     underscored,
     with_found_files,
 )
-from wavelight.support.errors import fail
+from wavelight.support.errors import OptionError, fail
 from wavelight.systems import ImageGenerator
 from wavelight.systems.divergence import DivergedError
 from wavelight.training.checkpoint_io import UnsavedError
@@ -217,6 +217,8 @@ def run(method: str, arguments: list[str]) -> None:
         rank_zero_info(str(error))
         assert cli is not None
         sys.exit(_exit_code(cli))
+    except OptionError as error:
+        fail(str(error), error)
     except (DivergedError, UnsavedError) as error:
         sys.stderr.write(f"wavelight: {error}\n")
         sys.exit(_FAILED)

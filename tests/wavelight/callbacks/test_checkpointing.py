@@ -1,4 +1,5 @@
 import lightning as L
+import pytest
 import torch
 
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
@@ -54,3 +55,40 @@ def test_a_run_goes_on_from_its_best_as_if_never_stopped(tmp_path):
 def test_nothing_is_written_in_a_dry_run(tmp_path):
     fit(tmp_path, fast_dev_run=1)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_that_goes_on_elsewhere_remembers_its_best(tmp_path):
+    """The best of the very last epoch, too, and in a folder that was moved."""
+    fit(tmp_path / "here", Score(3.0), BestCheckpoint("val/score", "max"), max_epochs=1)
+    moved = (tmp_path / "here").rename(tmp_path / "there")
+    best = (moved / "checkpoints" / "best.ckpt").read_bytes()
+    trainer = tiny_trainer(
+        moved, Score(1.0, 2.0), BestCheckpoint("val/score", "max"), limit_val_batches=1
+    )
+    trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path="last")
+    assert (moved / "checkpoints" / "best.ckpt").read_bytes() == best
+    state = read_checkpoint(moved / "checkpoints" / "last.ckpt")["callbacks"]["BestCheckpoint"]
+    assert state == {"monitor": "val/score", "best": 3.0}
+
+
+def test_last_is_saved_behind_the_best_whatever_the_order(tmp_path):
+    trainer = tiny_trainer(tmp_path, BestCheckpoint("val/score"), Score(1.0))
+    assert [type(each).__name__ for each in trainer.callbacks[-2:]] == [
+        "LastCheckpoint",
+        "StopAtBatchEnd",
+    ]
+
+
+def test_a_metric_that_nobody_measures_is_named(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"best.monitor must be a metric .* got val/fid; measured were: val/score"
+    ):
+        fit(tmp_path, Score(1.0), BestCheckpoint("val/fid"))
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    left = tmp_path / "checkpoints" / ".last.ckpt.17.abc.part"
+    left.write_bytes(b"half")
+    fit(tmp_path, Score(1.0), max_epochs=1)
+    assert not left.exists()

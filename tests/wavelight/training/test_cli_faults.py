@@ -274,3 +274,20 @@ def test_a_checkpoint_of_before_without_checksums_is_read(tmp_path):
     assert read_checkpoint(tmp_path / "old.ckpt") == {"state_dict": {}}
     write_checkpoint(tmp_path / "old.ckpt", {"state_dict": {}})
     assert zipfile.is_zipfile(tmp_path / "old.ckpt")
+
+
+def test_a_monitor_that_nobody_measures_is_refused_before_the_first_batch(capfd):
+    options = [
+        "--data.val_images",
+        "60",
+        "--evaluation.reference_images",
+        "64",
+        "--best.monitor",
+        "val/fid",
+    ]
+    said = sentence(capfd, lambda: command("fit", *options))
+    assert (
+        "best.monitor must be a metric of the validation, got val/fid; measured were: val/fwd60"
+        in said
+    )
+    assert not list(Path("run").rglob("*.ckpt"))
