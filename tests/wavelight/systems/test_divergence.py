@@ -1,12 +1,13 @@
 """Training that diverges is stopped before a good checkpoint is overwritten, and named."""
 
+import signal
 from functools import partial
 
 import lightning as L
 import pytest
 import torch
 
-from tests.runs import assert_same_run, fit, last
+from tests.runs import StopAt, assert_same_run, fit, last
 from tests.systems import tiny_hybrid, tiny_sgm
 from tests.tiny import BATCHES_AN_EPOCH, tiny_data, tiny_system
 from wavelight.systems.divergence import DivergedError, LossWatch, not_finite
@@ -58,6 +59,12 @@ def test_saves_inside_an_epoch_keep_the_last_good_file(tmp_path, every):
     with pytest.raises(DivergedError, match="in batch 4"):
         fit(tmp_path, Poison(4), every_n_batches=every)
     assert last(tmp_path)["wavelight_progress"]["batches_seen"] == (3 if every == 1 else 2)
+
+
+def test_a_signal_saves_nothing_that_is_not_finite(tmp_path):
+    with pytest.raises(DivergedError, match="in batch 6"):
+        fit(tmp_path, Poison(6), StopAt(6, signal.SIGTERM))
+    assert last(tmp_path)["wavelight_progress"]["batches_seen"] == BATCHES_AN_EPOCH
 
 
 def test_a_weight_that_is_not_finite_is_not_saved_though_losses_are(tmp_path):
