@@ -1,22 +1,25 @@
 """LMDB databases of images: as the published code reads CelebA-HQ, and LSUN."""
 
-import os
+from array import array
 from functools import cached_property
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from data_modules.errors import DataError
+from data_modules.lmdb_file import Extent, LmdbFile
 from data_modules.pictures import decode, fit, to_tensor
-from data_modules.plain_files import check_bytes, check_plain, printable
+from data_modules.plain_files import check_bytes, printable
 from data_modules.source import Sample, Source
 
 if TYPE_CHECKING:
-    from lmdb import Environment
     from PIL.Image import Image
+
+Places = NDArray[np.int64]
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
 
@@ -60,56 +63,46 @@ class Lmdb(Source):
     @override
     def read(self, index: int, size: int) -> Sample:
         name = self.name(index)
-        value = self._value(self._keys[index], name)
+        extent = Extent(*self._entries[1][index].tolist())
+        check_bytes(extent.size, name)
+        value = self._opened_file.read(extent)
         return Sample(to_tensor(fit(_picture(value, name), name, size, self.upscale)))
-
-    def _value(self, key: bytes, name: str) -> bytes:
-        from lmdb import Error
-
-        try:
-            # A view, and no copy yet, of what a damaged database may say is larger than its file.
-            with self._environment().begin(buffers=True) as transaction:
-                value = transaction.get(key)
-                if value is not None:
-                    check_bytes(len(value), name)
-                    return bytes(value)
-        except Error as error:
-            raise DataError(f"{name} cannot be read: {error}; fetch the database again") from error
-        raise DataError(f"{name} is missing: the database is incomplete, fetch it again")
 
     @override
     def name(self, index: int) -> str:
         key = self._keys[index].decode(errors="backslashreplace")
         return f"{printable(key)} in {printable(self.path)}"
 
-    @cached_property
+    @property
     def _keys(self) -> list[bytes]:
-        # Databases of torchtoolbox keep their own bookkeeping under names like __len__.
-        keys = [key for key in self._scan() if not key.startswith(b"__")]
+        return self._entries[0]
+
+    @cached_property
+    def _entries(self) -> tuple[list[bytes], Places]:
+        """Keys, and where their values start and how large they are, in bytes."""
+        keys, extents = [], array("q")
+        for key, extent in self._opened_file.entries():
+            # Databases of torchtoolbox keep their own bookkeeping under names like __len__.
+            if not key.startswith(b"__"):
+                keys.append(key)
+                extents.extend(extent)
         if not keys:
             raise DataError(f"{self.path} holds no images: check the path of the database")
+        order = list(range(len(keys)))
         if all(key.isdigit() for key in keys):
-            keys.sort(key=int)
-        return keys[: self.limit]
+            order.sort(key=lambda place: int(keys[place]))
+        order = order[: self.limit]
+        places = np.frombuffer(extents, dtype=np.int64).reshape(-1, 2)[order]
+        return [keys[place] for place in order], places
 
-    def _scan(self) -> list[bytes]:
-        from lmdb import Error
-
-        try:
-            with self._environment().begin(buffers=True) as transaction:
-                sizes = {bytes(key): len(value) for key, value in transaction.cursor()}
-        except Error as error:
-            raise _damaged(self.path, str(error)) from error
-        # To read a value behind the end of the file would end the process.
-        found, size = sum(sizes.values()), _file(self.path).stat().st_size
-        if found > size:
-            raise _damaged(self.path, f"it says to hold {found:,} bytes and has {size:,}")
-        return list(sizes)
-
-    def _environment(self) -> "Environment":
+    @cached_property
+    def _opened_file(self) -> LmdbFile:
         if not self.path.exists():
-            raise DataError(f"there is no {self.path}: check the path of the database")
-        return _open(self.path.resolve())
+            raise self._missing()
+        return LmdbFile(_file(self.path))
+
+    def _missing(self) -> DataError:
+        return DataError(f"there is no {self.path}: check the path of the database")
 
 
 class LSUN(Lmdb):
@@ -135,57 +128,15 @@ class LSUN(Lmdb):
         super().__init__(Path(root) / f"{category}_lmdb", limit, upscale)
 
     @override
-    def _environment(self) -> "Environment":
-        if not self.path.exists():
-            raise DataError(
-                f"there is no {self.path}; fetch http://dl.yf.io/lsun/scenes/{self.path.name}.zip "
-                f"and unpack it into {self.path.parent}"
-            )
-        return super()._environment()
-
-
-# LMDB wants a database opened once in a process, however many sources read it.
-_environments: dict[Path, tuple[int, "Environment"]] = {}
-
-
-def _open(path: Path) -> "Environment":
-    """Open a database in this process, unless it is open."""
-    import lmdb
-
-    process, environment = _environments.get(path, (None, None))
-    if environment is not None and process == os.getpid():
-        return environment
-    if environment is not None:
-        # Inherited by a fork, where LMDB forbids to use it, and py-lmdb to open the path beside it.
-        environment.close()
-    size = check_plain(_file(path)).st_size
-    try:
-        environment = lmdb.open(
-            str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
+    def _missing(self) -> DataError:
+        return DataError(
+            f"there is no {self.path}; fetch http://dl.yf.io/lsun/scenes/{self.path.name}.zip "
+            f"and unpack it into {self.path.parent}"
         )
-        _check_whole(environment, path, size)
-    except lmdb.Error as error:
-        raise DataError(f"{printable(path)} cannot be read as an LMDB: {error}") from error
-    _environments[path] = os.getpid(), environment
-    return environment
 
 
 def _file(path: Path) -> Path:
     return path / "data.mdb" if path.is_dir() else path
-
-
-def _check_whole(environment: "Environment", path: Path, size: int) -> None:
-    # LMDB maps the file, and a process that reads a map behind the file's end is killed (SIGBUS).
-    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if size < expected:
-        environment.close()
-        raise DataError(
-            f"{printable(_file(path))} is cut off: it must have {expected:,} bytes, got {size:,}; fetch it again"
-        )
-
-
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"{printable(_file(path))} is damaged ({reason}): fetch it again")
 
 
 def _picture(value: bytes, name: str) -> "Image":

@@ -97,7 +97,8 @@ class _Begun:
     def read(self, size: int = -1, /) -> bytes:
         if not self.start:
             return self._file.read(size)
-        start, self.start = self.start, b""
+        size = len(self.start) if size < 0 else size
+        start, self.start = self.start[:size], self.start[size:]
         return start
 
 
