@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
-from data_modules import ShardStream, WaveletDataModule
+from data_modules import WaveletDataModule
 from wavelight.checkpoints.configuration import TRUST, parse_stored
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-_SCHEMES = ("", "file", "http", "https", "s3", "gs", "hf")
+_SCHEMES = ("file", "http", "https", "s3", "gs", "hf", "abfs")
 """Where a checkpoint's shards may lie; no command is run for them but those of webdataset itself."""
 
 
@@ -45,7 +44,7 @@ def data_options(
 
 
 def check_urls(source: Any, file: str, remedy: str) -> None:
-    """Refuse a stream of shards that commands fetch: webdataset hands ``pipe:...`` to a shell.
+    """Refuse a stream of shards that commands fetch (``pipe:...`` is handed to a shell), or variables take part in.
 
     Args:
         source: ``class_path`` and ``init_args`` of any source.
@@ -56,12 +55,18 @@ def check_urls(source: Any, file: str, remedy: str) -> None:
         ValueError: If it names such a shard, in one sentence.
     """
     options = (source.get("init_args") if hasattr(source, "get") else None) or {}
-    for url in ShardStream(options["urls"]).shards() if options.get("urls") else []:
-        if any(urlparse(part).scheme not in _SCHEMES for part in url.split("::")):
-            schemes = ", ".join(filter(None, _SCHEMES))
+    urls = options.get("urls") or []
+    for url in [urls] if isinstance(urls, str) else urls:
+        # As they are written: what braces stand for begins as they do, or has no scheme.
+        if "${" in url or not all(map(_is_plain, url.split("::"))):
             raise ValueError(
-                f"data.source.urls of {file} must be files or of {schemes}, got {url!r}, which could run code: {remedy}"
+                f"data.source.urls of {file} must be files or of {', '.join(_SCHEMES)}, without variables, got {url!r}, "
+                f"which could run code or tell secrets: {remedy}"
             )
+
+
+def _is_plain(url: str) -> bool:
+    return ":" not in url or url.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
 def build_data(options: Any) -> WaveletDataModule:

@@ -117,6 +117,8 @@ def _inception(weights: Path) -> nn.Module:
     from torchmetrics.image.fid import NoTrainInceptionV3
 
     try:
+        # torch-fidelity unpickles whatever the file holds, which could run code; this refuses all but tensors.
+        torch.load(weights, map_location="cpu", weights_only=True)
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights), antialias=False)
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         raise ValueError(

@@ -18,6 +18,7 @@ from wavelight.checkpoints.loading import link_seed_and_images
 from wavelight.config.bases import with_bases
 from wavelight.config.experiments import DEFAULTS
 from wavelight.config.known_classes import refusal_of_import
+from wavelight.config.secrets import check_no_secrets
 from wavelight.config.words import (
     options_inside_lists,
     run_folder,
@@ -149,6 +150,7 @@ class CLI(LightningCLI):
         folder = f"--trainer.default_root_dir={run_folder(words)}"
         with known_imports(trust_code=not from_agent()):
             self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+        check_no_secrets(self.config.as_dict())
         if from_agent():
             check_options(self.config.as_dict(), AGENT, _OWN_CLASSES)
         _take_out_of_list(self.config.model.init_args, "details")

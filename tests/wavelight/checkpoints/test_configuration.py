@@ -168,6 +168,8 @@ def test_the_one_among_several_that_would_run_is_named(tmp_path, configs, payloa
         ["a.tar", "pipe:touch {mark}"],
         "{{x,p}}ipe:touch {mark}",
         "a.tar::pipe:touch {mark}",
+        "https://host/a.tar?${{TOKEN}}",
+        "https://host/{{a,b}}.tar::{{p,q}}ipe:touch {mark}",
     ],
 )
 def test_shards_are_fetched_by_no_command_of_a_checkpoint(

@@ -1,3 +1,4 @@
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
@@ -95,3 +96,21 @@ def test_fid_and_precision_and_recall_through_random_weights(random_weights):
     assert abs(float(values["fid"])) < 1e-3
     assert values["precision"] == values["recall"] == 1
     assert not any(parameter.requires_grad for parameter in metric.parameters())
+
+
+class Payload:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_file_of_weights_runs_nothing(tmp_path):
+    torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "theirs.pth")
+    metric = InceptionMetrics(tmp_path / "theirs.pth")
+    with pytest.raises(ValueError, match="does not hold torch-fidelity's Inception weights"):
+        metric.prepare()
+    assert not (tmp_path / "ran").exists()
