@@ -1,4 +1,4 @@
-"""The command ``fit`` in a process of its own, as tests of several processes need it."""
+"""Commands of the trainer in processes of their own, as tests of several processes need them."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ import torch
 from tests.places import ROOT
 
 
-def fit_apart(folder, configs, *options):
-    """Run ``fit`` with these files and options, and return the run's last checkpoint."""
-    command = [sys.executable, "-m", "wavelight", "fit"]
+def run_apart(method, folder, configs, *options):
+    """Run a method of the trainer with these files and options in a run's folder, and return the finished process."""
+    command = [sys.executable, "-m", "wavelight", method]
     for config in configs:
         command += ["--config", config]
     command += ["--trainer.default_root_dir", folder, *options]
@@ -21,7 +21,7 @@ def fit_apart(folder, configs, *options):
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(folder.parent / "cache"),
     }
-    done = subprocess.run(
+    return subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
         env=environment,
@@ -29,5 +29,10 @@ def fit_apart(folder, configs, *options):
         text=True,
         timeout=300,
     )
+
+
+def fit_apart(folder, configs, *options):
+    """Run ``fit`` with these files and options, and return the run's last checkpoint."""
+    done = run_apart("fit", folder, configs, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

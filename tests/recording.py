@@ -49,3 +49,19 @@ class AtEnd(L.Callback):
     def on_train_end(self, trainer, pl_module):
         parameters = {name: value.detach() for name, value in pl_module.named_parameters()}
         torch.save(parameters, Path(trainer.default_root_dir) / f"end{trainer.global_rank}.pt")
+
+
+class Sampled(L.Callback):
+    """Writes the numbers of the images that a process has sampled, batch by batch, to a file of its own.
+
+    Args:
+        folder: Where the files go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"sampled{trainer.global_rank}.txt").open("a") as file:
+            file.write(f"{batch['index'].tolist()}\n")

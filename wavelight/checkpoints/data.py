@@ -60,8 +60,8 @@ def check_urls(source: Any, file: str, remedy: str) -> None:
         # As they are written: what braces stand for begins as they do, or has no scheme.
         if "${" in url or not all(map(_is_plain, url.split("::"))):
             raise ValueError(
-                f"data.source.urls of {file} must be files or of {', '.join(_SCHEMES)}, without variables, got {url!r}, "
-                f"which could run code or tell secrets: {remedy}"
+                f"data.source.urls of {file} must be files or of {', '.join(_SCHEMES)}, without variables, got "
+                f"{url!r}, which could run code or tell secrets: {remedy}"
             )
 
 

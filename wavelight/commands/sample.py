@@ -22,13 +22,14 @@ def sample(
     compiled: bool = False,
     trust_code: bool = False,
 ) -> None:
-    """Sample images from a checkpoint into a folder; no configuration and no data are needed.
+    """Sample images from a checkpoint into a folder, on one device; no configuration and no data are needed.
 
-    A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
+    A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``. For several devices or
+    machines there is `wavelight predict`, which needs the configuration, too, and writes the same files.
 
     Args:
         checkpoint: A checkpoint of a run, or an exported generator (.safetensors).
-        out: The folder to write into. Images that an interrupted call left there are not generated again.
+        out: The folder to write into. Batches that an interrupted call has finished are not generated again.
         images: How many images.
         seed: The seed of the set of images; image i of a seed is the same however many are generated.
         ema: Whether to use the EMA weights; false takes the trained weights themselves.
@@ -48,17 +49,18 @@ def sample(
 
     system = load(checkpoint, ema, trust_code)
     folder = image_folder(system, out, images, seed)
-    numbers = folder.missing()
+    batches = folder.missing_batches(batch_size)
     system.to(find_device(device))
     folder.claim(digest(system))
     if compiled:
         system.compile_for_sampling()
-    if numbers:
-        for batch in track(torch.tensor(numbers).split(batch_size), f"Sampling into {out}"):
+    if batches:
+        for batch in track(batches, f"Sampling into {out}"):
+            numbers = torch.tensor(batch)
             # A batch of another size would compile anew; images do not depend on their neighbours.
             missing = batch_size - len(batch) if compiled else 0
-            generated = system.generate(torch.cat([batch, batch[-1:].expand(missing)]), seed)
-            folder.write(batch.tolist(), generated[: len(batch)])
+            generated = system.generate(torch.cat([numbers, numbers[-1:].expand(missing)]), seed)
+            folder.write(list(batch), generated[: len(batch)])
     if with_grid:
         folder.write_grid()
     if npz:

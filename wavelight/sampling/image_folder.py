@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from wavelight.support.errors import check_least
 from wavelight.support.files import draft_of, write_json
 from wavelight.support.pictures import (
     PNG_CHANNELS,
@@ -64,6 +65,20 @@ class GeneratedFolder(ABC):
             )
         return [number for number in range(self.images) if not self._file(number).exists()]
 
+    def missing_batches(self, size: int) -> list[range]:
+        """Return the batches that have images which are still to be generated, whole.
+
+        Batches are cut where they are cut of all images: arithmetic rounds a little otherwise in a batch of
+        other images, and so an image is the same to the last bit when a call was interrupted before, or when
+        several devices share the batches.
+
+        Args:
+            size: Images of a batch; the last may have fewer.
+        """
+        check_least({"batch_size": (size, 1)})
+        first_numbers = dict.fromkeys(number // size * size for number in self.missing())
+        return [range(first, min(first + size, self.images)) for first in first_numbers]
+
     def claim(self, weights: str, first: bool = True) -> None:
         """Note whose images these are, or find that the folder holds others.
 
@@ -83,7 +98,7 @@ class GeneratedFolder(ABC):
                 )
             return
         if first:
-            if self._file(0).exists():
+            if len(self.missing()) < self.images:
                 raise ValueError(
                     f"{self.path} holds images of unknown origin: sample into another folder"
                 )
@@ -100,7 +115,12 @@ class GeneratedFolder(ABC):
         """Put all images into one NPZ file, stacked as ``arr_0``, and remove their own files."""
         import numpy as np
 
-        packed = self.path / _PACKED
+        packed, missing = self.path / _PACKED, self.missing()
+        if missing:
+            raise ValueError(
+                f"{self.path} must have all {self.images} images to pack them, got {self.images - len(missing)}: "
+                "where several machines sample, it must be a folder that all of them share"
+            )
         images = np.stack([self._read(number) for number in range(self.images)])
         with draft_of(packed) as draft, draft.open("wb") as file:
             np.savez(file, images)

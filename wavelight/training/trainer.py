@@ -12,7 +12,6 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from wavelight.callbacks import LastCheckpoint
@@ -27,7 +26,7 @@ from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.run_lock import locked
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
-from wavelight.training.writer import ImageWriter
+from wavelight.training.writer import ImageWriter, MissingImages
 from wavelight.weights import holds_run, read_checkpoint
 
 # Messages of Lightning on every run here, which are wrong for them or no news.
@@ -257,7 +256,6 @@ class Trainer(L.Trainer):
     def predict(  # type: ignore[override]
         self,
         model: ImageGenerator,
-        dataloaders: Any = None,
         datamodule: L.LightningDataModule | None = None,
         ckpt_path: str | None = None,
         images: int = 64,
@@ -266,42 +264,38 @@ class Trainer(L.Trainer):
         batch_size: int = 64,
         npz: bool = False,
     ) -> None:
-        """Sample images from a checkpoint into a folder, on all devices.
+        """Sample images from a checkpoint into a folder, each on one of all devices and machines.
 
         A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``.
 
         Args:
             model: The system.
-            dataloaders: The numbers of the images, if not the first ``images``.
             datamodule: Not needed: sampling reads no data.
             ckpt_path: The checkpoint, ``last`` for the newest of this run, or ``best``; in commands ``last`` is meant
                 where none is given.
             images: Number of images.
-            out: The folder. Images that an interrupted run has finished are not generated again.
+            out: The folder, which machines share where there are several. Batches that an interrupted run has
+                finished are not generated again.
             seed: The seed of the set of images; image i of a seed is the same however many are
                 generated.
-            batch_size: Images that each device samples at once.
+            batch_size: Images that each device samples at once; devices share the images by whole batches, so that
+                their number changes no bit.
             npz: Whether one file ``images.npz`` is left in the folder, in place of a file an image:
                 ``arr_0``, ``(N, H, W, C)`` uint8, or of fields ``(N, C, H, W)`` float32.
         """
         path = self._weights(ckpt_path)
         folder = image_folder(model, out, images, seed)
-        numbers = folder.missing()
         self.callbacks.append(ImageWriter(folder))
-        if numbers:
-            # Each sample is a dictionary, as the batches of validation are.
-            loader: Any = DataLoader(
-                [{"index": number} for number in numbers],  # type: ignore[arg-type]
-                batch_size=batch_size,
-            )
-            model.seed = seed
-            super().predict(
-                model,
-                dataloaders or loader,
-                return_predictions=False,
-                ckpt_path=path,
-                weights_only=True,
-            )
+        model.seed = seed
+        super().predict(
+            model,
+            datamodule=MissingImages(folder, batch_size),
+            return_predictions=False,
+            ckpt_path=path,
+            weights_only=True,
+        )
+        # Not before the last process has written its last image.
+        self.strategy.barrier()
         if npz and self.is_global_zero:
             folder.pack()
 

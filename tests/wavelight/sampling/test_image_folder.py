@@ -24,6 +24,23 @@ def test_finished_images_are_not_generated_again(tmp_path):
     assert folder.missing() == [1, 2, 4]
 
 
+def test_batches_are_cut_where_they_are_of_all_images(tmp_path):
+    folder = PictureFolder(tmp_path / "generated", 7, seed=0)
+    assert folder.missing_batches(2) == [range(0, 2), range(2, 4), range(4, 6), range(6, 7)]
+    folder.write([0, 2, 3, 5], images(4))
+    assert folder.missing_batches(2) == [range(0, 2), range(4, 6), range(6, 7)]
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        folder.missing_batches(0)
+
+
+def test_an_incomplete_folder_is_not_packed(tmp_path):
+    folder = PictureFolder(tmp_path, 3, seed=0)
+    folder.write([0, 2], images(2))
+    with pytest.raises(ValueError, match=r"must have all 3 images to pack them, got 2"):
+        folder.pack()
+    assert folder.missing() == [1]
+
+
 @pytest.mark.parametrize(("seed", "weights"), [(1, "weights"), (0, "others")])
 def test_images_of_another_origin_are_not_mixed_in(tmp_path, seed, weights):
     PictureFolder(tmp_path, 5, seed=0).claim("weights")
@@ -34,7 +51,7 @@ def test_images_of_another_origin_are_not_mixed_in(tmp_path, seed, weights):
 
 def test_images_of_unknown_origin_are_left_alone(tmp_path):
     folder = PictureFolder(tmp_path, 2, seed=0)
-    folder.write([0], images(1))
+    folder.write([1], images(1))
     with pytest.raises(ValueError, match="unknown origin"):
         folder.claim("weights")
 
