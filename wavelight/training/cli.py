@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from typing_extensions import override
 
 import data_modules
-from data_modules import WaveletDataModule
+from data_modules import DataError, WaveletDataModule
 from wavelight import callbacks
 from wavelight.checkpoints.loading import link_seed_and_images
 from wavelight.config.bases import with_bases
@@ -201,7 +201,8 @@ def run(method: str, arguments: list[str]) -> None:
     """Run a method of the trainer as a command; bad input ends it with one sentence and exit code 2.
 
     A ``ValueError``, an ``OSError`` or a ``MisconfigurationException`` of Lightning before the first batch is
-    taken for bad input, which every boundary checks there. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
+    taken for bad input, which every boundary checks there. Images that cannot be read end it in a sentence later, too,
+    with exit code 1. Set WAVELIGHT_TRACEBACK=1 to see where it came from.
     """
     if not arguments:
         fail(
@@ -225,6 +226,10 @@ def run(method: str, arguments: list[str]) -> None:
         sys.stderr.write(f"wavelight: {error}\n")
         sys.exit(_FAILED)
     except (ValueError, OSError, MisconfigurationException) as error:
-        if cli is not None and cli.model.has_begun:
+        if cli is None or not cli.model.has_begun:
+            fail(str(error), error)
+        # Images are read while training runs, and a server may go away at any time.
+        if not isinstance(error, DataError):
             raise
-        fail(str(error), error)
+        sys.stderr.write(f"wavelight: {error}\n")
+        sys.exit(_FAILED)

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_modules import ImageFolder
 from tests import places
+from tests.pictures import picture
 from wavelight.__main__ import main
 from wavelight.training.run_lock import locked
 from wavelight.weights import TRAINING_KEY, read_checkpoint, write_checkpoint
@@ -291,3 +293,20 @@ def test_a_monitor_that_nobody_measures_is_refused_before_the_first_batch(capfd)
         in said
     )
     assert not list(Path("run").rglob("*.ckpt"))
+
+
+def test_images_that_break_off_while_training_runs_are_one_sentence(tmp_path, capfd, monkeypatch):
+    for number in range(12):
+        picture(number, 16).save(tmp_path / f"{number:02d}.png")
+    read, calls = ImageFolder.read, []
+
+    def read_for_a_while(source, index, size):
+        calls.append(index)
+        if len(calls) > 20:
+            (tmp_path / f"{index:02d}.png").unlink()
+        return read(source, index, size)
+
+    monkeypatch.setattr(ImageFolder, "read", read_for_a_while)
+    folder = ["--data.source", "ImageFolder", "--data.source.path", str(tmp_path)]
+    said = sentence(capfd, lambda: command("fit", *folder), code=1)
+    assert ".png cannot be read: No such file or directory (set max_unreadable" in said
