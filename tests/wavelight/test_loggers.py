@@ -9,7 +9,6 @@ from tests.wandb_files import records
 from wavelight.__main__ import main
 from wavelight.loggers import CSVLogger, WandbLogger, _why_offline
 
-
 MARK = "marked-secret-0123456789"
 SECRETS = ["WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "MY_PASSWORD"]
 
