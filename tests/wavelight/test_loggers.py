@@ -9,6 +9,9 @@ from tests.wandb_files import records
 from wavelight.__main__ import main
 from wavelight.loggers import CSVLogger, WandbLogger, _why_offline
 
+MARK = "marked-secret-0123456789"
+SECRETS = ["WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "MY_PASSWORD"]
+
 
 def test_csv_of_another_run_is_continued_not_removed(tmp_path):
     for value in (1.0, 2.0):
@@ -60,6 +63,8 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     monkeypatch.setattr("sys.argv", ["wavelight"])
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"{MARK}-of-{name}")
     (tmp_path / "more.yaml").write_text(
         "trainer:\n"
         "  default_root_dir: run\n"
@@ -73,6 +78,9 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     import wandb
 
     wandb.finish()
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert not [path for path in files if MARK.encode() in path.read_bytes()]
 
     (path,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
     logged, config, run = {}, {}, None
