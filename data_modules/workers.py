@@ -2,8 +2,7 @@
 
 import os
 import signal
-import sys
-from typing import Any
+from threading import Thread
 
 _SHARED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -12,24 +11,21 @@ def leave_signals_to_trainer(worker: int) -> None:
     """Let a worker outlive signals that were sent to all processes of a job.
 
     SLURM and terminals send them to workers, too. The training process finishes its batch and saves, and for that it
-    must not lose a worker: PyTorch would raise an error in the middle of the batch.
+    must not lose a worker: PyTorch would raise an error in the middle of the batch. SIGTERM from the training process
+    itself ends a worker, as it does without this.
 
     Args:
         worker: Its number.
     """
     for number in _SHARED:
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _Termination(os.getppid()))
+    # Only those who wait for a signal learn who sent it; macOS has no such call, and workers end there.
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
 
 
-class _Termination:
-    """Ends a worker at the second SIGTERM, or where its parent is gone: PyTorch itself sends one to end a worker."""
-
-    def __init__(self, parent: int) -> None:
-        self._parent = parent
-        self._received = False
-
-    def __call__(self, number: int, frame: Any) -> None:
-        if self._received or os.getppid() != self._parent:
-            sys.exit(0)
-        self._received = True
+def _end_when_told(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
