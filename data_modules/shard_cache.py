@@ -127,7 +127,7 @@ class Copy:
         assert self._file is not None
         self._file.flush()
         self._reserved += self._cache.step
-        if not self._cache.make_room(self._cache.step):
+        if not self._cache.make_room(self._reserved - self._file.tell()):
             self.drop()
 
     def _keep(self) -> None:

@@ -1,3 +1,4 @@
+import multiprocessing
 from functools import partial
 
 import pytest
@@ -136,6 +137,24 @@ def test_they_leave_out_what_is_held_out(tmp_path):
     assert data.band_statistics("haar", 0)[0].coarse.mean.item() == pytest.approx(
         kept.mean().item()
     )
+
+
+def save_and_load(path):
+    """Save the same statistics as others do at this time, and load whatever is there."""
+    found = measure([torch.ones(2, 3, 4, 4)], 3, dwt2, 1)
+    for _ in range(20):
+        statistics.save(path, found)
+        assert statistics.load(path) is not None
+    return path.stat().st_size
+
+
+def test_eight_processes_that_save_the_same_statistics_never_fail(tmp_path):
+    path = tmp_path / "bands.safetensors"
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        sizes = pool.map(save_and_load, [path] * 8)
+
+    assert len(set(sizes)) == 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def measure_share(rank, folder, images):
