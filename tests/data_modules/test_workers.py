@@ -4,11 +4,13 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from data_modules.workers import leave_signals_to_trainer
+from tests.places import ROOT
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "sigwaitinfo"), reason="the system does not tell who sent a signal"
@@ -45,3 +47,18 @@ def test_the_training_process_ends_a_worker_at_once(worker):
     worker.terminate()
     worker.join(10)
     assert worker.exitcode == 0
+
+
+SCRIPT = """
+from torch.utils.data import DataLoader
+from data_modules.workers import leave_signals_to_trainer
+loader = DataLoader(range(64), num_workers=1, persistent_workers=True, worker_init_fn=leave_signals_to_trainer)
+kept = iter(loader)
+next(kept)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_waits_for_no_worker():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", SCRIPT], check=True, timeout=120, env=environment)
