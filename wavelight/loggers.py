@@ -2,31 +2,82 @@
 
 import csv
 import os
-import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlparse
+from typing import Any, TextIO
 
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from typing_extensions import override
 
+from wavelight.support.faults import is_of_the_machine
 from wavelight.support.files import draft_of
-from wavelight.support.private_names import drop_wandb_option, opened_experiment, set_experiment
-
-_CONNECT_SECONDS = 3.0
+from wavelight.support.private_names import (
+    drop_wandb_option,
+    opened_experiment,
+    set_experiment,
+    set_wandb_offline,
+)
+from wavelight.support.wandb_server import patience, why_offline
 
 
 class _AppendingWriter(ExperimentWriter):
-    """Appends to the file of an earlier run, which Lightning's writer removes: it may be continued, or only tested."""
+    """Appends to the file of an earlier run, which Lightning's writer removes: it may be continued, or only tested.
+
+    Rows that cannot be written stay in memory until they can. A line that a full disk has cut is taken back.
+    """
 
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
         if path.exists():
             with path.open(newline="") as file:
                 self.metrics_keys = next(csv.reader(file), [])
+
+    @override
+    def save(self) -> None:
+        """Append the rows that were logged since the last time."""
+        if not self.metrics:
+            return
+        path = Path(self.metrics_file_path)
+        header = sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
+        if header != self.metrics_keys:
+            _write_with_header(path, header)
+            self.metrics_keys = header
+        with path.open("a", newline="") as file, _whole_or_nothing(file):
+            csv.DictWriter(file, header).writerows(self.metrics)
+        self.metrics = []
+
+
+def _write_with_header(path: Path, header: list[str]) -> None:
+    """Give a file another header, and keep its rows; all of it or nothing."""
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    with draft_of(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, header)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@contextmanager
+def _whole_or_nothing(file: TextIO) -> Iterator[None]:
+    """Take back what was appended to a file, if not all of it could be."""
+    before = os.fstat(file.fileno()).st_size
+    try:
+        yield
+        file.flush()
+    except OSError:
+        os.truncate(file.name, before)
+        # What is left in its buffer would follow as it is closed.
+        with suppress(OSError):
+            file.close()
+        os.truncate(file.name, before)
+        raise
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -88,7 +139,9 @@ def _is_before(row: dict[str, str], images_seen: int, batches_seen: int) -> bool
 
 
 class WandbLogger(loggers.WandbLogger):
-    """Logs to Weights & Biases; without a key or a network it writes offline, with one line of notice.
+    """Logs to Weights & Biases; without a key, or where W&B is down, it writes offline, with one line of notice.
+
+    A server that fails later stops no training either: what it has not got lies on the disk, for ``wandb sync``.
 
     Args:
         project: The project at W&B.
@@ -113,9 +166,9 @@ class WandbLogger(loggers.WandbLogger):
         offline: bool = False,
         id: str | None = None,
     ) -> None:
-        reason = None if offline or not _first_process() else _why_offline()
+        reason = None if offline or not _first_process() else why_offline()
         if reason:
-            rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
+            _tell_offline(reason)
         chosen = os.environ.get("WANDB_MODE")
         stay_offline = offline or reason is not None or chosen in ("offline", "dryrun")
         super().__init__(
@@ -130,6 +183,7 @@ class WandbLogger(loggers.WandbLogger):
             tags=tags,
             entity=entity,
             resume="allow" if id else None,
+            settings=patience(),
         )
         # Lightning passes it on, and W&B warns that it means nothing any more.
         drop_wandb_option(self, "anonymous")
@@ -138,31 +192,25 @@ class WandbLogger(loggers.WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The run of W&B, with ``images_seen`` as the x-axis of all its plots; the first use starts it."""
-        first = opened_experiment(self) is None
-        run = super().experiment
-        if first:
+        if opened_experiment(self) is not None:
+            return super().experiment
+        try:
+            run = super().experiment
+        except Exception as error:
+            if not is_of_the_machine(error):
+                raise
+            _tell_offline(f"it cannot start a run: {' '.join(str(error).split())}")
+            set_wandb_offline(self)
+            run = super().experiment
+        if run is not None:
             run.define_metric("images_seen")
             run.define_metric("*", step_metric="images_seen")
         return run
 
 
+def _tell_offline(reason: str) -> None:
+    rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
+
+
 def _first_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def _why_offline() -> str | None:
-    """Return why W&B cannot be reached, or None if it can, or if ``WANDB_MODE`` has decided already."""
-    import wandb
-
-    if os.environ.get("WANDB_MODE"):
-        return None
-    settings = wandb.setup().settings
-    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
-        return "there is no API key (`wandb login` makes one)"
-    url = urlparse(settings.base_url)
-    try:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        socket.create_connection((url.hostname, port), timeout=_CONNECT_SECONDS).close()
-    except OSError:
-        return f"{url.hostname} cannot be reached"
-    return None

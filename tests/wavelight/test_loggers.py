@@ -1,13 +1,20 @@
 import csv
 import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
 
 import pytest
 import yaml
 
-from tests.places import TINY
+from tests.places import ROOT, TINY
 from tests.wandb_files import records
+from tests.wandb_servers import answering, refusing, silent
 from wavelight.__main__ import main
-from wavelight.loggers import CSVLogger, WandbLogger, _why_offline
+from wavelight.loggers import CSVLogger, WandbLogger
+from wavelight.support.wandb_server import why_offline
 
 MARK = "marked-secret-0123456789"
 SECRETS = ["WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "MY_PASSWORD"]
@@ -46,12 +53,65 @@ def test_without_a_network_wandb_is_offline(monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(socket, "create_connection", refuse)
-    assert "cannot be reached" in _why_offline()
+    assert "cannot be reached" in why_offline()
+
+
+class FakeRun:
+    """A run of W&B that keeps what is logged."""
+
+    def __init__(self):
+        self.logged = []
+
+    def define_metric(self, *args, **options):
+        pass
+
+    def log(self, values):
+        self.logged.append(values)
+
+
+def test_a_server_that_starts_no_run_is_left_offline_and_said_once(tmp_path, monkeypatch, caplog):
+    import wandb
+
+    modes, run = [], FakeRun()
+
+    def init(mode=None, **options):
+        modes.append(mode)
+        if mode != "offline":
+            raise wandb.errors.CommError("Timed out\nafter a while")
+        return run
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr("wavelight.loggers.why_offline", lambda: None)
+    monkeypatch.setattr("wandb.init", init)
+    monkeypatch.setattr("wandb.run", None)
+    logger = WandbLogger(save_dir=str(tmp_path))
+    with caplog.at_level("INFO"):
+        logger.log_metrics({"loss": 1.0}, step=1)
+        logger.log_metrics({"loss": 2.0}, step=2)
+    assert modes == ["online", "offline"]
+    assert [values["loss"] for values in run.logged] == [1.0, 2.0]
+    said = [
+        each.getMessage() for each in caplog.records if "W&B writes offline" in each.getMessage()
+    ]
+    assert len(said) == 1
+    assert "Timed out after a while" in said[0]
+    assert "wandb sync" in said[0]
+
+
+def test_a_fault_in_code_that_starts_a_run_is_seen(tmp_path, monkeypatch):
+    def init(**options):
+        raise TypeError("a slip")
+
+    monkeypatch.setattr("wavelight.loggers.why_offline", lambda: None)
+    monkeypatch.setattr("wandb.init", init)
+    monkeypatch.setattr("wandb.run", None)
+    with pytest.raises(TypeError, match="a slip"):
+        WandbLogger(save_dir=str(tmp_path)).log_metrics({"loss": 1.0}, step=1)
 
 
 def test_a_mode_that_was_chosen_is_left_alone(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert _why_offline() is None
+    assert why_offline() is None
 
 
 @pytest.mark.slow
@@ -111,3 +171,40 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     assert "git_revision" in config
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert saved["data"]["source"]["class_path"] == config["data"]["source"]["class_path"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [None, "online"])
+@pytest.mark.parametrize("server", ["silent", "refusing", "500", "401", "hangs in its answer"])
+def test_training_starts_and_writes_offline_where_the_server_is_down(tmp_path, server, mode):
+    servers = {
+        "silent": silent,
+        "refusing": refusing,
+        "500": partial(answering, 500),
+        "401": partial(answering, 401),
+        "hangs in its answer": partial(answering, 200, 1000.0),
+    }
+    (tmp_path / "more.yaml").write_text(
+        "trainer:\n  default_root_dir: run\n  logger+: [{class_path: wavelight.loggers.WandbLogger}]\n"
+    )
+    with servers[server]() as url:
+        environment = os.environ | {
+            "WANDB_API_KEY": "0" * 40,
+            "WANDB_BASE_URL": url,
+            "PYTHONPATH": str(ROOT),
+        }
+        environment.pop("WANDB_MODE", None)
+        words = ["-m", "wavelight", "fit", "--config", str(TINY), "--config", "more.yaml"]
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env=environment | ({"WANDB_MODE": mode} if mode else {}),
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count("W&B writes offline") == 1
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert time.monotonic() - begun < 90

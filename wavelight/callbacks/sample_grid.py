@@ -11,6 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.callbacks.ema import ema_weights
+from wavelight.support.faults import GoingOn
 from wavelight.support.pictures import (
     field_limit,
     grid,
@@ -62,6 +63,7 @@ class SampleGrid(L.Callback):
         self.every_n_epochs = every_n_epochs
         self.smallest_side = smallest_side
         self.coarse_bands = coarse_bands
+        self._going_on = GoingOn("writing a sample grid", "pictures may be missing")
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -96,10 +98,11 @@ class SampleGrid(L.Callback):
             images = pl_module.sample(self.images, seed=pl_module.seed, batch_size=self.images)
         picture = self._picture(images, pl_module)
         path = Path(trainer.default_root_dir) / FOLDER / f"images_{pl_module.images_seen:010d}.png"
-        write_png(path, picture)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                _log_picture(logger, path, pl_module)
+        with self._going_on.despite_faults():
+            write_png(path, picture)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    _log_picture(logger, path, pl_module)
 
     def _picture(self, images: Tensor, system: ImageGenerator) -> Tensor:
         shown = picture_of_pixels if system.bounded else picture_of_field

@@ -10,6 +10,7 @@ from wavelight.evaluation.bands.curves import plot_bands
 from wavelight.evaluation.bands.images import read_images
 from wavelight.evaluation.bands.report import log_to_wandb, report_bands, write_bands
 from wavelight.support.errors import check_least
+from wavelight.support.faults import GoingOn
 from wavelight.support.figures import empty_figure, save_figure
 from wavelight.wavelets import filter_length
 
@@ -82,7 +83,8 @@ def analyze(
         plot_bands(rows, figure, f"{len(pixels)} images of {image_size} pixels, {wavelet}")
         save_figure(figure, Path(plot))
     if wandb_project is not None:
-        log_to_wandb(wandb_project, conditions, rows, figure)
+        with GoingOn("logging to W&B", "the numbers are printed").despite_faults():
+            log_to_wandb(wandb_project, conditions, rows, figure)
     return report_bands(conditions, rows)
 
 

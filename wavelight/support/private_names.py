@@ -140,3 +140,12 @@ def replace_signal_handling(trainer: "Trainer", handling: Any) -> None:
     if not hasattr(epoch_loop, "_broadcast_sigterm_tensor"):
         raise AttributeError("_TrainingEpochLoop._broadcast_sigterm_tensor")
     epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
+def set_wandb_offline(logger: "WandbLogger") -> None:
+    """Let a W&B logger write offline that was made to log online, before its run starts.
+
+    Known to work since Lightning 2.6.4.
+    """
+    logger._offline = True
+    logger._wandb_init["mode"] = "offline"

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
+from wavelight.support.faults import GoingOn
 from wavelight.support.files import write_text
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import CONFIG_KEY
@@ -29,12 +30,14 @@ class SaveConfig(SaveConfigCallback):
             return
         text = self.parser.dump(self.config, skip_unset=False)
         write_text(Path(trainer.default_root_dir) / self.config_filename, text)
+        going_on = GoingOn("telling W&B the configuration", f"it is in {self.config_filename}")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.experiment.config.update(
-                    {**yaml.safe_load(pl_module.config_text), "git_revision": git_revision()},
-                    allow_val_change=True,
-                )
+                with going_on.despite_faults():
+                    logger.experiment.config.update(
+                        {**yaml.safe_load(pl_module.config_text), "git_revision": git_revision()},
+                        allow_val_change=True,
+                    )
 
     @override
     def on_load_checkpoint(

@@ -26,6 +26,7 @@ from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.run_lock import locked
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
+from wavelight.training.steady_loggers import let_faults_pass
 from wavelight.training.writer import ImageWriter, MissingImages
 from wavelight.weights import holds_run, read_checkpoint
 
@@ -60,6 +61,7 @@ class Trainer(L.Trainer):
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
         self._order_callbacks()
+        let_faults_pass(self.loggers)
 
     def _order_callbacks(self) -> None:
         """Save behind all other callbacks, so that checkpoints know what these have done, and stop behind that."""

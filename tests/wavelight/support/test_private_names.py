@@ -1,6 +1,7 @@
 """Every private name of PyTorch and Lightning that the code uses is there, and none outside its module."""
 
 import ast
+import os
 import string
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -107,6 +108,7 @@ def test_wandb_loggers_keep_what_they_pass_on(tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr("wandb.init", lambda **options: given.update(options))
     monkeypatch.setattr("wandb.run", None)
+    monkeypatch.setenv("WANDB_MODE", "online")
     with used("lightning", "lightning.pytorch.loggers.WandbLogger._wandb_init"):
         logger = WandbLogger(save_dir=tmp_path, offline=True)
         assert private_names.opened_experiment(logger) is None
@@ -114,6 +116,11 @@ def test_wandb_loggers_keep_what_they_pass_on(tmp_path, monkeypatch):
         assert logger.experiment is None
         assert "dir" in given
         assert "anonymous" not in given
+        online = WandbLogger(save_dir=tmp_path, mode="online")
+        private_names.set_wandb_offline(online)
+        assert online.experiment is None
+        assert given["mode"] == "offline"
+        assert os.environ["WANDB_MODE"] == "dryrun"
 
 
 @pytest.mark.parametrize("method", private_names.OVERRIDDEN)
