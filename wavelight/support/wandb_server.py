@@ -14,7 +14,7 @@ _SECONDS_TO_ANSWER = 5.0
 _QUESTION = b'{"query": "query { serverInfo { cliVersionInfo } }"}'
 _FROM_SERVER_ERRORS = 500
 _SECONDS = {"init_timeout": 30.0, "finish_timeout": 300.0}
-"""How long W&B may take to start a run, by its own rule 90, and to send the rest when all is done, by its own for ever."""
+"""How long W&B may take to start a run, by its own rule 90, and to send the rest at the end, by its own for ever."""
 
 
 def why_offline() -> str | None:
