@@ -244,7 +244,7 @@ def trainings(monkeypatch):
         return "a table"
 
     monkeypatch.setattr(command, "compare", compare)
-    monkeypatch.setattr(command, "_comparison", lambda file: {"images": 12})
+    monkeypatch.setattr(command, "_comparison", lambda file, trust_code: {"images": 12})
     return kinds, compared
 
 

@@ -285,7 +285,7 @@ def test_what_cannot_be_is_refused(make, message):
 def loads(monkeypatch):
     """The command samples with a system that needs no checkpoint."""
     system = tiny_hybrid()
-    monkeypatch.setattr("wavelight.checkpoints.loading.load", lambda path, ema: system)
+    monkeypatch.setattr("wavelight.checkpoints.loading.load", lambda path, ema, trust_code: system)
     return system
 
 

@@ -20,7 +20,8 @@ from torch import nn
 from tests.places import ROOT
 from wavelight.support import private_names
 
-FIELDS_OF_NAMED_TUPLES = {"_asdict", "_fields", "_replace"}
+PUBLIC_IN_PYTHON = {"_asdict", "_exit", "_fields", "_replace"}
+"""Names of named tuples and of os, which Python documents."""
 
 
 @contextmanager
@@ -158,7 +159,7 @@ def private_names_of_others(tree):
             names = [part for module in modules_named(node) for part in module.split(".")]
             yield from filter(private, names)
     for node in attributes:
-        allowed = of_self(node) or node.attr in own | FIELDS_OF_NAMED_TUPLES
+        allowed = of_self(node) or node.attr in own | PUBLIC_IN_PYTHON
         if private(node.attr) and not allowed:
             yield node.attr
 
