@@ -49,6 +49,7 @@ _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_data
 
 CALLBACKS: dict[str, type[L.Callback]] = {
     "speed": callbacks.Throughput,
+    "progress": callbacks.ProgressLines,
     "acceleration": callbacks.Acceleration,
     "ema": callbacks.ExponentialMovingAverage,
     "pictures": callbacks.SampleGrid,
