@@ -12,8 +12,8 @@ from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,
     SmallDiscriminator,
-    minibatch_standard_deviation,
 )
+from wavelight.networks.minibatch import minibatch_standard_deviation
 from wavelight.networks.published import published_state
 
 # These discriminators take images of every size.
