@@ -138,7 +138,7 @@ def learn_together(folder, processes, cases):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    arguments = (processes, port, str(folder), cases)
+    arguments = (processes, port, folder, cases)
     multiprocessing.spawn(_learn_cases, arguments, nprocs=processes)
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(processes)]
 
@@ -156,7 +156,7 @@ def _learn_cases(rank, processes, port, folder, cases):
     torch.set_num_threads(1)
     found = {}
     for name, accumulate in cases:
-        run = f"{folder}/{name}{accumulate}of{processes}"
+        run = folder / f"{name}{accumulate}of{processes}"
         found[name, accumulate] = learn(run, name, accumulate, devices=processes, strategy="ddp")
-    torch.save(found, f"{folder}/rank{rank}.pt")
+    torch.save(found, folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
