@@ -27,13 +27,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not self.training or world_size() == 1:
             return super().forward(x)
         # Not sums of squares, which lose the digits of a small variance beside a large mean.
-        statistics = torch.stack(torch.var_mean(x.float(), dim=(0, 2, 3), correction=0))
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        statistics = torch.stack(torch.var_mean(values, dim=(0, 2, 3), correction=0))
         variances, means = gather(statistics[None]).unbind(1)
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)
         self._follow(mean.detach(), variance.detach(), world_size() * x.numel() // x.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
-        centred = x - _over_pixels(mean)
+        centred = values - _over_pixels(mean)
         return torch.addcmul(_over_pixels(self.bias), centred, _over_pixels(scale)).to(x.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -44,8 +45,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         assert self.momentum is not None
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+            unbiased = variance * count / (count - 1)
+            self.running_var.lerp_(unbiased.to(self.running_var), self.momentum)
 
 
 def _over_pixels(channels: Tensor) -> Tensor:
