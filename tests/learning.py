@@ -42,6 +42,8 @@ DENOISING = {
     "discriminator_optimizer": SLOW,
     "scheduler": None,
 }
+# Weights of 1, where 20 of the squared error is more than such steps can bear.
+MILD = {"mse_weight": 1.0, "adversarial_weight": 1.0}
 SCORES = partial(score_model, optimizer=SGD)
 FORGETFUL = partial(NETWORK, dropout=0.2)
 UNNORMALIZED = partial(GroupedUNet, width=8, multipliers=[1, 1], blocks=1)
@@ -59,13 +61,11 @@ def modern_gan():
         discriminator=discriminator,
         adversarial_loss=RpGANLoss(0.1),
         discriminator_every=1,
-        generator_optimizer=SLOW,
-        discriminator_optimizer=SLOW,
+        **MILD,
+        **PLAYERS,
     )
 
 
-# Weights of 1, where 20 of the squared error is more than such steps can bear.
-MILD = {"mse_weight": 1.0, "adversarial_weight": 1.0}
 PLAIN_REGRESSION = partial(UNNORMALIZED, noise_channels=0)
 WHOLE = {
     "hybrid_gano": lambda **changes: hybrid(detail_gan(**MILD, **PLAYERS), **changes),

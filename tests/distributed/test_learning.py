@@ -9,9 +9,11 @@ from tests.learning import SYSTEMS, WHOLE, learn, learn_together, start
 
 BOUND = 1e-5
 
-SOME = [("hybrid_gano", 1), ("wavediff", 1), ("wavediff", 2), ("sgm", 2), ("hybrid_modern", 2)]
-
-PARTS = (1, 2, 4)
+SOME = [("hybrid_gano", 1), ("wavediff", 2), ("sgm", 2)]
+CASES = [
+    (name, parts) for name in SYSTEMS for parts in (1, 2, 4) if parts == 1 or name not in WHOLE
+]
+"""Systems, and into how many parts each process cuts its share of a batch."""
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +43,22 @@ def assert_equal(one, other):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def check_processes(folder, processes, cases, alone):
-    ranks = learn_together(folder, processes, cases)
-    for case in cases:
-        first, *others = (rank[case] for rank in ranks)
-        assert_learnt_the_same(first, alone(case[0]))
-        for other in others:
-            # Whatever rank samples or measures, it does with the same networks.
-            for part in ("tensors", "averaged"):
-                assert_equal(first[part], other[part])
-            for batch, same in zip(first["losses"], other["losses"], strict=True):
-                assert_equal(batch, same)
+def check_ranks(ranks, case, alone):
+    first, *others = (rank[case] for rank in ranks)
+    assert_learnt_the_same(first, alone(case[0]))
+    for other in others:
+        # Whatever rank samples or measures, it does with the same networks.
+        for part in ("tensors", "averaged"):
+            assert_equal(first[part], other[part])
+        for batch, same in zip(first["losses"], other["losses"], strict=True):
+            assert_equal(batch, same)
 
 
 @pytest.mark.ddp
 def test_two_processes_learn_what_one_does(tmp_path, alone):
-    check_processes(tmp_path, 2, SOME, alone)
+    ranks = learn_together(tmp_path, 2, SOME)
+    for case in SOME:
+        check_ranks(ranks, case, alone)
 
 
 @pytest.mark.slow
@@ -74,16 +76,22 @@ def test_every_network_moves_by_far_more_than_the_bound(alone, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", PARTS[1:])
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in WHOLE])
+@pytest.mark.parametrize(("name", "parts"), [case for case in CASES if case[1] > 1])
 def test_parts_learn_what_whole_batches_do(tmp_path, alone, name, parts):
     assert_learnt_the_same(learn(tmp_path, name, parts), alone(name))
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of a number of processes learns, of all cases."""
+    return cache(
+        lambda processes: learn_together(tmp_path_factory.mktemp("together"), processes, CASES)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.ddp
 @pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_every_number_of_processes_learns_what_one_does(tmp_path, alone, name, processes):
-    parts = PARTS[:1] if name in WHOLE else PARTS
-    check_processes(tmp_path, processes, [(name, each) for each in parts], alone)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-in-{case[1]}")
+def test_every_number_of_processes_learns_what_one_does(alone, together, case, processes):
+    check_ranks(together(processes), case, alone)
