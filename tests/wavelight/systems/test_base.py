@@ -97,6 +97,25 @@ def test_parts_that_do_not_divide_are_refused_before_training(tmp_path):
     assert not system.has_begun
 
 
+def test_processes_exchange_the_terms_of_a_batch_in_one_message(tmp_path, monkeypatch):
+    messages = []
+
+    def twice(terms):
+        messages.append(len(terms))
+        return 2 * terms
+
+    curves = []
+    for name, exchange in {"once": lambda terms: terms, "doubled": twice}.items():
+        monkeypatch.setattr("wavelight.systems.base.mean", exchange)
+        system = fit(tmp_path / name, max_epochs=1)
+        curves.append(system.trainer.callback_metrics)
+    # The penalty R1 is among the first batch and the fourth.
+    assert messages == [5, 4, 4, 5]
+    once, doubled = curves
+    assert len(once) == 5
+    assert all(doubled[name] == 2 * value for name, value in once.items())
+
+
 def test_clipping_bounds_every_players_gradient(tmp_path):
     norms = []
 
