@@ -98,6 +98,11 @@ class Dropout(nn.Dropout):
         return torch.where(dropped, 0, x * (_LEVELS / (_LEVELS - self._level)))
 
 
+def drops_features(networks: nn.Module) -> bool:
+    """Return whether networks drop features in training, so that they need masks."""
+    return any(isinstance(each, Dropout) and each.p > 0 for each in networks.modules())
+
+
 def _uniform(keys: Tensor, count: int) -> Tensor:
     """Return uniform numbers of -2^15 to 2^15 - 1 for each key, ``(N, count)`` int16, by SplitMix64.
 

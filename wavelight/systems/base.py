@@ -20,7 +20,7 @@ from wavelight.factorizations.base import Factor, Factorization, Shape
 from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
-from wavelight.networks.dropout import image_masks
+from wavelight.networks.dropout import drops_features, image_masks
 from wavelight.noise import Noise
 from wavelight.support.collectives import mean
 from wavelight.support.errors import check_least
@@ -167,6 +167,7 @@ class ImageGenerator(L.LightningModule):
             build(self._factor_shape(models.index(build))) for build in distinct
         )
         self._group = group_of(self.models)
+        self._drops_features = drops_features(self.models)
         bounded_targets = bounded and factorization.bounded()
         for number, model in enumerate(self._distinct_models()):
             model.check(bounded_targets)
@@ -325,7 +326,7 @@ class ImageGenerator(L.LightningModule):
                 last = stop == len(factor.target)
                 with (
                     nullcontext() if last else self._unsynchronised(),
-                    image_masks(masks.part(start, stop)),
+                    image_masks(masks.part(start, stop)) if self._drops_features else nullcontext(),
                 ):
                     terms = self._model(index).losses(
                         player,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.golden import normal
-from wavelight.networks.dropout import Dropout, image_masks
+from wavelight.networks.dropout import Dropout, drops_features, image_masks
 from wavelight.noise import Noise
 
 IMAGES = torch.arange(100, 116)
@@ -93,6 +93,12 @@ def test_outside_a_step_masks_are_pytorchs():
     found = Dropout(0.5)(x)
     torch.manual_seed(1)
     assert torch.equal(found, torch.nn.functional.dropout(x, 0.5))
+
+
+def test_networks_say_whether_they_drop_features():
+    conv = torch.nn.Conv2d(1, 1, 1)
+    assert drops_features(torch.nn.Sequential(conv, Dropout(0.1)))
+    assert not drops_features(torch.nn.Sequential(conv, Dropout(0.0)))
 
 
 def test_images_of_another_batch_are_refused():
