@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from data_modules import GaussianFields, WaveletDataModule
+from tests.plain_discriminator import PlainDiscriminator
 from wavelight.diffusion import FewStepDiffusion
 from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.parameterizations import Preconditioned
@@ -16,6 +17,7 @@ from wavelight.losses import NonSaturatingLoss
 from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression, ScoreModel
 from wavelight.networks import (
     AttentionGateUNet,
+    GroupedUNet,
     ImprovedUNet,
     NCSNpp,
     ResidualDiscriminator,
@@ -87,7 +89,7 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 def detail_gan(**changes):
     options = {
         "generator": partial(AttentionGateUNet, width=4, noise_channels=3, pools=1),
-        # It drops half of its last features, and so samples from PyTorch's own generator.
+        # It drops half of its last features in training.
         "discriminator": partial(ResidualDiscriminator, width=4, blocks=2, conditional=True),
         "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM,
@@ -98,6 +100,13 @@ def detail_gan(**changes):
         "discriminator_every": 3,
     }
     return partial(DetailGAN, **(options | changes))
+
+
+def unnormalized_gan(**changes):
+    """Return what builds a detail GAN without batch normalization, for levels of every size."""
+    generator = partial(GroupedUNet, width=8, multipliers=[1, 1], noise_channels=2, blocks=1)
+    options = {"generator": generator, "discriminator": partial(PlainDiscriminator, width=8)}
+    return detail_gan(**(options | changes))
 
 
 def regression():

@@ -72,6 +72,11 @@ class Noise:
             )
         return self._words(1)[:, 0] * high >> 32
 
+    def bits(self) -> Tensor:
+        """Sample 64 random bits for each image, ``(N,)`` int64."""
+        words = self._words(2)
+        return words[:, 0] | words[:, 1] << 32
+
     def part(self, start: int, stop: int) -> "Noise":
         """Return the noise of the images ``start`` to ``stop`` - 1 of this batch, from its first sample."""
         return Noise(self.seed, self.index[start:stop], self.stream)

@@ -21,7 +21,7 @@ from wavelight.callbacks.reference import (
     with_progress,
 )
 from wavelight.metrics.base import ImageMetric
-from wavelight.metrics.collectives import total
+from wavelight.support.collectives import total
 
 FAST_DEV_RUN_IMAGES = 64
 

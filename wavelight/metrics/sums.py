@@ -9,7 +9,7 @@ from torchmetrics import Metric
 from typing_extensions import override
 
 from wavelight.metrics.base import TwoSampleMetric
-from wavelight.metrics.collectives import largest_shapes, total
+from wavelight.support.collectives import largest_shapes, total
 
 Sums = dict[str, Tensor]
 """Sums over the samples of one side, by name; ``count`` is their number."""

@@ -7,9 +7,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from wavelight.metrics.base import ImageMetric
-from wavelight.metrics.collectives import rank, total, world_size
 from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
 from wavelight.metrics.sums import SumMetric
+from wavelight.support.collectives import rank, total, world_size
 from wavelight.wavelets import dwt2
 
 WHITE = 255

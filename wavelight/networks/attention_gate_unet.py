@@ -6,6 +6,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factors import Condition, FactorShape
+from wavelight.networks.batch_statistics import BatchNorm2d
 from wavelight.networks.one_shot import DetailGenerator
 
 SLOPE = 0.1
@@ -24,9 +25,9 @@ class NormalizedBlock(nn.Module):
         super().__init__()
         between = (inputs + outputs) // 2
         self.conv_in = nn.Conv2d(inputs, between, 3, padding=1)
-        self.norm_in = nn.BatchNorm2d(between)
+        self.norm_in = BatchNorm2d(between)
         self.conv_out = nn.Conv2d(between, outputs, 3, padding=1)
-        self.norm_out = nn.BatchNorm2d(outputs)
+        self.norm_out = BatchNorm2d(outputs)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,11 +46,11 @@ class AttentionGate(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.asked = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.norm_asked = nn.BatchNorm2d(channels // 2)
+        self.norm_asked = BatchNorm2d(channels // 2)
         self.offered = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.norm_offered = nn.BatchNorm2d(channels // 2)
+        self.norm_offered = BatchNorm2d(channels // 2)
         self.agreement = nn.Conv2d(channels // 2, 1, 1, bias=False)
-        self.norm_agreement = nn.BatchNorm2d(1)
+        self.norm_agreement = BatchNorm2d(1)
 
     def forward(self, h: Tensor, skip: Tensor) -> Tensor:
         """Scale every pixel of a skip.

@@ -11,6 +11,7 @@ from torch.nn import functional
 from wavelight.factors import FactorShape
 from wavelight.networks.embeddings import sinusoidal_embedding
 from wavelight.networks.initialization import NEARLY_ZERO, fan_out
+from wavelight.networks.minibatch import MinibatchStandardDeviation
 from wavelight.networks.resampling import FilteredDown
 
 EMBEDDING = 256
@@ -18,9 +19,6 @@ EMBEDDING = 256
 
 SLOPE = 0.2
 """Slope of the leaky rectifiers below zero."""
-
-GROUP = 4
-"""Number of images in a group of the minibatch standard deviation."""
 
 
 class StepEmbedding(nn.Module):
@@ -99,6 +97,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             DiscriminatorBlock(before, *block) for before, block in zip(inputs, plan, strict=False)
         )
+        self.spread = MinibatchStandardDeviation()
         self.conv_out = fan_out(nn.Conv2d(inputs[-1] + 1, inputs[-1], 3, padding=1), last_scale)
         self.score = fan_out(nn.Linear(inputs[-1], 1))
         self.to(memory_format=torch.channels_last)
@@ -115,15 +114,13 @@ class Discriminator(nn.Module):
             Logits ``(N, 1)``, large for a real pair.
 
         Raises:
-            ValueError: If ``N`` is more than 4 and not a multiple of it.
+            ValueError: If the images of all processes are more than 4 and not a multiple of it.
         """
         step = self.step_embedding(t)
         h = self.stem(torch.cat([x_t, x_next], dim=1).contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             h = block(h, step)
-        h = functional.leaky_relu(
-            self.conv_out(torch.cat([h, minibatch_standard_deviation(h)], dim=1)), SLOPE
-        )
+        h = functional.leaky_relu(self.conv_out(self.spread(h)), SLOPE)
         return self.score(h.sum(dim=(2, 3)))
 
     @property
@@ -168,32 +165,3 @@ class LargeDiscriminator(Discriminator):
         plan = [BlockPlan(width * multiple, halve=True) for multiple in multiples]
         shape.refuse_condition(type(self).__name__)
         super().__init__(shape.channels, 2 * width, plan, last_scale=1)
-
-
-def minibatch_standard_deviation(h: Tensor) -> Tensor:
-    """Return the minibatch standard deviation: of features over groups of a batch (Karras et al. 2018, section 3).
-
-    A group takes every (N / 4)-th image; smaller batches are one group.
-
-    Args:
-        h: ``(N, C, H, W)``.
-
-    Returns:
-        ``(N, 1, H, W)``: the standard deviation over an image's group, averaged over channels and
-        pixels.
-
-    Raises:
-        ValueError: If ``N`` is more than 4 and not a multiple of it.
-    """
-    batch, _, height, width = h.shape
-    group = min(batch, GROUP)
-    if batch % group:
-        raise ValueError(
-            f"the batch must be a multiple of group = {group} (minibatch standard deviation), "
-            f"got {batch}"
-        )
-    grouped = h.unflatten(0, (group, batch // group))
-    deviation = grouped - grouped.mean(dim=0)
-    # Faster than var, which does not vectorise over the first dimension.
-    spread = (deviation.square().mean(dim=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    return spread.repeat(group)[:, None, None, None].expand(batch, 1, height, width)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
+from wavelight.networks.dropout import Dropout
 from wavelight.networks.embeddings import TimestepEmbedding
 from wavelight.networks.initialization import fan_average
 from wavelight.networks.modulation import all_at_once
@@ -65,7 +66,7 @@ class ScaleShiftBlock(nn.Module):
         self.conv_in = shared.convolution(inputs, outputs)
         self.affine = fan_average(nn.Linear(shared.embedding, 2 * outputs))
         self.norm_out = group_norm(outputs)
-        self.dropout = nn.Dropout(shared.dropout)
+        self.dropout = Dropout(shared.dropout)
         self.conv_out = shared.silent_convolution(outputs, outputs)
         mapped = inputs != outputs
         self.shortcut = fan_average(nn.Conv2d(inputs, outputs, 1)) if mapped else nn.Identity()

@@ -7,6 +7,8 @@ from typing_extensions import override
 
 from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
 from wavelight.networks.attention_gate_unet import SLOPE
+from wavelight.networks.batch_statistics import BatchNorm2d
+from wavelight.networks.dropout import Dropout
 from wavelight.networks.one_shot import DetailDiscriminator
 
 DROPOUT = 0.5
@@ -23,11 +25,11 @@ class HalvingBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm_in = nn.BatchNorm2d(channels)
+        self.norm_in = BatchNorm2d(channels)
         self.conv_out = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.norm_out = nn.BatchNorm2d(2 * channels)
+        self.norm_out = BatchNorm2d(2 * channels)
         self.shortcut = nn.Conv2d(channels, 2 * channels, 1, bias=False)
-        self.norm_shortcut = nn.BatchNorm2d(2 * channels)
+        self.norm_shortcut = BatchNorm2d(2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H/2, W/2)``, the halves rounded up."""
@@ -62,11 +64,11 @@ class ResidualDiscriminator(DetailDiscriminator):
         condition_channels = shape.condition_channels if conditional else 0
         super().__init__(channels, condition_channels)
         self.stem = nn.Conv2d(channels + condition_channels, width, 3, padding=1)
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = BatchNorm2d(width)
         self.blocks = nn.Sequential(*(HalvingBlock(width << level) for level in range(blocks)))
         last = width << blocks
         self.hidden = nn.Linear(last, last // 2)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         self.score = nn.Linear(last // 2, 1)
         self.to(memory_format=torch.channels_last)
 

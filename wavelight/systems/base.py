@@ -20,10 +20,14 @@ from wavelight.factorizations.base import Factor, Factorization, Shape
 from wavelight.factors import Condition, FactorShape
 from wavelight.models import GenerativeModel, ModelFactory, Player
 from wavelight.networks.compiled import Compiled
+from wavelight.networks.dropout import drops_features, image_masks
 from wavelight.noise import Noise
+from wavelight.support.collectives import mean
 from wavelight.support.errors import check_least
 from wavelight.support.private_names import set_ddp_option
+from wavelight.systems.batch_statistics import check_batch_statistics
 from wavelight.systems.divergence import BadTerm, DivergedError, LossWatch, not_finite
+from wavelight.systems.parts import Parts, group_of
 from wavelight.weights import check_same_tensors, load_weights
 
 CONFIG_KEY = "wavelight_config"
@@ -31,6 +35,7 @@ PROGRESS_KEY = "wavelight_progress"
 
 _SAMPLING_STREAM = 0
 _FIRST_TRAINING_STREAM = 1
+_FIRST_MASK_STREAM = 2**15
 
 
 def sampling_noise(seed: int, index: Tensor, factor: int) -> Noise:
@@ -106,7 +111,7 @@ class ImageGenerator(L.LightningModule):
             rates.
         train: Indices of the factors that learn; none means all.
         accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory;
-            gradients are summed.
+            gradients are summed. It changes nothing else, and is refused where it would.
         gradient_clip_val: Largest norm of a player's gradient; none does not clip.
         max_skipped_steps: How many optimizer steps of a run may be skipped because a gradient is not finite, before
             training counts as diverged. Above 0 each step waits for the device to look at its gradient.
@@ -161,6 +166,8 @@ class ImageGenerator(L.LightningModule):
         self.models = nn.ModuleList(
             build(self._factor_shape(models.index(build))) for build in distinct
         )
+        self._group = group_of(self.models)
+        self._drops_features = drops_features(self.models)
         bounded_targets = bounded and factorization.bounded()
         for number, model in enumerate(self._distinct_models()):
             model.check(bounded_targets)
@@ -228,6 +235,8 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self._check_parts()
         strategy = self.trainer.strategy
         players = sum(len(model.players()) for model in self.factor_models())
         if isinstance(strategy, DDPStrategy) and players > 1:
@@ -267,37 +276,58 @@ class ImageGenerator(L.LightningModule):
 
     @override
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        parts = self._parts()
+        parts.check(len(batch["index"]))
+        batch = parts.ordered(batch)
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             factors = [
                 factor.labelled(batch.get("label"))
                 for factor in self.factorization.encode(batch["image"])
             ]
         optimizers = dict(zip(self._learners(), _as_list(self.optimizers()), strict=True))
-        # Dropout samples from PyTorch's own generators, which a resumed run would find elsewhere.
+        # Networks of others may sample from PyTorch's own generators, which a resumed run would find elsewhere.
         torch.manual_seed(hash((self.seed, self.batches_seen, self.global_rank)))
+        curves: dict[str, Tensor] = {}
         for i, (index, name) in enumerate(self._turns()):
             noise = Noise(self.seed, batch["index"], _FIRST_TRAINING_STREAM + i)
+            masks = Noise(self.seed, batch["index"], _FIRST_MASK_STREAM + i)
             optimizer = optimizers[self._model_of_factor[index], name]
-            terms = self._take_turn(index, name, factors[index], noise, optimizer)
+            terms = self._take_turn(index, name, factors[index], noise, masks, optimizer)
             prefix = f"train/{name}" if len(factors) == 1 else f"train/{index}/{name}"
-            self.log_dict({f"{prefix}/{term}": value for term, value in terms.items()})
+            curves |= {f"{prefix}/{term}": value for term, value in terms.items()}
+        self._log_means(curves)
         if self.max_skipped_steps:
             self.log("train/skipped_steps", float(self.skipped_steps))
         self.has_begun = True
         self.batches_seen += 1
         self.images_seen += len(batch["index"]) * self.trainer.world_size
 
+    def _log_means(self, curves: Mapping[str, Tensor]) -> None:
+        """Log the mean of each term over processes, whose shares are equal, by one message for all terms."""
+        if curves:
+            means = mean(torch.stack(list(curves.values()))).unbind()
+            self.log_dict(dict(zip(curves, means, strict=True)))
+
     def _take_turn(
-        self, index: int, player: str, factor: Factor, noise: Noise, optimizer: LightningOptimizer
+        self,
+        index: int,
+        player: str,
+        factor: Factor,
+        noise: Noise,
+        masks: Noise,
+        optimizer: LightningOptimizer,
     ) -> dict[str, Tensor]:
         """Let one player learn from a batch, and return the terms of its loss; none where it rests."""
         total: dict[str, Tensor] = {}
-        parts = self._parts(len(factor.target))
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            for start, stop in parts:
+            for start, stop in self._parts().ranges(len(factor.target)):
                 share = (stop - start) / len(factor.target)
-                with nullcontext() if stop == len(factor.target) else self._unsynchronised():
+                last = stop == len(factor.target)
+                with (
+                    nullcontext() if last else self._unsynchronised(),
+                    image_masks(masks.part(start, stop)) if self._drops_features else nullcontext(),
+                ):
                     terms = self._model(index).losses(
                         player,
                         factor.part(start, stop),
@@ -333,14 +363,17 @@ class ImageGenerator(L.LightningModule):
             )
         return True
 
-    def _parts(self, size: int) -> list[tuple[int, int]]:
-        if size % self.accumulate_grad_batches:
-            raise ValueError(
-                f"accumulate_grad_batches must divide a device's {size} images of a batch, got "
-                f"{self.accumulate_grad_batches}"
-            )
-        part = size // self.accumulate_grad_batches
-        return [(start, start + part) for start in range(0, size, part)]
+    def _check_parts(self) -> None:
+        """Refuse, before any work, to cut batches into parts that are other science than the whole."""
+        parts = self._parts()
+        batch_size = getattr(self.trainer.datamodule, "batch_size", None)  # type: ignore[attr-defined]
+        if batch_size is not None:
+            parts.check(batch_size // parts.processes)
+        for number in sorted({self._model_of_factor[index] for index in self.train_factors}):
+            check_batch_statistics(f"models.{number}", self.models[number], parts)
+
+    def _parts(self) -> Parts:
+        return Parts(self.accumulate_grad_batches, self._group, self.trainer.world_size)
 
     def _unsynchronised(self) -> Any:
         """Return a context in which a backward pass leaves the gradients of other processes alone."""

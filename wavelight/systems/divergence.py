@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wavelight.metrics.collectives import least
+from wavelight.support.collectives import least
 
 _NEVER = 2**62
 _NOTES_A_BATCH = 2**16

@@ -70,6 +70,8 @@ class Trainer(L.Trainer):
         super().__init__(*args, **options)
         check_precision(self.precision)
         check_strategy(self.strategy)
+        # Lightning keeps it under private names alone.
+        self._sync_batchnorm = bool(options.get("sync_batchnorm"))
         self.signals = Signals(self)
         replace_signal_handling(self, self.signals)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
@@ -214,6 +216,11 @@ class Trainer(L.Trainer):
                 raise ValueError(
                     f"trainer.{option} must not be set, as each network has its own optimizer; use {other}"
                 )
+        if self._sync_batchnorm:
+            raise ValueError(
+                "trainer.sync_batchnorm must be false, got true: batch normalization here is always over the images of "
+                "all processes, and PyTorch's has no second derivatives; leave it out"
+            )
         if not isinstance(self.limit_train_batches, int):
             raise ValueError(
                 "trainer.limit_train_batches must be the number of batches in an epoch, as the data has no end, got "

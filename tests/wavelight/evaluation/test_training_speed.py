@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.systems import score_model, tiny_hybrid, tiny_sgm, tiny_wsgm
+from tests.systems import score_model, tiny_hybrid, tiny_sgm, tiny_wsgm, unnormalized_gan
 from tests.tiny import tiny_system
 from wavelight.evaluation import training_speed as module
 from wavelight.evaluation.timing import Precision
@@ -57,7 +57,7 @@ def test_a_batch_is_trained_on_as_the_system_does():
 
 
 def test_accumulated_batches_and_factors_that_do_not_learn_are_those_of_fit():
-    system = tiny_hybrid(train=[1], accumulate_grad_batches=2)
+    system = tiny_hybrid(details=unnormalized_gan(), train=[1], accumulate_grad_batches=2)
     untrained = copy.deepcopy(system.models[0].state_dict())
     generator = system.models[1].generator.head.weight.clone()
     once(system, 2)

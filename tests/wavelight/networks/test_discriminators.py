@@ -12,7 +12,6 @@ from wavelight.networks.discriminators import (
     Discriminator,
     LargeDiscriminator,
     SmallDiscriminator,
-    minibatch_standard_deviation,
 )
 from wavelight.networks.published import published_state
 
@@ -158,23 +157,3 @@ def test_last_layer_starts_wide() -> None:
     weight = SmallDiscriminator(COLOURS, 8, 3).score.weight
     assert weight.std().item() == pytest.approx(1, rel=0.2)
     assert weight.abs().max().item() <= 3**0.5
-
-
-def test_spread_compares_every_second_image_of_eight() -> None:
-    flat = torch.arange(8.0)[:, None, None, None].expand(8, 2, 3, 3)
-    # Images 0, 2, 4, 6 are one group, and 1, 3, 5, 7 the other.
-    assert minibatch_standard_deviation(flat).shape == (8, 1, 3, 3)
-    torch.testing.assert_close(minibatch_standard_deviation(flat), torch.full((8, 1, 3, 3), 5**0.5))
-    only_odd = flat * (flat % 2)
-    assert minibatch_standard_deviation(only_odd)[0::2].max() < 1e-3
-    torch.testing.assert_close(
-        minibatch_standard_deviation(only_odd)[1::2], torch.full((4, 1, 3, 3), 5**0.5)
-    )
-
-
-def test_batch_that_fills_no_group_is_refused() -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"the batch must be a multiple of group = 4 \(minibatch standard deviation\), got 6",
-    ):
-        minibatch_standard_deviation(torch.zeros(6, 1, 2, 2))

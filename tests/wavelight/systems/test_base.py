@@ -12,6 +12,7 @@ from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factors import FactorShape
 from wavelight.models import GenerativeModel
+from wavelight.support.errors import OptionError
 from wavelight.systems import ImageGenerator
 
 
@@ -72,29 +73,47 @@ def test_workers_change_nothing(whole, tmp_path):
 
 
 def test_accumulation_gives_the_same_gradients(tmp_path):
-    """The mean over parts is the mean over the batch, but for the spread that D takes over a part."""
-    weights = []
+    gradients = []
     for accumulate_grad_batches in (1, 2):
-        system = tiny_system(accumulate_grad_batches=accumulate_grad_batches, r1_gamma=0.0)
-        # Groups of 4 in parts of 4 are other groups than in a batch of 8, so the spread is left
-        # out.
-        system.models[0].discriminator.conv_out.weight.data[:, -1] = 0
+        system = tiny_system(accumulate_grad_batches=accumulate_grad_batches)
         fit(
             tmp_path / str(accumulate_grad_batches),
             system=system,
             max_epochs=1,
             limit_train_batches=1,
         )
-        weights.append(system.models[0].discriminator.blocks[0].conv_in.weight.grad.clone())
-    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-7)
+        gradients.append(system.models[0].discriminator.blocks[0].conv_in.weight.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)
 
 
-def test_parts_that_do_not_divide_are_refused(tmp_path):
-    with pytest.raises(
-        ValueError,
-        match=r"accumulate_grad_batches must divide a device's \d+ images of a batch, got 3",
-    ):
-        fit(tmp_path, system=tiny_system(accumulate_grad_batches=3))
+def test_parts_that_do_not_divide_are_refused_before_training(tmp_path):
+    system = tiny_system(accumulate_grad_batches=3)
+    sentence = (
+        r"accumulate_grad_batches must divide a device's 8 images of a batch into whole groups of 4 \(minibatch "
+        r"standard deviation\), got 3: give a data.batch_size that is a multiple of 12, or another number"
+    )
+    with pytest.raises(OptionError, match=sentence):
+        fit(tmp_path, system=system)
+    assert not system.has_begun
+
+
+def test_processes_exchange_the_terms_of_a_batch_in_one_message(tmp_path, monkeypatch):
+    messages = []
+
+    def twice(terms):
+        messages.append(len(terms))
+        return 2 * terms
+
+    curves = []
+    for name, exchange in {"once": lambda terms: terms, "doubled": twice}.items():
+        monkeypatch.setattr("wavelight.systems.base.mean", exchange)
+        system = fit(tmp_path / name, max_epochs=1)
+        curves.append(system.trainer.callback_metrics)
+    # The penalty R1 is among the first batch and the fourth.
+    assert messages == [5, 4, 4, 5]
+    once, doubled = curves
+    assert len(once) == 5
+    assert all(doubled[name] == 2 * value for name, value in once.items())
 
 
 def test_clipping_bounds_every_players_gradient(tmp_path):

@@ -13,7 +13,14 @@ from data_modules import Scenes, WaveletDataModule
 from tests.processes import fit_apart
 from tests.runs import StopAt, assert_equal_states, assert_same_run, fit, last
 from tests.synchronisation import Watch
-from tests.systems import denoising_gan, detail_gan, regression, score_model, tiny_hybrid
+from tests.systems import (
+    denoising_gan,
+    detail_gan,
+    regression,
+    score_model,
+    tiny_hybrid,
+    unnormalized_gan,
+)
 from tests.tiny import BATCHES_AN_EPOCH
 from wavelight.__main__ import main
 from wavelight.callbacks.ema import ema_weights
@@ -97,7 +104,8 @@ def test_the_average_of_a_shared_model_is_put_in_and_taken_out(whole, name):
 
 def test_parts_of_a_batch_change_no_turn(whole, tmp_path):
     turns = Turns()
-    fit(tmp_path, turns, system=tiny_hybrid(accumulate_grad_batches=2), data=data(), max_epochs=1)
+    system = tiny_hybrid(details=unnormalized_gan(), accumulate_grad_batches=2)
+    fit(tmp_path, turns, system=system, data=data(), max_epochs=1)
     assert turns.batches == whole[2][:BATCHES_AN_EPOCH]
 
 
@@ -485,7 +493,6 @@ def test_it_trains_in_bfloat16(tmp_path):
 def test_processes_learn_the_same_weights(tmp_path, train):
     """Also where players rest, where one learns from several factors, and where others do not learn at all."""
     config = experiment(GAN, shared=True, train=train)
-    config["model"]["init_args"]["accumulate_grad_batches"] = 2
     config["trainer"] = {
         "callbacks+": [{"class_path": "tests.recording.AtEnd"}],
         "max_epochs": 1,

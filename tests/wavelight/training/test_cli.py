@@ -268,6 +268,10 @@ def test_grey_images_are_learnt():
             "use model.init_args.accumulate_grad_batches",
         ),
         (
+            ["--config", TINY, "--trainer.sync_batchnorm", "true"],
+            "trainer.sync_batchnorm must be false, got true",
+        ),
+        (
             ["--config", TINY, "--trainer.limit_train_batches", "1.0"],
             "trainer.limit_train_batches must be the number of batches in an epoch",
         ),

@@ -1,4 +1,4 @@
-"""Sums and extremes over the processes of a distributed run, for metrics; with one process they do nothing."""
+"""Sums, means and extremes over the processes of a distributed run; with one process they do nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +25,11 @@ def total(tensor: Tensor) -> Tensor:
     tensor = tensor.clone()
     distributed.all_reduce(tensor)
     return tensor
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """Return the mean of a tensor over all processes, which must hold equal shapes; collective."""
+    return total(tensor) / world_size() if _is_distributed() else tensor
 
 
 def least(tensor: Tensor) -> Tensor:
