@@ -163,8 +163,7 @@ class Attendance:
             f"{self._members[rank]} {what}; that was after {self._batches()} batches: "
             "go on with --ckpt_path last"
         )
-        for other in self.lines.keys() - {rank}:
-            self._tell_one(other, sentence=sentence, at_once=at_once)
+        self._tell(sentence=sentence, at_once=at_once)
         self._take(sentence, at_once)
 
     def _take(self, sentence: str, at_once: bool) -> None:
@@ -175,10 +174,7 @@ class Attendance:
             self.speak()
 
     def _tell(self, **message: Any) -> None:
-        for rank in [*self.lines]:
-            self._tell_one(rank, **message)
-
-    def _tell_one(self, rank: int, **message: Any) -> None:
-        # The end of a line is heard, too, behind what was said on it before.
-        with suppress(OSError):
-            send(self.lines[rank], **message)
+        for line in self.lines.values():
+            # The end of a line is heard, too, behind what was said on it before.
+            with suppress(OSError):
+                send(line, **message)
