@@ -1,5 +1,6 @@
 """Processes of one job, each started as a cluster starts it, on a host of its own so far as Lightning knows."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,11 @@ LIMIT_SECONDS = 120
 """No test waits longer for anything."""
 
 ENDLESS = ["--trainer.max_epochs", "10000", "--trainer.limit_train_batches", "4"]
+
+
+def patient(timeout):
+    """Return the strategy with a timeout, as an option takes it."""
+    return json.dumps({"class_path": "DDPStrategy", "init_args": {"timeout": timeout}})
 
 
 class Ranks:
@@ -35,8 +41,7 @@ class Ranks:
         port = find_free_network_port()
         words = [sys.executable, "-m", "tests.impatient", "fit", "--config", TINY, *options]
         words += ["--trainer.default_root_dir", folder, "--trainer.num_nodes", of]
-        words += ["--trainer.strategy", "DDPStrategy" if timeout else "ddp"]
-        words += ["--trainer.strategy.timeout", timeout] if timeout else []
+        words += ["--trainer.strategy", patient(timeout) if timeout else "ddp"]
         for rank in ranks:
             environment = {
                 **os.environ,

@@ -117,7 +117,7 @@ def test_a_job_that_comes_to_its_end_says_nothing(tmp_path):
 
 
 def test_the_shipped_timeout_is_quoted(tmp_path):
-    """YAML 1.1 reads 0:05:00 as a number in base 60."""
+    """YAML 1.1 reads 1:05:00 as a number in base 60."""
     text = (EXPERIMENTS / "parts" / "cluster.yaml").read_text()
     assert yaml.safe_load(text)["trainer"]["strategy"]["init_args"]["timeout"] == "0:05:00"
-    assert yaml.safe_load("timeout: 0:05:00") == {"timeout": 300}
+    assert yaml.safe_load("timeout: 1:05:00") == {"timeout": 3900}

@@ -87,7 +87,7 @@ class Signals:
             for number, handler in self._before.items():
                 # Ctrl-C stays, for somebody who waits at a terminal.
                 ignored = ignoring and number != signal.SIGINT
-                signal.signal(number, _ignore if ignored else handler)
+                signal.signal(number, signal.SIG_IGN if ignored else handler)
         self._before = {}
 
     def wait_for_batches(self, waits: bool) -> None:
@@ -139,10 +139,6 @@ class Signals:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_before": {}}
-
-
-def _ignore(number: int, frame: Any) -> None:
-    """Do nothing; unlike SIG_IGN it is not handed on to commands that are started."""
 
 
 class StoppedAtOnceError(SystemExit):
