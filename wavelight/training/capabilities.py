@@ -1,5 +1,7 @@
 """What this trainer can train with: precisions and strategies of Lightning that it refuses before the start."""
 
+from typing import Any
+
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 
 from wavelight.support.errors import OptionError
@@ -46,6 +48,29 @@ def check_precision_of_training(precision: str) -> None:
         raise OptionError(
             "trainer.precision must be 32-true or bf16-mixed for training, as networks that take turns would share one "
             f"scale of their gradients, got {precision}: give --trainer.precision bf16-mixed"
+        )
+
+
+def check_devices(devices: Any) -> None:
+    """Refuse devices that Lightning takes for a fault of the program.
+
+    Args:
+        devices: How many, -1 for all, or their numbers, in a list or with commas between; or ``auto``.
+
+    Raises:
+        OptionError: If it is something else.
+    """
+    words = devices.split(",") if isinstance(devices, str) else devices
+    try:
+        numbers = [int(each) for each in (words if isinstance(words, list) else [words])]
+    except (ValueError, TypeError):
+        numbers = []
+    alone = len(numbers) == 1 and not (isinstance(devices, list) or "," in str(devices))
+    known = numbers[0] == -1 or numbers[0] >= 1 if alone else numbers and min(numbers) >= 0
+    if not known and devices != "auto":
+        raise OptionError(
+            f"trainer.devices must be a number from 1, -1 for all, or numbers of devices, got {devices!r}: give "
+            "--trainer.devices auto"
         )
 
 

@@ -22,6 +22,7 @@ from wavelight.systems import ImageGenerator
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.systems.divergence import DivergedError
 from wavelight.training.capabilities import (
+    check_devices,
     check_precision,
     check_precision_of_training,
     check_strategy,
@@ -66,6 +67,7 @@ class Trainer(L.Trainer):
         # Before Lightning, which ends in tracebacks where a package or a device for them is missing.
         self._asked_precision = check_precision(options.get("precision") or _FULL)
         check_strategy(options.get("strategy", "auto"))
+        check_devices(options.get("devices", "auto"))
         super().__init__(*args, **options)
         check_precision(self.precision)
         check_strategy(self.strategy)

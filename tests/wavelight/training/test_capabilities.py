@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from tests import places
 from tests.systems import field_data, score_model, tiny_fields
 from wavelight.__main__ import main
-from wavelight.training.capabilities import check_strategy
+from wavelight.training.capabilities import check_devices, check_strategy
 from wavelight.training.trainer import Trainer
 
 QUIET = {
@@ -77,6 +77,19 @@ def test_training_clips_in_each_precision_that_it_takes(tmp_path, precision, fus
     moved = [new - old for old, new in zip(before, system.parameters(), strict=True)]
     length = torch.cat([each.flatten() for each in moved]).norm()
     torch.testing.assert_close(length, torch.tensor(clipped * rate), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("devices", [0, -2, "0", "", " ", "x", [], ["x"], [-1], b"1,", None])
+def test_devices_that_cannot_be_are_refused(devices):
+    with pytest.raises(
+        ValueError, match=r"^trainer.devices must be a number from 1, .*, got .*: give"
+    ):
+        check_devices(devices)
+
+
+@pytest.mark.parametrize("devices", ["auto", 1, 8, -1, "2", "-1", [0], [1, 3], "0,1"])
+def test_devices_are_a_number_or_numbers(devices):
+    check_devices(devices)
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_2", "xla"])
