@@ -65,9 +65,11 @@ class Trainer(L.Trainer):
             lambda record: "litlogger" not in record.getMessage()
         )
         # Before Lightning, which ends in tracebacks where a package or a device for them is missing.
-        self._asked_precision = check_precision(options.get("precision") or _FULL)
-        check_strategy(options.get("strategy", "auto"))
-        check_devices(options.get("devices", "auto"))
+        # A copy: jsonargparse takes what is read of the arguments for arguments of any type, without Lightning's.
+        given = {**options}
+        self._asked_precision = check_precision(given.get("precision") or _FULL)
+        check_strategy(given.get("strategy", "auto"))
+        check_devices(given.get("devices", "auto"))
         super().__init__(*args, **options)
         check_precision(self.precision)
         check_strategy(self.strategy)
