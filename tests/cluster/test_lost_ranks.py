@@ -27,13 +27,14 @@ def unlucky(folder, callback, rank):
 def assert_names(ranks, rank, *, lost, sentence):
     """Check that a process has failed by a single sentence on another one, and by no traceback."""
     assert ranks.code(rank) == 1, ranks.output(rank)
+    assert len(ranks.sentences(rank)) == 1, ranks.output(rank)
     (said,) = ranks.sentences(rank)
     assert re.match(rf"wavelight: rank {lost} \(\S+, process {ranks.processes[lost].pid}\)", said)
     assert sentence in said
     assert "Traceback" not in ranks.output(rank)
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_killed_is_named(tmp_path, lost):
     with Ranks(tmp_path / "run", *ENDLESS) as ranks:
         ranks.wait_for_training()
@@ -42,7 +43,7 @@ def test_a_process_that_is_killed_is_named(tmp_path, lost):
         assert time.monotonic() - began < WITHIN_SECONDS
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_process_that_is_frozen_is_named(tmp_path, lost):
     with Ranks(tmp_path / "run", *ENDLESS) as ranks:
         ranks.wait_for_training()
@@ -54,7 +55,7 @@ def test_a_process_that_is_frozen_is_named(tmp_path, lost):
         assert ranks.code(lost) == 1
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_with_a_fault_of_its_own_shows_it_and_is_named(tmp_path, lost):
     with Ranks(tmp_path / "run", *unlucky(tmp_path, "FailOn", lost), *ENDLESS) as ranks:
         assert_names(
@@ -86,6 +87,7 @@ def test_a_process_that_never_comes_is_named(tmp_path, lost):
         assert "frame #" not in ranks.output(1 - lost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_job_that_is_stopped_says_nothing_of_the_kind_and_all_fail_likewise(tmp_path, number):
     with Ranks(tmp_path / "run", *ENDLESS) as ranks:
@@ -110,6 +112,7 @@ def test_signals_that_follow_the_first_one_change_nothing(tmp_path):
         assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_comes_to_its_end_says_nothing(tmp_path):
     with Ranks(tmp_path / "run") as ranks:
         assert [ranks.code(rank) for rank in (0, 1)] == [0, 0]
