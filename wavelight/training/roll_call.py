@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import torch.distributed as dist
 
+from wavelight.support.errors import OptionError
 from wavelight.training.lines import Member, Peer, answer, call, listen, receive, send
 
 Found = TypeVar("Found")
@@ -86,6 +87,7 @@ def call_the_roll(meeting: Meeting) -> Roll:
 
     Raises:
         NeverCameError: If one does not come, in one sentence with its rank.
+        OptionError: If the first process cannot listen at the port.
     """
     own = Member(meeting.rank, socket.gethostname(), os.getpid())
     key = f"wavelight/roll/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_roll_calls)}"
@@ -93,9 +95,22 @@ def call_the_roll(meeting: Meeting) -> Roll:
         return Roll(own, {0: _report(meeting, own, key)}, None)
     with listen() as listener:
         first = _First(own, listener.getsockname()[1], secrets.token_hex(8))
-        store = _store(meeting, keeps=not _torchrun_keeps_it(meeting))
+        store = _open(meeting)
         store.set(key, json.dumps(first))
         return Roll(own, _gather(listener, meeting, first.token), store)
+
+
+def _open(meeting: Meeting) -> dist.TCPStore:
+    """Return the store, which the first process opens, unless torchrun has."""
+    if _torchrun_keeps_it(meeting):
+        return _store(meeting, keeps=False)
+    try:
+        return _store(meeting, keeps=True)
+    except dist.DistNetworkError as error:
+        raise OptionError(
+            f"MASTER_PORT must be a free port of the first host, got {meeting.port}, at which it cannot listen "
+            f"({str(error).partition('message: ')[2].splitlines()[0]}): end what holds it, or give another"
+        ) from error
 
 
 def _torchrun_keeps_it(meeting: Meeting) -> bool:

@@ -7,6 +7,7 @@ import time
 import pytest
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
+from wavelight.support.errors import OptionError
 from wavelight.training import roll_call
 from wavelight.training.lines import receive, send
 from wavelight.training.roll_call import Meeting, NeverCameError, call_the_roll
@@ -19,7 +20,7 @@ def one_roll_call(monkeypatch):
     monkeypatch.setattr(roll_call, "_MARGIN_SECONDS", 0.5)
 
 
-def call_together(*ranks, patience=20.0, of=None, after=lambda: None):
+def call_together(*ranks, patience=20.0, of=None):
     """Call the roll of some ranks, each in a thread, and return what came of each."""
     port = find_free_network_port()
     found = {}
@@ -36,7 +37,6 @@ def call_together(*ranks, patience=20.0, of=None, after=lambda: None):
     for thread in threads:
         thread.start()
         time.sleep(0.05)
-    after()
     for thread in threads:
         thread.join(30)
     return found
@@ -63,6 +63,13 @@ def test_one_that_never_comes_is_named_by_all_who_came():
 def test_a_first_one_that_never_comes_is_named():
     found = call_together(1, of=2, patience=0.3)
     assert found[1].startswith("rank 0 of 2 never came")
+
+
+def test_a_port_that_is_taken_is_refused():
+    with socket.create_server(("", 0)) as taken:
+        meeting = Meeting("127.0.0.1", taken.getsockname()[1], 0, 2, 1.0)
+        with pytest.raises(OptionError, match=r"MASTER_PORT must be a free port .*already in use"):
+            call_the_roll(meeting)
 
 
 def test_strangers_are_sent_away(monkeypatch):
