@@ -13,7 +13,7 @@ from tests.slurm import cluster, skip_without_slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, skip_without_slurm()]
 
-LENGTH = ["--trainer.max_epochs", "30", "--trainer.limit_train_batches", "12"]
+LENGTH = ["--trainer.max_epochs", "12", "--trainer.limit_train_batches", "8"]
 SMALL = ["--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-per-node=0", "--time=0:30:00"]
 
 
