@@ -7,7 +7,6 @@ import time
 import pytest
 import yaml
 
-from tests.places import EXPERIMENTS
 from tests.ranks import ENDLESS, Ranks
 
 pytestmark = pytest.mark.ddp
@@ -117,10 +116,3 @@ def test_a_job_that_comes_to_its_end_says_nothing(tmp_path):
     with Ranks(tmp_path / "run") as ranks:
         assert [ranks.code(rank) for rank in (0, 1)] == [0, 0]
         assert ranks.sentences(0) + ranks.sentences(1) == []
-
-
-def test_the_shipped_timeout_is_quoted(tmp_path):
-    """YAML 1.1 reads 1:05:00 as a number in base 60."""
-    text = (EXPERIMENTS / "parts" / "cluster.yaml").read_text()
-    assert yaml.safe_load(text)["trainer"]["strategy"]["init_args"]["timeout"] == "0:05:00"
-    assert yaml.safe_load("timeout: 1:05:00") == {"timeout": 3900}
