@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format benchmark wheel clean
+.PHONY: help demo test test-all test-slurm lint format audit benchmark wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -18,10 +18,15 @@ demo: $(VENV)/.installed  ## train a small WaveDiff on synthetic scenes (8 minut
 	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/generated/grid.png; fi
 
 test: $(VENV)/.developing  ## run the tests that take minutes in all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu and not slurm"
 
 test-all: $(VENV)/.developing  ## run every test that this machine can run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS)
+
+# Debian's packages; as root, in a container or a virtual machine of your own.
+test-slurm: $(VENV)/.developing  ## install SLURM by apt-get, and test the job file for it
+	apt-get install --yes --no-install-recommends slurm-wlm slurmctld slurmd munge
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/cluster
 
 lint: $(VENV)/.developing  ## check style, types and who imports whom
 	$(BIN)/ruff format --check .
@@ -32,6 +37,11 @@ lint: $(VENV)/.developing  ## check style, types and who imports whom
 format: $(VENV)/.developing  ## format the code, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: $(VENV)/.developing  ## check the installed packages for known faults, by pip-audit
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'
+	$(BIN)/python .ci/audit.py $(BIN)/python $(VENV)/audit/bin/python
 
 benchmark: $(VENV)/.installed  ## measure the speed of networks and of training
 	$(BIN)/python -m wavelight benchmark

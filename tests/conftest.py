@@ -1,11 +1,14 @@
 """One thread a test, for two test processes on two cores."""
 
 import builtins
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+from wavelight.training.signals import STOPPING
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +17,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_signals():
+    """Let no command that was stopped in a test leave signals ignored behind it."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

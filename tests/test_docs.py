@@ -94,7 +94,7 @@ def test_nested_options_are_words_of_the_code(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_experiments_exist(page):
-    named = re.findall(r"\bexperiments/[\w/]+(?:\.yaml)?", page.read_text())
+    named = re.findall(r"\bexperiments/[\w/]+(?:\.(?:yaml|sbatch|sh))?", page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

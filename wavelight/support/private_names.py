@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from datetime import timedelta
 
     from lightning.pytorch import Trainer
     from lightning.pytorch.loggers import CSVLogger, WandbLogger
@@ -97,6 +98,14 @@ def set_ddp_option(strategy: "DDPStrategy", name: str, value: Any) -> None:
         value: Its value.
     """
     strategy._ddp_kwargs[name] = value
+
+
+def timeout_of(strategy: "DDPStrategy") -> "timedelta | None":
+    """Return how long processes wait for each other, which the strategy's constructor takes and nothing public tells.
+
+    Known to work since Lightning 2.6.4.
+    """
+    return strategy._timeout
 
 
 def opened_experiment(logger: "CSVLogger | WandbLogger") -> Any:

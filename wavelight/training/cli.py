@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 
 import lightning as L
 from jsonargparse import Namespace
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -33,6 +34,7 @@ from wavelight.training.checkpoint_io import UnsavedError
 from wavelight.training.known_options import AGENT, check_options, from_agent, known_imports
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
+from wavelight.training.supervision import LostRankError
 from wavelight.training.trainer import Trainer
 
 _SIGNALLED = 128
@@ -202,11 +204,17 @@ class CLI(LightningCLI):
 def _exit_code(cli: CLI) -> int:
     """Return the exit code of a process that was stopped, 0 by its time.
 
-    Where Lightning has started processes, those that are not the first must not fail: Lightning kills the rest.
+    Processes that Lightning has started itself must not fail: it kills the first one then, whose code is the command's.
+    Others must, for whoever started them takes 0 for a run that has come to its end.
     """
     trainer = cast(Trainer, cli.trainer)
     number = trainer.signals.signal_number
-    return _SIGNALLED + number if number and trainer.is_global_zero else 0
+    return _SIGNALLED + number if number and not _lightning_started_this(trainer) else 0
+
+
+def _lightning_started_this(trainer: Trainer) -> bool:
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return isinstance(environment, LightningEnvironment) and trainer.local_rank > 0
 
 
 def run(method: str, arguments: list[str]) -> None:
@@ -223,6 +231,7 @@ def run(method: str, arguments: list[str]) -> None:
     cli = None
     try:
         cli = CLI(method, arguments)
+        cast(Trainer, cli.trainer).signals.ends_process = True
         cli.run()
     except SIGTERMException:
         rank_zero_info("Stopped after a whole batch; continue with --ckpt_path last.")
@@ -232,6 +241,8 @@ def run(method: str, arguments: list[str]) -> None:
         rank_zero_info(str(error))
         assert cli is not None
         sys.exit(_exit_code(cli))
+    except LostRankError:
+        sys.exit(_FAILED)
     except OptionError as error:
         fail(str(error), error)
     except (DivergedError, UnsavedError) as error:

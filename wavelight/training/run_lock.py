@@ -39,7 +39,7 @@ def locked(folder: Path, patience: float = _DEAD_AFTER_SECONDS) -> Iterator[None
     """
     path = Path(folder) / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid())}
+    own = _own()
     while not _taken(path, own):
         _wait_for(path, patience)
         path.unlink(missing_ok=True)
@@ -50,8 +50,18 @@ def locked(folder: Path, patience: float = _DEAD_AFTER_SECONDS) -> Iterator[None
         yield
     finally:
         done.set()
-        if _read(path) == own:
-            path.unlink(missing_ok=True)
+        unlock(folder)
+
+
+def unlock(folder: Path) -> None:
+    """Let other runs into a run's folder, if this process keeps them out."""
+    path = Path(folder) / NAME
+    if _read(path) == _own():
+        path.unlink(missing_ok=True)
+
+
+def _own() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid())}
 
 
 def _taken(path: Path, own: dict[str, Any]) -> bool:

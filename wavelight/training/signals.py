@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -35,17 +37,35 @@ class Signals:
     Attributes:
         received_sigterm: Whether all processes have agreed to stop; Lightning's loops leave where they see it.
         agreed: What they have agreed on: 0 for nothing.
+        ends_process: Whether the process ends with a run that was stopped or failed, as a command does: batch systems
+            send a second signal, which is ignored then rather than handled as before the run.
     """
 
     def __init__(self, trainer: L.Trainer) -> None:
         self.received_sigterm = False
         self.agreed = 0
+        self.ends_process = False
         self._trainer = trainer
         self._noted = 0
         self._noted_at = 0.0
         self._waits_for_batch = False
+        self._stops = False
+        self._held = False
         self._before: dict[int, Any] = {}
         self._process = 0
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle signals in this context, also behind the end that Lightning knows."""
+        self.register_signal_handlers()
+        self._held, self._stops = True, False
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            self._held = False
+            self._give_back(ignoring=failed and self.ends_process)
 
     def register_signal_handlers(self) -> None:
         """Handle signals from now on; Lightning calls it once the trainer is set up, the trainer earlier."""
@@ -57,11 +77,17 @@ class Signals:
         self._before = {number: signal.signal(number, self._handle) for number in STOPPING}
 
     def teardown(self) -> None:
-        """Give signals back the handlers that they had."""
+        """Give signals back the handlers that they had; Lightning calls it, while a run may yet have to be requeued."""
+        if not self._held:
+            self._give_back(ignoring=False)
+
+    def _give_back(self, ignoring: bool) -> None:
         self._waits_for_batch = False
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
-                signal.signal(number, handler)
+                # Ctrl-C stays, for somebody who waits at a terminal.
+                ignored = ignoring and number != signal.SIGINT
+                signal.signal(number, signal.SIG_IGN if ignored else handler)
         self._before = {}
 
     def wait_for_batches(self, waits: bool) -> None:
@@ -81,7 +107,7 @@ class Signals:
         """Take what all processes have agreed on; other than 0, they stop."""
         if value:
             self.agreed = value
-            self.received_sigterm = True
+            self.received_sigterm = self._stops = True
 
     @property
     def signal_number(self) -> int | None:
@@ -91,7 +117,7 @@ class Signals:
     def _handle(self, number: int, frame: Any) -> None:
         if os.getpid() != self._process:
             return  # a process that was forked with this handler, such as a worker of a data loader
-        if not self._waits_for_batch:
+        if not self._waits_for_batch and not self._stops:
             self._end_at_once(number)
         if number == signal.SIGINT and self._noted and self._is_impatient():
             self._end_at_once(number)
@@ -103,7 +129,7 @@ class Signals:
         return time.monotonic() - self._noted_at > _IMPATIENT_SECONDS
 
     def _end_at_once(self, number: int) -> None:
-        self.agreed = number + _FIRST_SIGNAL
+        self.agreed, self._stops = number + _FIRST_SIGNAL, True
         launcher = self._trainer.strategy.launcher
         if launcher is not None:
             launcher.kill(number)

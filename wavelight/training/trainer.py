@@ -29,10 +29,11 @@ from wavelight.training.capabilities import (
 )
 from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
 from wavelight.training.going_on import GoOn, check_same_optimizers
-from wavelight.training.run_lock import locked
+from wavelight.training.run_lock import locked, unlock
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
 from wavelight.training.steady_loggers import let_faults_pass
+from wavelight.training.supervision import Supervision
 from wavelight.training.writer import ImageWriter, MissingImages
 from wavelight.weights import holds_run, read_checkpoint
 
@@ -64,9 +65,11 @@ class Trainer(L.Trainer):
             lambda record: "litlogger" not in record.getMessage()
         )
         # Before Lightning, which ends in tracebacks where a package or a device for them is missing.
-        self._asked_precision = check_precision(options.get("precision") or _FULL)
-        check_strategy(options.get("strategy", "auto"))
-        check_devices(options.get("devices", "auto"))
+        # A copy: jsonargparse takes what is read of the arguments for arguments of any type, without Lightning's.
+        given = {**options}
+        self._asked_precision = check_precision(given.get("precision") or _FULL)
+        check_strategy(given.get("strategy", "auto"))
+        check_devices(given.get("devices", "auto"))
         super().__init__(*args, **options)
         check_precision(self.precision)
         check_strategy(self.strategy)
@@ -74,6 +77,7 @@ class Trainer(L.Trainer):
         self._sync_batchnorm = bool(options.get("sync_batchnorm"))
         self.signals = Signals(self)
         replace_signal_handling(self, self.signals)
+        self._supervision = Supervision(self, before_end=self._unlock_folder)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
         self._order_callbacks()
@@ -117,15 +121,15 @@ class Trainer(L.Trainer):
             path = None
         elif path is not None:
             check_same_optimizers(model, read_checkpoint(path, mapped=True))
-        with self._locked_folder(), self._handled_signals(), self._named_last_good_file():
-            try:
-                super().fit(
-                    model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
-                )
-            except SIGTERMException:
-                if self.is_global_zero:
-                    requeue_after(self.signals.signal_number, self.strategy)
-                raise
+        with (
+            self._supervised(),
+            self._requeued(),
+            self._locked_folder(),
+            self._named_last_good_file(),
+        ):
+            super().fit(
+                model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
+            )
 
     def checkpoint(self, ckpt_path: str | Path | None) -> Path | None:
         """Return the file that a word names: ``last`` the newest of this run, None where there is none, or ``best``.
@@ -169,12 +173,23 @@ class Trainer(L.Trainer):
         return nullcontext() if alone else locked(Path(self.default_root_dir))
 
     @contextmanager
-    def _handled_signals(self) -> Iterator[None]:
-        self.signals.register_signal_handlers()
+    def _supervised(self) -> Iterator[None]:
+        with self.signals.handled(), self._supervision.watched():
+            yield
+
+    @contextmanager
+    def _requeued(self) -> Iterator[None]:
+        """Let SLURM start a stopped run again, before the processes part, with whose end SLURM may kill the others."""
         try:
             yield
-        finally:
-            self.signals.teardown()
+        except SIGTERMException:
+            if self.is_global_zero:
+                requeue_after(self.signals.signal_number, self.strategy)
+            raise
+
+    def _unlock_folder(self) -> None:
+        if self.is_global_zero:
+            unlock(Path(self.default_root_dir))
 
     @contextmanager
     def _named_last_good_file(self) -> Iterator[None]:
@@ -257,7 +272,10 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        return super().validate(model, dataloaders, path, datamodule=datamodule, weights_only=True)
+        with self._supervised():
+            return super().validate(
+                model, dataloaders, path, datamodule=datamodule, weights_only=True
+            )
 
     def test(  # type: ignore[override]
         self,
@@ -277,7 +295,8 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        return super().test(model, dataloaders, path, datamodule=datamodule, weights_only=True)
+        with self._supervised():
+            return super().test(model, dataloaders, path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]
         self,
@@ -313,15 +332,16 @@ class Trainer(L.Trainer):
         folder = image_folder(model, out, images, seed)
         self.callbacks.append(ImageWriter(folder))
         model.seed = seed
-        super().predict(
-            model,
-            datamodule=MissingImages(folder, batch_size),
-            return_predictions=False,
-            ckpt_path=path,
-            weights_only=True,
-        )
-        # Not before the last process has written its last image.
-        self.strategy.barrier()
+        with self._supervised():
+            super().predict(
+                model,
+                datamodule=MissingImages(folder, batch_size),
+                return_predictions=False,
+                ckpt_path=path,
+                weights_only=True,
+            )
+            # Not before the last process has written its last image.
+            self.strategy.barrier()
         if npz and self.is_global_zero:
             folder.pack()
 

@@ -6,6 +6,7 @@ import string
 from argparse import ArgumentParser
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from pkgutil import resolve_name
 
@@ -16,6 +17,7 @@ from jsonargparse import ArgumentParser as ArgumentParserOfClasses
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
+from torch.distributed.constants import default_pg_timeout
 
 from tests.places import ROOT
 from wavelight.support import private_names
@@ -95,6 +97,13 @@ def test_ddp_takes_options_after_its_construction(monkeypatch):
         private_names.set_ddp_option(strategy, "find_unused_parameters", True)
         strategy._setup_model(nn.Linear(2, 2))
         assert given == {"find_unused_parameters": True}
+
+
+def test_ddp_keeps_its_timeout():
+    with used("lightning", "lightning.pytorch.strategies.DDPStrategy._timeout"):
+        strategy = DDPStrategy(timeout=timedelta(minutes=5))
+        assert private_names.timeout_of(strategy) == timedelta(minutes=5)
+        assert private_names.timeout_of(DDPStrategy()) == default_pg_timeout
 
 
 def test_csv_loggers_take_another_writer(tmp_path):

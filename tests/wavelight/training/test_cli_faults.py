@@ -10,14 +10,21 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from data_modules import ImageFolder
 from tests import places
 from tests.pictures import picture
 from wavelight.__main__ import main
+from wavelight.training.cli import _exit_code
 from wavelight.training.run_lock import locked
 from wavelight.weights import TRAINING_KEY, read_checkpoint, write_checkpoint
 
@@ -218,6 +225,27 @@ def test_the_exit_code_tells_the_signal(signum):
         read_checkpoint(Path("run/checkpoints/last.ckpt"))["wavelight_progress"]["batches_seen"]
         == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "local_rank", "code"),
+    [
+        (LightningEnvironment(), 0, 138),
+        # Lightning has started it, and would kill the first process.
+        (LightningEnvironment(), 1, 0),
+        (TorchElasticEnvironment(), 1, 138),
+        (SLURMEnvironment(), 1, 138),
+        (None, 0, 138),
+    ],
+)
+def test_only_processes_that_lightning_started_hide_a_signal(environment, local_rank, code):
+    trainer = SimpleNamespace(
+        signals=SimpleNamespace(signal_number=signal.SIGUSR1),
+        strategy=SimpleNamespace(cluster_environment=environment),
+        local_rank=local_rank,
+        is_global_zero=local_rank == 0,
+    )
+    assert _exit_code(SimpleNamespace(trainer=trainer)) == code
 
 
 def test_a_run_whose_time_is_over_ends_well():

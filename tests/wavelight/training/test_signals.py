@@ -167,6 +167,43 @@ def test_the_end_of_an_epoch_without_an_evaluation_is_made_too(tmp_path, whole, 
     assert_same_run(whole, last(tmp_path))
 
 
+@pytest.mark.parametrize("command", [True, False])
+def test_a_command_that_was_stopped_ignores_further_signals_but_ctrl_c(tmp_path, command):
+    trainer = tiny_trainer(tmp_path, StopAt(1, signal.SIGUSR1))
+    trainer.signals.ends_process = command
+    before = [signal.getsignal(each) for each in STOPPING]
+    with pytest.raises(SIGTERMException):
+        trainer.fit(tiny_system(), datamodule=tiny_data())
+    now = [signal.getsignal(each) for each in STOPPING]
+    expected = [
+        signal.SIG_IGN if command and each != signal.SIGINT else handler
+        for each, handler in zip(STOPPING, before, strict=True)
+    ]
+    assert now == expected
+
+
+def test_a_command_that_came_to_its_end_ignores_nothing(tmp_path):
+    trainer = tiny_trainer(tmp_path, max_epochs=1)
+    trainer.signals.ends_process = True
+    before = [signal.getsignal(each) for each in STOPPING]
+    trainer.fit(tiny_system(), datamodule=tiny_data())
+    assert [signal.getsignal(each) for each in STOPPING] == before
+
+
+def test_slurm_requeues_when_the_folder_is_free_again(tmp_path, monkeypatch, scontrol):
+    locks = []
+    real = slurm.subprocess.run
+
+    def requeue(words, **options):
+        locks.append((tmp_path / "run.lock").exists())
+        return real(words, **options)
+
+    monkeypatch.setattr(slurm.subprocess, "run", requeue)
+    stopped(tmp_path, StopAt(1, signal.SIGUSR1))
+    assert scontrol == [["scontrol", "requeue", "17"]]
+    assert locks == [False]
+
+
 class Killed(BaseException):
     """In place of SIGKILL: nothing is saved."""
 
