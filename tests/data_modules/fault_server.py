@@ -19,6 +19,9 @@ class FaultServer(ThreadingHTTPServer):
         self.folder = folder
         self.fault = fault
         self.requests: list[str] = []
+        self.starts: list[int] = []
+        """The byte from which on each file was asked for."""
+
         self.closed = threading.Event()
 
     @property
@@ -55,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         """Send the headers, and return what is to be sent of a content."""
         first = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0]
         start = int(first)
+        self.server.starts.append(start)
         if start and start >= len(content):
             self.send_error(416)
             return b""

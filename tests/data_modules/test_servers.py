@@ -2,7 +2,7 @@
 
 import re
 import time
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 
@@ -126,7 +126,10 @@ def test_what_is_there_is_not_asked_for_again(shards):
     with serving(shards, faults.cut_again_and_again) as server:
         keys(f"{server.address}/train-000000.tar")
 
-    assert len(server.requests) == 4
+    # How many requests depends on how much of what came is lost with each cut connection.
+    assert server.starts[0] == 0
+    assert len(server.starts) >= 3
+    assert all(before < after for before, after in pairwise(server.starts))
 
 
 def test_secrets_of_an_address_are_not_told(shards):

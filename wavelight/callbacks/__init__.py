@@ -1,10 +1,11 @@
-"""Callbacks: EMA, checkpoints, warnings, sample grids, evaluation, speed."""
+"""Callbacks: EMA, checkpoints, warnings, sample grids, evaluation, speed, progress."""
 
 from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from wavelight.callbacks.collapse import CollapseWarning
 from wavelight.callbacks.ema import ExponentialMovingAverage
 from wavelight.callbacks.evaluation import Evaluation
+from wavelight.callbacks.progress_lines import ProgressLines
 from wavelight.callbacks.sample_grid import SampleGrid
 from wavelight.callbacks.throughput import Throughput
 
@@ -15,6 +16,7 @@ __all__ = [
     "Evaluation",
     "ExponentialMovingAverage",
     "LastCheckpoint",
+    "ProgressLines",
     "SampleGrid",
     "Throughput",
 ]

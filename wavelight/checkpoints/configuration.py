@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from wavelight.config.differences import named_options
+from wavelight.config.bounded_yaml import load
 from wavelight.config.known_classes import check_classes, only_known_classes, refusal_of_import
 from wavelight.support.errors import in_words
 from wavelight.systems.base import CONFIG_KEY
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
 
 TRUST = "give --trust_code if you trust the file (trust_code=True in Python)"
 """How to load classes from elsewhere all the same."""
-
-_MOST_CHARACTERS = 1_000_000
-_MOST_OPTIONS = 100_000
-"""More than any system has. A few lines of YAML that repeat each other can stand for more than memory holds."""
 
 
 def config_text(path: Path) -> str:
@@ -56,22 +51,14 @@ def stored_config(path: Path) -> dict[str, Any]:
     """
     text = config_text(path)
     try:
-        if len(text) > _MOST_CHARACTERS:
-            raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
-        config = yaml.load(text, _PlainLoader) or {}
-        options = _first_options(config)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        config = load(text, _PlainLoader) or {}
+    except ValueError as error:
         raise ValueError(
             f"the configuration in {path} must be YAML as `wavelight fit` writes it: {in_words(str(error))}"
         ) from error
-    if not isinstance(config, dict) or options > _MOST_OPTIONS:
-        given = (
-            f"more than {_MOST_OPTIONS} values"
-            if isinstance(config, dict)
-            else type(config).__name__
-        )
+    if not isinstance(config, dict):
         raise ValueError(
-            f"the configuration in {path} must be YAML as `wavelight fit` writes it, got {given}"
+            f"the configuration in {path} must be YAML as `wavelight fit` writes it, got {type(config).__name__}"
         )
     return config
 
@@ -98,10 +85,6 @@ class _PlainLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.YAMLError("a merge key (<<) has no place in it")
-
-
-def _first_options(config: Any) -> int:
-    return sum(1 for _ in islice(named_options(config, ""), _MOST_OPTIONS + 1))
 
 
 def check_stored(sections: Mapping[str, Any], path: Path, trust_code: bool) -> None:

@@ -27,12 +27,12 @@ def experiment_config(name: str) -> str:
     """
     import yaml
 
-    from wavelight.config.bases import chain
+    from wavelight.config.bases import chain, content_of
 
     parser = experiment_parser()
     words: list[str] = []
     for part in chain(shipped_experiment(name)):
-        content = yaml.safe_load(Path(part).read_text() if part.endswith(".yaml") else part)
+        content = content_of(part)
         kept = {key: content[key] for key in ("seed_everything", "model", "data") if key in content}
         words += ["--config", yaml.safe_dump(kept)]
     return parser.dump(parser.parse_args(words), skip_link_targets=False, skip_unset=False)

@@ -10,13 +10,12 @@ import copy
 import sys
 from collections.abc import Callable, Iterator
 from math import nan
-from pathlib import Path
 
 import torch
 
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
-from wavelight.config.bases import chain
+from wavelight.config.bases import chain, content_of
 from wavelight.config.experiments import shipped_experiment
 from wavelight.evaluation.cost import cost
 from wavelight.evaluation.published_times import published_batch
@@ -76,11 +75,9 @@ def rates(
 
 def _training_batch(experiment: str) -> int:
     """Return how many images of a batch one of the experiment's devices gets."""
-    import yaml
-
     found: dict[str, int] = {}
     for part in chain(shipped_experiment(experiment)):
-        content = yaml.safe_load(Path(part).read_text() if part.endswith(".yaml") else part)
+        content = content_of(part)
         found |= content.get("data", {}) | content.get("trainer", {})
     return found["batch_size"] // found["devices"]
 

@@ -9,6 +9,11 @@ from typing import NoReturn
 _USAGE_ERROR = 2
 _KEY = re.compile(r"^Parser key \"(.*?)\":\s*")
 _TYPE = re.compile(r"(?:an? )?<class '(?:\w+\.)*(\w+)'>")
+_FRAMES = re.compile(r"\s*Exception raised from .*", re.DOTALL)
+"""What PyTorch appends of its own code."""
+
+_LONGEST = 1000
+_END = 250
 _CLASS = re.compile(r"Expected a dot import path string: (\S+).*", re.DOTALL)
 
 
@@ -20,7 +25,7 @@ def in_words(message: str) -> str:
     """Reduce a parser's message to one sentence that a person can act on.
 
     jsonargparse lists every alternative of a type and prints the whole configuration behind it;
-    what matters are the reasons of the alternatives that hold a value.
+    what matters are the reasons of the alternatives that hold a value. Values of a thousand characters are shortened.
     """
     key = _KEY.match(message)
     _, listed, alternatives = message.partition("Errors:")
@@ -37,7 +42,11 @@ def in_words(message: str) -> str:
     elif key:
         message = f"{key[1]}: {message[key.end() :]}"
     message = _CLASS.sub(r"there is no class \1", _TYPE.sub(r"\1", message))
-    return re.sub(r"\s+", " ", message).strip()
+    message = re.sub(r"\s+", " ", _FRAMES.sub("", message)).strip()
+    if len(message) > _LONGEST:
+        # What is to be done stands at the end.
+        message = f"{message[: _LONGEST - _END]} ... {message[-_END:]}"
+    return message
 
 
 def check_least(least: Mapping[str, tuple[float | None, float]]) -> None:

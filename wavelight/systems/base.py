@@ -342,7 +342,8 @@ class ImageGenerator(L.LightningModule):
             if self._skips(index, player, optimizer):
                 return total
             if self.clip_norm is not None:
-                self.clip_gradients(optimizer.optimizer, self.clip_norm, "norm")
+                # Lightning's refuses fused optimizers in mixed precision, for a scale that bfloat16 does not need.
+                nn.utils.clip_grad_norm_(_weights(optimizer), self.clip_norm)
             optimizer.step()
         self._loss_watch.note(index, player, total, self.batches_seen + 1)
         return total
@@ -351,9 +352,7 @@ class ImageGenerator(L.LightningModule):
         """Tell whether a step is left out, because a gradient is not finite and such steps may be left out."""
         if not self.max_skipped_steps:
             return False
-        gradients = [
-            p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None
-        ]
+        gradients = [weight.grad for weight in _weights(optimizer) if weight.grad is not None]
         if torch.stack([gradient.isfinite().all() for gradient in gradients]).all():
             return False
         self.skipped_steps += 1
@@ -586,6 +585,10 @@ class ImageGenerator(L.LightningModule):
 
     def _model(self, index: int) -> GenerativeModel:
         return self.factor_models()[index]
+
+
+def _weights(optimizer: LightningOptimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _as_list(value: Any) -> list[Any]:

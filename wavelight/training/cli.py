@@ -1,6 +1,7 @@
 """The commands that train, measure and generate: LightningCLI with this project's systems, data and habits."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -15,7 +16,7 @@ import data_modules
 from data_modules import DataError, WaveletDataModule
 from wavelight import callbacks
 from wavelight.checkpoints.loading import link_seed_and_images
-from wavelight.config.bases import with_bases
+from wavelight.config.bases import content_of, with_bases
 from wavelight.config.experiments import DEFAULTS
 from wavelight.config.known_classes import refusal_of_import
 from wavelight.config.secrets import check_no_secrets
@@ -49,6 +50,7 @@ _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_data
 
 CALLBACKS: dict[str, type[L.Callback]] = {
     "speed": callbacks.Throughput,
+    "progress": callbacks.ProgressLines,
     "acceleration": callbacks.Acceleration,
     "ema": callbacks.ExponentialMovingAverage,
     "pictures": callbacks.SampleGrid,
@@ -78,6 +80,14 @@ def _take_out_of_list(options: Namespace, name: str) -> None:
     value = options.get(name)
     if isinstance(value, list) and len(value) == 1:
         options[name] = value[0]
+
+
+def _check_sections(words: list[str]) -> None:
+    """Refuse values in the place of options, which the parser takes for none, or for a fault of the program."""
+    for option, part in pairwise(words):
+        for name, value in content_of(part).items() if option == "--config" else ():
+            if name in ("trainer", *CALLBACKS) and not isinstance(value, dict | str | None):
+                fail(f"{name} must hold options by name, got {value!r}")
 
 
 class Parser(LightningArgumentParser):
@@ -148,8 +158,10 @@ class CLI(LightningCLI):
                     f"{', '.join(f'--{name}' for name in CALLBACKS)}"
                 )
         folder = f"--trainer.default_root_dir={run_folder(words)}"
+        words_of_parser = with_bases(with_found_files(words))
+        _check_sections(words_of_parser)
         with known_imports(trust_code=not from_agent()):
-            self.config = parser.parse_args([folder, *with_bases(with_found_files(words))])
+            self.config = parser.parse_args([folder, *words_of_parser])
         check_no_secrets(self.config.as_dict())
         if from_agent():
             check_options(self.config.as_dict(), AGENT, _OWN_CLASSES)

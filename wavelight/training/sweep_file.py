@@ -15,6 +15,7 @@ from typing_extensions import override
 from wavelight.checkpoints.configuration import TRUST, stored_config
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.run_files import FOLDER, LAST
+from wavelight.config.bounded_yaml import read
 from wavelight.config.experiments import find_experiment
 from wavelight.config.known_classes import refusal_of_import
 from wavelight.config.seeds import difference_but_seed
@@ -139,14 +140,14 @@ def read_sweep(path: Path, trust_code: bool = False) -> SweepFile:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(SweepFile, "sweep")
     try:
-        given = yaml.safe_load(Path(find_experiment(str(path))).read_text())
+        given = read(Path(find_experiment(str(path))))
         if not trust_code and isinstance(given, dict):
             check_options(given, str(path), TRUST)
         # For its types alone: it puts objects in the place of classes that options name.
         with known_imports(trust_code):
             parser.parse_object({"sweep": deepcopy(given)})
         return SweepFile(**given)
-    except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:
         raise ValueError(f"{path} must describe a sweep: {in_words(str(error))}") from error
 
 

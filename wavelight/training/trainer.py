@@ -21,6 +21,12 @@ from wavelight.support.private_names import replace_signal_handling
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.systems.divergence import DivergedError
+from wavelight.training.capabilities import (
+    check_devices,
+    check_precision,
+    check_precision_of_training,
+    check_strategy,
+)
 from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
 from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.run_lock import locked
@@ -40,6 +46,8 @@ _NO_NEWS = (
     "Total length of `list` across ranks is zero",
 )
 
+_FULL = "32-true"
+
 
 class Trainer(L.Trainer):
     """Devices, length, logging and callbacks of a run; these are the options of Lightning's Trainer.
@@ -55,7 +63,13 @@ class Trainer(L.Trainer):
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
             lambda record: "litlogger" not in record.getMessage()
         )
+        # Before Lightning, which ends in tracebacks where a package or a device for them is missing.
+        self._asked_precision = check_precision(options.get("precision") or _FULL)
+        check_strategy(options.get("strategy", "auto"))
+        check_devices(options.get("devices", "auto"))
         super().__init__(*args, **options)
+        check_precision(self.precision)
+        check_strategy(self.strategy)
         # Lightning keeps it under private names alone.
         self._sync_batchnorm = bool(options.get("sync_batchnorm"))
         self.signals = Signals(self)
@@ -181,8 +195,11 @@ class Trainer(L.Trainer):
         """Refuse options of Lightning that manual optimization ignores, and name those of the system.
 
         Raises:
-            ValueError: If one is given, or an epoch has no number of batches.
+            ValueError: If one is given, gradients would be scaled, or an epoch has no number of batches.
         """
+        # Lightning trains in bfloat16 on a CPU where float16 was asked for.
+        for name in (self._asked_precision, self.precision):
+            check_precision_of_training(name)
         instead = {
             "gradient_clip_val": (self.gradient_clip_val, "model.init_args.gradient_clip_val"),
             "accumulate_grad_batches": (
