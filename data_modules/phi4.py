@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from data_modules.errors import DataError
+from data_modules.plain_files import check_plain
 from data_modules.source import Sample, Source
 from wavelight.support.files import draft_of, write_json
 
@@ -149,7 +150,8 @@ def simulate(
             fields = None
             continue
         # The kept fields are all there is to resume from: each part has random numbers of its own.
-        fields = np.load(_shard(out, number - 1)) if fields is None else fields
+        if fields is None:
+            fields = _fields_in(_shard(out, number - 1), simulation)
         random = np.random.default_rng((seed, number))
         for _ in range(interval):
             update(fields, beta, record["width"], random)
@@ -251,7 +253,7 @@ class Phi4(Source):
             raise DataError(
                 f"there is no {path}: make it with `python -m wavelight simulate --out {path.parent}`"
             )
-        return np.load(path, mmap_mode="r")
+        return _fields_in(path, self.simulation, "r")
 
 
 def update(fields: Fields, beta: float, width: float, random: Generator) -> float:
@@ -393,6 +395,26 @@ def _passing(name: str) -> bool:
 
 def _shard(path: Path, number: int) -> Path:
     return path / f"{number:06d}.npy"
+
+
+def _fields_in(path: Path, simulation: Simulation, mode: Literal["r"] | None = None) -> Fields:
+    """Return the configurations in a file, mapped into memory if the mode is to read."""
+    shape = (simulation.chains, simulation.size, simulation.size)
+    check_plain(path)
+    try:
+        fields: Fields = np.load(path, mmap_mode=mode)
+    # EOFError, ValueError, or what the parser of its header raises.
+    except Exception as error:
+        raise _damaged(path, str(error)) from error
+    if fields.shape != shape or fields.dtype != np.float32:
+        raise _damaged(path, f"it must hold float32 {shape}, got {fields.dtype} {fields.shape}")
+    return fields
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path} is damaged ({reason}): remove it and those behind it, and simulate again"
+    )
 
 
 def _save(path: Path, fields: Fields) -> None:

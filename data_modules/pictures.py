@@ -33,6 +33,10 @@ SUFFIXES = frozenset(
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """What Pillow may take a file for, whatever its name: others start programs (EPS) or are no pictures."""
 
+_BARE = ("JPEG", "WEBP")
+_ORIENTED = {"exif", "xmp"}
+"""Without these, pictures in the formats above have no orientation; looking for one takes as long as decoding."""
+
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
@@ -66,7 +70,10 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
     try:
         opened = BytesIO(data) if isinstance(data, bytes) else data
         with Image.open(opened, formats=_formats()) as image:
-            return _rgb(ImageOps.exif_transpose(image))
+            image.load()
+            if image.format not in _BARE or image.info.keys() & _ORIENTED:
+                ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image)
     except UnidentifiedImageError as error:
         raise UnusableImageError(
             f"{name} cannot be read as an image: it is in no known format"
@@ -101,8 +108,10 @@ def fit(image: Image.Image, name: str, size: int, upscale: bool) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """Return the pixels of an RGB image as uint8 ``(3, H, W)``."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    """Return the pixels of an RGB image as uint8 ``(3, H, W)``, contiguous."""
+    # Three times as fast as NumPy's own conversion, and as a transposed copy by PyTorch.
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 3)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 @cache
@@ -123,7 +132,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:

@@ -7,22 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from data_modules import shard_index
+from data_modules.encoding import PictureFormat, check_quality, encode
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Permutation
 from data_modules.reading import read_sample
 from data_modules.shard_index import (
-    IMAGE_FORMAT,
     Shard,
     ShardIndex,
     read_json,
@@ -68,6 +66,8 @@ def prepare(
     workers: int | None = None,
     max_unreadable: int | None = None,
     upscale: bool = False,
+    format: PictureFormat = PictureFormat.webp,
+    quality: int | None = None,
 ) -> ShardsSummary:
     """Turn images into webdataset shards with an index, from which ``data_modules.Shards`` reads.
 
@@ -87,6 +87,8 @@ def prepare(
         max_unreadable: Stop when more images than this cannot be read; by default never.
         upscale: Whether pictures smaller than the image size are enlarged; else they count as
             unreadable. For a source class, give this to the class.
+        format: How pictures are stored: webp or jpeg.
+        quality: Of the stored pictures, 1 to 100; by default they are stored without loss, which jpeg cannot.
 
     Returns:
         The numbers of images and shards made.
@@ -97,7 +99,8 @@ def prepare(
     """
     source = source if isinstance(source, Source) else open_source(Path(source), upscale)
     source.fetch()
-    plan = _Plan.make(source, image_size, held_out, shard_images)
+    check_quality(format, quality)
+    plan = _Plan.make(source, image_size, held_out, shard_images, format, quality)
     out = Path(out)
     _claim(out, plan.settings)
     if not (out / shard_index.NAME).exists():
@@ -140,7 +143,15 @@ class _Plan(NamedTuple):
     shards: list[_PlannedShard]
 
     @classmethod
-    def make(cls, source: Source, image_size: int, held_out: int, shard_images: int) -> "_Plan":
+    def make(
+        cls,
+        source: Source,
+        image_size: int,
+        held_out: int,
+        shard_images: int,
+        picture_format: PictureFormat,
+        quality: int | None,
+    ) -> "_Plan":
         images = len(source)
         if source.channels != 3 or source.value_range != (-1.0, 1.0):
             raise DataError(
@@ -160,6 +171,8 @@ class _Plan(NamedTuple):
             "image_size": image_size,
             "held_out": held_out,
             "shard_images": shard_images,
+            "format": picture_format.name,
+            "quality": quality,
         }
         aside = _cut("held-out", range(held_out), shard_images)
         return cls(settings, [*aside, *_cut("train", range(held_out, images), shard_images)])
@@ -176,9 +189,11 @@ class _Encoded(NamedTuple):
 class _Encoder:
     """Reads images and encodes them, in whatever process."""
 
-    def __init__(self, source: Source, size: int) -> None:
+    def __init__(self, source: Source, settings: dict[str, Any]) -> None:
         self._source = source
-        self._size = size
+        self._size = settings["image_size"]
+        self._format = PictureFormat[settings["format"]]
+        self._quality = settings["quality"]
 
     def __call__(self, indices: list[int]) -> list[_Encoded]:
         return [self._encode(index) for index in indices]
@@ -188,10 +203,7 @@ class _Encoder:
             image, label = read_sample(self._source, index, self._size)
         except UnusableImageError as error:
             return _Encoded(b"", -1, str(error))
-        buffer = BytesIO()
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        Image.fromarray(pixels).save(buffer, IMAGE_FORMAT, lossless=True, method=0)
-        return _Encoded(buffer.getvalue(), label)
+        return _Encoded(encode(image, self._format, self._quality), label)
 
 
 def _cut(part: str, places: range, shard_images: int) -> Iterator[_PlannedShard]:
@@ -232,12 +244,13 @@ def _write_missing(
         for shard in missing
         for start in range(0, len(shard.places), _CHUNK_IMAGES)
     )
-    encoded = _in_parallel(_Encoder(source, plan.settings["image_size"]), chunks, workers)
+    encoded = _in_parallel(_Encoder(source, plan.settings), chunks, workers)
     console = Console(stderr=True)
     images = _report(chain.from_iterable(encoded), console, _unreadable(plan, out), max_unreadable)
     images = iter(track(images, "Preparing", total=total, console=console))
+    suffix = PictureFormat[plan.settings["format"]].value
     for shard in missing:
-        _write_shard(out, shard, islice(images, len(shard.places)))
+        _write_shard(out, shard, islice(images, len(shard.places)), suffix)
     # Lets the progress bar come to its end.
     next(images, None)
 
@@ -260,11 +273,11 @@ def _report(
         yield image
 
 
-def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded]) -> None:
+def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded], suffix: str) -> None:
     """Write the tar, then its table, then the note that says that both are whole."""
     with draft_of(out / shard.file) as draft:
-        labels, problems = _write_tar(draft, shard.places, images)
-        places = _locate(draft)
+        labels, problems = _write_tar(draft, shard.places, images, suffix)
+        places = _locate(draft, suffix)
     table = np.array(
         [(*place, label) for place, label in zip(places, labels, strict=True)], dtype=np.int64
     )
@@ -275,7 +288,7 @@ def _write_shard(out: Path, shard: _PlannedShard, images: Iterable[_Encoded]) ->
 
 
 def _write_tar(
-    path: Path, places: range, images: Iterable[_Encoded]
+    path: Path, places: range, images: Iterable[_Encoded], suffix: str
 ) -> tuple[list[int], list[str]]:
     """Write what is usable; return the labels of that, and what was wrong with the rest."""
     from webdataset import TarWriter
@@ -288,18 +301,18 @@ def _write_tar(
                 problems.append(image.problem)
                 continue
             label = {"cls": str(image.label).encode()} if image.label >= 0 else {}
-            tar.write({"__key__": f"{place:012d}", IMAGE_FORMAT: image.data, **label})
+            tar.write({"__key__": f"{place:012d}", suffix: image.data, **label})
             labels.append(image.label)
     return labels, problems
 
 
-def _locate(path: Path) -> list[tuple[int, int]]:
+def _locate(path: Path, suffix: str) -> list[tuple[int, int]]:
     """Return offset and length of each image in a tar."""
     with tarfile.open(path, "r:") as tar:
         return [
             (member.offset_data, member.size)
             for member in tar
-            if member.name.endswith(IMAGE_FORMAT)
+            if member.name.endswith(f".{suffix}")
         ]
 
 

@@ -14,8 +14,6 @@ from wavelight.support.files import write_json
 
 NAME = "index.json"
 FORMAT = 1
-IMAGE_FORMAT = "webp"
-"""How images are stored, losslessly: the suffix in the tar, and what Pillow calls it."""
 
 Table = NDArray[np.int64]
 """Where the images of a shard lie in its tar: rows of offset in bytes, length in bytes, label."""

@@ -6,20 +6,17 @@ import os
 from collections import OrderedDict
 from dataclasses import asdict
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
-from torch import Tensor
 from typing_extensions import override
 
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.order import Numbers, Permutation
-from data_modules.pictures import decode, fit, to_tensor
+from data_modules.pictures import read_picture
 from data_modules.plain_files import check_plain, open_plain, printable
-from data_modules.shard_index import IMAGE_FORMAT, Shard, ShardIndex, Table
+from data_modules.shard_index import Shard, ShardIndex, Table
 from data_modules.source import Sample, Source
 
 _SAMPLE = 4096
@@ -103,11 +100,18 @@ class Shards(Source):
         opened = self._open(shard)
         offset, length, label = opened.table[row].tolist()
         data = os.pread(opened.file.fileno(), length, offset)
-        return Sample(self._decode(data, index, size), label)
+        try:
+            return Sample(read_picture(data, "it", size, self.upscale), label)
+        except UnusableImageError as error:
+            raise UnusableImageError(
+                f"{self._name(shard, row)} is damaged ({error}): prepare it again"
+            ) from error
 
     @override
     def name(self, index: int) -> str:
-        shard, row = self._find(index)
+        return self._name(*self._find(index))
+
+    def _name(self, shard: int, row: int) -> str:
         return f"image {row} of {self.path / self._shards[shard].file}"
 
     @override
@@ -221,19 +225,6 @@ class Shards(Source):
         """
         with open_plain(self.path / shard.file) as file:
             return self._table(shard).tobytes() + os.pread(file.fileno(), _SAMPLE, shard.bytes // 2)
-
-    def _decode(self, data: bytes, index: int, size: int) -> Tensor:
-        # The short way for what prepare wrote; naming the format saves Pillow from trying all
-        # others first.
-        try:
-            with Image.open(BytesIO(data), formats=[IMAGE_FORMAT]) as image:
-                if image.mode == "RGB" and image.size == (size, size):
-                    return to_tensor(image)
-        except Exception as error:
-            raise UnusableImageError(
-                f"{self.name(index)} is damaged ({error}): prepare it again"
-            ) from error
-        return to_tensor(fit(decode(data, self.name(index)), self.name(index), size, self.upscale))
 
 
 def _damaged(path: Path, reason: str) -> DataError:

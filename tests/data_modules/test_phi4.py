@@ -158,6 +158,36 @@ def test_what_a_killed_process_began_is_no_obstacle(tmp_path):
     assert 0.4 < summary.acceptance < 0.6
 
 
+DAMAGE = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "head": lambda data: data[:8] + b"\xff" + data[9:],
+    "other numbers": lambda data: data.replace(b"<f4", b"<i4"),
+    "other shape": lambda data: data.replace(b"(3, 4, 4)", b"(4, 3, 4)"),
+    "a pickle": lambda data: data.replace(b"'<f4'", b"'|O' "),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_configurations_are_named(tmp_path, damage):
+    def settings(images):
+        return {"size": 4, "chains": 3, "images": images, "out": tmp_path}
+
+    simulate(**settings(6))
+    path = tmp_path / "000001.npy"
+    good = path.read_bytes()
+    path.write_bytes(damage(good))
+    assert path.read_bytes() != good
+
+    sentence = rf"^{path} is damaged \(.*\): remove it and those behind it, and simulate again$"
+    with pytest.raises(DataError, match=sentence):
+        simulate(**settings(9))
+    source = Phi4(tmp_path, 4, images=6, chains=3)
+    assert source.read(0, 4).image.shape == (1, 4, 4)
+    with pytest.raises(DataError, match=sentence):
+        source.read(3, 4)
+
+
 def test_another_simulation_in_the_folder_is_refused(tmp_path):
     simulate(tmp_path / "one", 4, 10, chains=10, interval=1)
     with pytest.raises(

@@ -62,14 +62,29 @@ def test_floating_point_is_refused_with_the_name():
         decode(encoded(Image.new("F", (4, 4), 0.5), "TIFF"), "it")
 
 
-def test_the_camera_s_orientation_is_applied():
+ORIENTED = {
+    "PNG": {},
+    "TIFF": {},
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 100, "subsampling": 0},
+}
+
+
+@pytest.mark.parametrize("kind", ORIENTED)
+@pytest.mark.parametrize("place", ["exif", "xmp"])
+def test_the_camera_s_orientation_is_applied(kind, place):
+    if place == "xmp" and kind in ("PNG", "TIFF"):
+        pytest.skip("Pillow writes none there")
     image = picture(0)
     exif = Image.Exif()
     exif[0x0112] = 6
+    notes = {"exif": exif, "xmp": b'<x tiff:Orientation="6"/>'}
 
-    upright = decode(encoded(image, exif=exif), "it")
+    options = ORIENTED[kind] | {place: notes[place]}
+    upright = np.asarray(decode(encoded(image, kind, **options), "it")).astype(int)
 
-    assert np.array_equal(np.asarray(upright), np.rot90(np.asarray(image), -1))
+    expected = np.asarray(decode(encoded(image, kind, **ORIENTED[kind]), "it")).astype(int)
+    assert np.array_equal(upright, np.rot90(expected, -1))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -1,13 +1,18 @@
+import math
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
-from data_modules import DataError, ImageFolder, Lmdb, Shards
+from data_modules import DataError, ImageFolder, Lmdb, Scenes, Shards, ShardStream
 from data_modules import prepare as prepare_module
+from data_modules.encoding import PictureFormat
 from data_modules.prepare import ShardsSummary, open_source, prepare
+from data_modules.shard_stream import StreamPass
 from tests.pictures import encoded, picture
 from tests.sources import numbers, write_lmdb
 
@@ -123,6 +128,58 @@ def test_other_settings_are_not_mixed_in(make_folder, tmp_path, monkeypatch, fin
     picture(99).save(folder / "cat" / "099.png")
     with pytest.raises(DataError, match="prepared with another source"):
         prepare(folder, tmp_path / "out", 8, workers=0)
+
+
+def peak_signal_to_noise(first, second):
+    error = (first.double() - second.double()).square().mean()
+    return float(10 * torch.log10(255**2 / error))
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("webp", "webp"), ("jpeg", "jpg")])
+def test_pictures_may_be_stored_with_some_loss(tmp_path, format, suffix):
+    scenes, chosen = Scenes(6), PictureFormat[format]
+    whole = prepare(scenes, tmp_path / "whole", 16, workers=0)
+    for quality in (40, 95):
+        prepare(scenes, tmp_path / f"{quality}", 16, format=chosen, quality=quality, workers=0)
+        with tarfile.open(tmp_path / f"{quality}" / "train-000000.tar") as tar:
+            assert {name.partition(".")[2] for name in tar.getnames()} == {suffix, "cls"}
+
+    exact, low, high = (Shards(tmp_path / name) for name in ("whole", "40", "95"))
+    assert whole.training_images == len(low) == len(high) == 6
+    for number in range(6):
+        image = exact.read(number, 16).image
+        errors = [peak_signal_to_noise(image, part.read(number, 16).image) for part in (low, high)]
+        assert errors[0] < errors[1] < math.inf
+        assert errors[1] > 25
+    stream = ShardStream(str(tmp_path / "95" / "train-*.tar"))
+    stream = StreamPass(stream, stream.shards(), 16, 4)
+    streamed = [image for fetched in stream for image in fetched.batch["image"]]
+    for number, image in enumerate(streamed):
+        assert image.equal(high.read(number, 16).image)
+    assert len(streamed) == 6
+
+
+@pytest.mark.parametrize(
+    ("format", "quality", "sentence"),
+    [
+        ("jpeg", None, "quality must be given for jpeg, .* got none: give --quality 95"),
+        ("jpeg", 0, "quality must be 1 to 100, or none to store without loss, got 0"),
+        ("webp", 101, "quality must be 1 to 100, or none to store without loss, got 101"),
+    ],
+)
+def test_qualities_that_a_format_lacks_are_refused(
+    make_folder, tmp_path, format, quality, sentence
+):
+    with pytest.raises(DataError, match=sentence):
+        prepare(make_folder(2), tmp_path / "out", 8, format=PictureFormat[format], quality=quality)
+    assert not (tmp_path / "out").exists()
+
+
+def test_formats_are_not_mixed(make_folder, tmp_path):
+    folder = make_folder(2)
+    prepare(folder, tmp_path / "out", 8, workers=0)
+    with pytest.raises(DataError, match="prepared with another format and quality"):
+        prepare(folder, tmp_path / "out", 8, format=PictureFormat.jpeg, quality=90, workers=0)
 
 
 def test_a_folder_of_something_else_is_refused(make_folder, tmp_path):
