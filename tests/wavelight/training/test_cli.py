@@ -279,7 +279,7 @@ def test_grey_images_are_learnt():
         (["--config", TINY, "--ema.pace", "2"], "--ema.pace"),
         (
             ["--config", TINY, "--trainer.callbacks.decay", "0.5"],
-            "--trainer.callbacks.decay must name a callback, which are options of their own: --speed, --progress, --acceleration,",
+            "--trainer.callbacks.decay must name a callback, which are options of their own: --speed, --progress,",
         ),
         (
             ["--config", TINY, "--trainer.callbacks.init-args.decay=0.5"],
