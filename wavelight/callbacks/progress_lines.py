@@ -32,16 +32,24 @@ class ProgressLines(L.Callback):
         self.seconds = seconds
         self._training = _Pace()
         self._evaluation = _Pace()
+        self._has_begun = False
         self._told_at = 0.0
         self._rate_since = 0.0
         self._images_then = 0
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, ImageGenerator)
-        self._training = _Pace()
-        self._told_at = time.monotonic()
-        self._start_rate(pl_module)
+        self._has_begun = False
+
+    @override
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *rest: Any
+    ) -> None:
+        # Not before: other callbacks measure the untrained network first.
+        if not self._has_begun:
+            self._has_begun = True
+            self._training = _Pace()
+            self._start_rate(pl_module)
 
     @override
     def on_train_batch_end(
@@ -104,7 +112,8 @@ class ProgressLines(L.Callback):
 
     def _start_rate(self, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        self._rate_since = time.monotonic()
+        # Neither is a line due at once: its rate would be of one batch.
+        self._told_at = self._rate_since = time.monotonic()
         self._images_then = pl_module.images_seen
 
     def _start_evaluation(self) -> None:

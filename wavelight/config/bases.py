@@ -71,7 +71,8 @@ def chain(path: Path) -> list[str]:
 
 def content_of(part: str) -> dict[str, Any]:
     """Return the options of a part that :func:`chain` gave, by name."""
-    found = read(Path(part)) if part.endswith((".yaml", ".yml")) else load(part)
+    # A text ends with the end of a line, which no path has.
+    found = load(part) if "\n" in part else read(Path(part))
     return dict(found)
 
 

@@ -1,6 +1,5 @@
 """YAML that somebody else may have written, a few lines of which can stand for more than memory holds."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,31 +44,35 @@ def load(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
+    reader = loader(text)
     try:
-        content = yaml.load(text, loader)
+        node = reader.get_single_node()
+        _check_bounds(node)
+        return None if node is None else reader.construct_document(node)
     except yaml.YAMLError as error:
         where = " ".join(str(error).split()).replace('in "<unicode string>", line', "in line")
         raise ValueError(where) from error
     except RecursionError as error:
         raise ValueError(f"it has more than {_MOST_LEVELS} levels") from error
-    # Of dates that do not exist, and numbers of more digits than Python reads.
-    except (ValueError, OverflowError, TypeError) as error:
+    # What its constructors raise of dates that do not exist, of numbers that are none, or have too many digits.
+    except (ValueError, OverflowError, TypeError, LookupError, AttributeError) as error:
         raise ValueError(str(error)) from error
-    for number, level in enumerate(_levels(content)):
+    finally:
+        reader.dispose()
+
+
+def _check_bounds(node: yaml.Node | None) -> None:
+    """Count what nodes stand for before anything is built of them: those that are named again count again."""
+    waiting = [] if node is None else [(node, 0)]
+    values = 0
+    while waiting:
+        here, level = waiting.pop()
+        values += 1
         if level > _MOST_LEVELS:
             raise ValueError(f"it has more than {_MOST_LEVELS} levels, or a value contains itself")
-        if number > _MOST_VALUES:
+        if values > _MOST_VALUES:
             raise ValueError(f"it stands for more than {_MOST_VALUES:,} values")
-    return content
-
-
-def _levels(content: Any) -> Iterator[int]:
-    """Yield how deep each value lies, deeper ones of a value before the next."""
-    waiting = [(content, 0)]
-    while waiting:
-        value, level = waiting.pop()
-        yield level
-        inside = value.values() if isinstance(value, dict) else value
-        if isinstance(inside, str | bytes) or not hasattr(inside, "__iter__"):
-            continue
-        waiting += [(each, level + 1) for each in inside]
+        if isinstance(here, yaml.SequenceNode):
+            waiting += [(each, level + 1) for each in here.value]
+        elif isinstance(here, yaml.MappingNode):
+            waiting += [(each, level + 1) for pair in here.value for each in pair]

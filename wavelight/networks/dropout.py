@@ -83,8 +83,9 @@ class Dropout(nn.Dropout):
     """
 
     def __init__(self, rate: float) -> None:
-        self._level = round(rate * _LEVELS)
-        if not 0 <= self._level < _LEVELS:
+        # Rates that are nearly 0 or 1 are neither.
+        self._level = min(max(round(rate * _LEVELS), int(rate > 0)), _LEVELS - 1)
+        if not 0 <= rate < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {rate}")
         super().__init__(rate)
 

@@ -32,7 +32,7 @@ class Attendance:
 
     Args:
         roll: Who came.
-        batches: Returns how many batches this process has trained on.
+        standing: Returns the words that end the sentence: how far the run is, and how to go on with it.
         say: Takes the sentence about a process that is gone, once.
 
     Attributes:
@@ -42,7 +42,7 @@ class Attendance:
         ticks_since: Ticks since it was said.
     """
 
-    def __init__(self, roll: Roll, batches: Callable[[], int], say: Callable[[str], None]) -> None:
+    def __init__(self, roll: Roll, standing: Callable[[], str], say: Callable[[str], None]) -> None:
         self.lines: dict[int, Connection] = {rank: peer.line for rank, peer in roll.peers.items()}
         self.sentence: str | None = None
         self.said = False
@@ -52,7 +52,7 @@ class Attendance:
             roll.own.rank: roll.own,
             **{rank: peer.member for rank, peer in roll.peers.items()},
         }
-        self._batches = batches
+        self._standing = standing
         self._say = say
         self._silent = dict.fromkeys(self.lines, 0)
         self._gone = set[int]()
@@ -79,7 +79,7 @@ class Attendance:
         if "leaves" in message:
             self._gone.add(rank)
             if message["leaves"]:
-                self._judge(rank, f"ended with {message['leaves']}; its own output says where")
+                self._judge([rank], f"ended with {message['leaves']}; its own output says where")
         if "cut_off" in message:
             self._cut_off.add(rank)
         if "sentence" in message:
@@ -95,7 +95,7 @@ class Attendance:
             self._silent[rank] += 1
             if self._silent[rank] == _SILENT_TICKS and rank not in self._gone:
                 self._judge(
-                    rank,
+                    [rank],
                     f"has not been heard of for {_SILENT_TICKS * TICK_SECONDS:.0f} seconds: it hangs, or its host or "
                     "the network is gone",
                 )
@@ -143,7 +143,7 @@ class Attendance:
         hangs = sorted({self._own.rank, *self.lines} - self._cut_off - self._gone)
         if self._cut_off_ticks == _CUT_OFF_TICKS and hangs:
             self._judge(
-                hangs[0],
+                hangs,
                 "hangs: the others waited for it until a collective failed, see the timeout of trainer.strategy",
             )
 
@@ -151,18 +151,18 @@ class Attendance:
         self.lines.pop(rank).close()
         if rank not in self._gone:
             self._judge(
-                rank, "died without a word: killed by somebody, or by the system for want of memory"
+                [rank],
+                "died without a word: killed by somebody, by the system for want of memory, or by NCCL for having "
+                "waited longer than the timeout",
             )
 
-    def _judge(self, rank: int, what: str) -> None:
+    def _judge(self, ranks: list[int], what: str) -> None:
         if self._leaves or self.sentence:
             return
         # A fault is told by the process itself; until it is gone, that can end all others alike.
-        at_once = rank not in self._gone
-        sentence = (
-            f"{self._members[rank]} {what}; that was after {self._batches()} batches: "
-            "go on with --ckpt_path last"
-        )
+        at_once = ranks[0] not in self._gone
+        who = " or ".join(str(self._members[rank]) for rank in ranks)
+        sentence = f"{who} {what}{self._standing()}"
         self._tell(sentence=sentence, at_once=at_once)
         self._take(sentence, at_once)
 

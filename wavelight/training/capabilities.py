@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    DeepSpeedStrategy,
+    SingleDeviceStrategy,
+    Strategy,
+    XLAStrategy,
+)
 
 from wavelight.support.errors import OptionError
 
@@ -60,13 +66,14 @@ def check_devices(devices: Any) -> None:
     Raises:
         OptionError: If it is something else.
     """
-    words = devices.split(",") if isinstance(devices, str) else devices
+    listed = isinstance(devices, list) or "," in str(devices)
+    words = devices.rstrip(", ").split(",") if isinstance(devices, str) else devices
     try:
         numbers = [int(each) for each in (words if isinstance(words, list) else [words])]
     except (ValueError, TypeError):
         numbers = []
-    alone = len(numbers) == 1 and not (isinstance(devices, list) or "," in str(devices))
-    known = numbers[0] == -1 or numbers[0] >= 1 if alone else numbers and min(numbers) >= 0
+    lowest = min(numbers, default=None)
+    known = lowest is not None and (numbers == [-1] or lowest >= (0 if listed else 1))
     if not known and devices != "auto":
         raise OptionError(
             f"trainer.devices must be a number from 1, -1 for all, or numbers of devices, got {devices!r}: give "
@@ -87,7 +94,10 @@ def check_strategy(strategy: str | Strategy) -> None:
         known = strategy.startswith(_STRATEGIES)
         name = strategy
     else:
-        known = isinstance(strategy, DDPStrategy | SingleDeviceStrategy)
+        # Lightning's others are made of its DDP.
+        known = isinstance(strategy, DDPStrategy | SingleDeviceStrategy) and not isinstance(
+            strategy, DeepSpeedStrategy | XLAStrategy
+        )
         name = type(strategy).__name__
     if not known:
         raise OptionError(

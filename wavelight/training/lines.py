@@ -1,14 +1,19 @@
 """Lines between the processes of a job, beside PyTorch's collectives: short messages, and who is at the other end."""
 
 import json
+import os
 import socket
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 _DIAL_SECONDS = 5.0
 """How long a host may take to answer a call; another try follows."""
 
 _LONGEST_MESSAGE = 1 << 16
+
+_own_lines: WeakSet[Connection] = WeakSet()
+"""Lines of this process."""
 
 
 class Member(NamedTuple):
@@ -56,7 +61,19 @@ def call(host: str, port: int) -> Connection | None:
 
 def _line(connected: socket.socket) -> Connection:
     connected.settimeout(None)
-    return Connection(connected.detach())
+    line = Connection(connected.detach())
+    _own_lines.add(line)
+    return line
+
+
+def _leave_to_parent() -> None:
+    """Close the lines in a process that was forked, such as a worker of a data loader, which may outlive its parent."""
+    for line in [*_own_lines]:
+        line.close()
+
+
+# The system closes a line as soon as no process holds it any more.
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def send(line: Connection, **message: Any) -> None:

@@ -28,6 +28,8 @@ _HELLO_SECONDS = 5.0
 _MARGIN_SECONDS = 5.0
 """The others wait so much longer than the first process, which knows who is missing and tells them."""
 
+_PORT_TAKEN = "EADDRINUSE"
+
 _roll_calls = count()
 """The roll calls of this process, of which all processes of a job have had equally many."""
 
@@ -102,14 +104,19 @@ def call_the_roll(meeting: Meeting) -> Roll:
 
 def _open(meeting: Meeting) -> dist.TCPStore:
     """Return the store, which the first process opens, unless torchrun has."""
-    if _torchrun_keeps_it(meeting):
-        return _store(meeting, keeps=False)
     try:
-        return _store(meeting, keeps=True)
-    except dist.DistNetworkError as error:
+        return _store(meeting, keeps=not _torchrun_keeps_it(meeting))
+    except dist.DistError as error:
+        # Else it could listen, and cannot reach itself there.
+        option, asked = (
+            ("MASTER_PORT", "a free port of the first host")
+            if _PORT_TAKEN in str(error)
+            else ("MASTER_ADDR", "an address of the first host by which all reach it")
+        )
+        given = meeting.port if option == "MASTER_PORT" else meeting.host
         raise OptionError(
-            f"MASTER_PORT must be a free port of the first host, got {meeting.port}, at which it cannot listen "
-            f"({str(error).partition('message: ')[2].splitlines()[0]}): end what holds it, or give another"
+            f"{option} must be {asked}, got {given}, at which it cannot open the job's meeting place "
+            f"({str(error).splitlines()[0]}): end what holds the port, or give another"
         ) from error
 
 
@@ -138,7 +145,8 @@ def _gather(listener: socket.socket, meeting: Meeting, token: str) -> dict[int, 
     while len(peers) + 1 < meeting.ranks and time.monotonic() < until:
         line = answer(listener, _RETRY_SECONDS)
         member = _who(line, token) if line else None
-        if line and member:
+        # A host that counts other processes than the first one has ranks that nobody waits for.
+        if line and member and member.rank in range(1, meeting.ranks):
             peers[member.rank] = Peer(member, line)
     missing = sorted({*range(1, meeting.ranks)} - {*peers})
     for peer in peers.values():
@@ -166,10 +174,14 @@ def _report(meeting: Meeting, own: Member, key: str) -> Peer:
     line = first and _in_time(lambda: call(meeting.host, first.port), until)
     missing = [0]
     if first and line:
-        with suppress(OSError):
+        try:
             send(line, token=first.token, member=own)
             if line.poll(max(0.0, until - time.monotonic())):
                 missing = receive(line).get("missing", missing)
+        except OSError:
+            raise NeverCameError(
+                f"{first.member} closed the line before all had come: its own output says why"
+            ) from None
         if not missing:
             return Peer(first.member, line)
     raise NeverCameError(_never_came(missing, meeting))
@@ -181,11 +193,13 @@ def _find_first(meeting: Meeting, key: str, until: float) -> _First | None:
     if probe is None:
         return None
     probe.close()
-    store = _store(meeting, keeps=False)
-    if not _in_time(lambda: store.check([key]) or None, until):
-        return None
-    member, port, token = json.loads(store.get(key))
-    return _First(Member(*member), port, token)
+    # Whatever else answers there is not the job's store, or is gone again.
+    with suppress(dist.DistError):
+        store = _store(meeting, keeps=False)
+        if _in_time(lambda: store.check([key]) or None, until):
+            member, port, token = json.loads(store.get(key))
+            return _First(Member(*member), port, token)
+    return None
 
 
 def _in_time(attempt: Callable[[], Found | None], until: float) -> Found | None:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.distributed.constants import default_pg_timeout
 
@@ -98,11 +99,14 @@ class Supervision:
             strategy.set_world_ranks()
             meeting = _meeting(strategy)
             if meeting.ranks > 1:
-                self._watch = _Watch(call_the_roll(meeting), self._batches, self._end)
+                self._watch = _Watch(call_the_roll(meeting), self._standing, self._end)
         set_up()
 
-    def _batches(self) -> int:
-        return getattr(self._trainer.lightning_module, "batches_seen", 0)
+    def _standing(self) -> str:
+        if self._trainer.state.fn != TrainerFn.FITTING:
+            return ""
+        batches = getattr(self._trainer.lightning_module, "batches_seen", 0)
+        return f"; that was after {batches} batches: go on with --ckpt_path last"
 
     def _blame_others(self, error: BaseException) -> None:
         if self._watch is not None and _is_of_a_collective(error):
@@ -115,11 +119,16 @@ class Supervision:
             self._watch.leave(fault)
 
     def _end(self) -> None:
-        self._before_end()
+        # In a thread: a file system that is gone may neither fail nor keep this process.
+        leaving = threading.Thread(target=self._before_end, name="before-end", daemon=True)
+        leaving.start()
+        leaving.join(_GRACE_SECONDS)
         launcher = self._trainer.strategy.launcher
         if launcher is not None:
             launcher.kill(signal.SIGKILL)
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(_FAILED)
 
 
@@ -153,13 +162,13 @@ class _Watch:
 
     Args:
         roll: Who came.
-        batches: Returns how many batches this process has trained on.
+        standing: Returns the words that end a sentence: how far the run is, and how to go on with it.
         end: Ends the process.
     """
 
-    def __init__(self, roll: Roll, batches: Callable[[], int], end: Callable[[], None]) -> None:
+    def __init__(self, roll: Roll, standing: Callable[[], str], end: Callable[[], None]) -> None:
         self._roll = roll
-        self._attendance = Attendance(roll, batches, _say)
+        self._attendance = Attendance(roll, standing, _say)
         self._end = end
         self._lock = threading.Lock()
         self._main_ends = False

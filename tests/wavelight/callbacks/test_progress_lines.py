@@ -47,7 +47,7 @@ def lines(text):
 
 
 def test_training_says_how_far_it_is_how_fast_and_when_it_ends(tmp_path, clock, capsys):
-    trainer = tiny_trainer(tmp_path, Slow(clock), ProgressLines(20), max_epochs=2)
+    trainer = tiny_trainer(tmp_path, ProgressLines(20), Slow(clock), max_epochs=2)
     trainer.fit(tiny_system(), datamodule=tiny_data())
 
     assert BATCHES_AN_EPOCH == 4
@@ -61,7 +61,7 @@ def test_training_says_how_far_it_is_how_fast_and_when_it_ends(tmp_path, clock, 
 
 def test_evaluations_take_time_but_are_not_in_the_rate(tmp_path, clock, capsys):
     trainer = tiny_trainer(
-        tmp_path, Slow(clock), ProgressLines(30), max_epochs=2, limit_val_batches=1
+        tmp_path, ProgressLines(30), Slow(clock), max_epochs=2, limit_val_batches=1
     )
     trainer.fit(tiny_system(), datamodule=tiny_data())
 
@@ -76,7 +76,7 @@ def test_evaluations_take_time_but_are_not_in_the_rate(tmp_path, clock, capsys):
 def test_a_run_that_goes_on_counts_what_is_left(tmp_path, clock, capsys):
     tiny_trainer(tmp_path, max_epochs=1).fit(tiny_system(), datamodule=tiny_data())
     capsys.readouterr()
-    trainer = tiny_trainer(tmp_path, Slow(clock), ProgressLines(20), max_epochs=3)
+    trainer = tiny_trainer(tmp_path, ProgressLines(20), Slow(clock), max_epochs=3)
     trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path="last")
 
     first = lines(capsys.readouterr().err)[0]
@@ -107,13 +107,13 @@ def test_sampling_says_how_far_it_is(tmp_path, clock, capsys):
 def test_a_terminal_has_a_bar_instead(tmp_path, clock, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    trainer = tiny_trainer(tmp_path, Slow(clock), ProgressLines(0), max_epochs=1)
+    trainer = tiny_trainer(tmp_path, ProgressLines(0), Slow(clock), max_epochs=1)
     trainer.fit(tiny_system(), datamodule=tiny_data())
     assert not lines(terminal.getvalue())
 
 
 def test_no_lines_if_none_are_wanted(tmp_path, clock, capsys):
-    trainer = tiny_trainer(tmp_path, Slow(clock), ProgressLines(None), max_epochs=1)
+    trainer = tiny_trainer(tmp_path, ProgressLines(None), Slow(clock), max_epochs=1)
     trainer.fit(tiny_system(), datamodule=tiny_data())
     assert not lines(capsys.readouterr().err)
 

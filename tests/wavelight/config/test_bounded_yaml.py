@@ -15,6 +15,10 @@ BOUNDLESS = {
     "a mapping in itself": "a: &a {b: *a}",
     "repetitions": "a: &a [x,x,x,x,x,x,x,x,x]\n"
     + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{f'*{chr(97 + i)},' * 9}]\n" for i in range(9)),
+    "merged mappings": "a: &a {k: v}\n"
+    + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [{f'*{chr(97 + i)},' * 9}]}}\n" for i in range(9)
+    ),
     "length": "a: " + "x" * 1_000_000,
 }
 
@@ -44,10 +48,14 @@ def test_faults_are_named_by_their_place(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("text", ["2026-02-31", "9" * 5000])
-def test_values_that_cannot_be_are_faults_of_the_file(text):
-    with pytest.raises(ValueError, match=r"day is out of range|4300"):
-        load(f"a: {text}")
+@pytest.mark.parametrize(
+    "text", ["2026-02-31", "9" * 5000, "!!bool x", "!!timestamp x", "!!int ''"]
+)
+def test_values_that_cannot_be_are_faults_of_the_file(tmp_path, text):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"a: {text}")
+    with pytest.raises(ValueError, match=r"^.*own.yaml must be YAML: "):
+        read(path)
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path):

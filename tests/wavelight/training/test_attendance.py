@@ -14,7 +14,7 @@ from wavelight.training.attendance import (
 from wavelight.training.lines import Member, Peer
 from wavelight.training.roll_call import Roll
 
-BATCHES = 12
+STANDING = "; that was after 12 batches: go on with --ckpt_path last"
 
 
 class Job:
@@ -27,7 +27,7 @@ class Job:
         rolls += [Roll(members[r], {0: Peer(members[0], ends[r][1])}, None) for r in ends]
         self.said = [[], [], []]
         self.ranks = [
-            Attendance(roll, lambda: BATCHES, said.append)
+            Attendance(roll, lambda: STANDING, said.append)
             for roll, said in zip(rolls, self.said, strict=True)
         ]
         self.frozen = set()
@@ -73,7 +73,7 @@ def test_one_that_dies_is_named_at_once_by_all_others(job, number):
         assert sentence.startswith(
             f"rank {number} (host{number}, process {100 + number}) died without a word"
         )
-        assert f"after {BATCHES} batches" in sentence
+        assert sentence.endswith(STANDING)
     assert job.said[number] == []
 
 

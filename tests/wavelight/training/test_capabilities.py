@@ -79,7 +79,7 @@ def test_training_clips_in_each_precision_that_it_takes(tmp_path, precision, fus
     torch.testing.assert_close(length, torch.tensor(clipped * rate), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("devices", [0, -2, "0", "", " ", "x", [], ["x"], [-1], b"1,", None])
+@pytest.mark.parametrize("devices", [0, -2, "0", "", " ", "x", [], ["x"], [-2], b"1,", None])
 def test_devices_that_cannot_be_are_refused(devices):
     with pytest.raises(
         ValueError, match=r"^trainer.devices must be a number from 1, .*, got .*: give"
@@ -87,7 +87,7 @@ def test_devices_that_cannot_be_are_refused(devices):
         check_devices(devices)
 
 
-@pytest.mark.parametrize("devices", ["auto", 1, 8, -1, "2", "-1", [0], [1, 3], "0,1"])
+@pytest.mark.parametrize("devices", ["auto", 1, 8, -1, "2", "-1", [0], [-1], [1, 3], "0,1", "1,"])
 def test_devices_are_a_number_or_numbers(devices):
     check_devices(devices)
 

@@ -1,8 +1,10 @@
 """The roll call: who comes is known, who does not come has a name, and strangers are sent away."""
 
+import re
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
@@ -82,7 +84,36 @@ def test_strangers_are_sent_away(monkeypatch):
     monkeypatch.setattr(roll_call, "_who", with_a_stranger)
     found = call_together(0, 1, of=2, patience=0.5)
     assert found[0].startswith("rank 1 of 2 never came")
-    assert found[1].startswith("rank 0 of 2 never came")
+    assert re.match(r"rank 0 \(\S+, process \d+\) closed the line before all had come", found[1])
+
+
+def test_a_rank_that_nobody_waits_for_is_not_counted():
+    found = call_together(0, 5, of=2, patience=0.5)
+    assert found[0].startswith("rank 1 of 2 never came")
+    assert "closed the line before all had come" in found[5]
+
+
+def test_an_address_that_is_none_of_this_host_is_refused(monkeypatch):
+    monkeypatch.setattr(roll_call, "_torchrun_keeps_it", lambda meeting: True)
+    meeting = Meeting("127.0.0.1", find_free_network_port(), 0, 2, 1.0)
+    with pytest.raises(OptionError, match=r"MASTER_ADDR must be an address .* got 127.0.0.1, "):
+        call_the_roll(meeting)
+
+
+def test_what_answers_at_the_port_and_is_no_store_is_not_the_first_process():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=answer_nonsense, args=(other,), daemon=True).start()
+        meeting = Meeting("127.0.0.1", other.getsockname()[1], 1, 2, 1.0)
+        with pytest.raises(NeverCameError, match="rank 0 of 2 never came"):
+            call_the_roll(meeting)
+
+
+def answer_nonsense(server):
+    with suppress(OSError):
+        while True:
+            caller, _ = server.accept()
+            caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            caller.close()
 
 
 def test_a_name_that_is_not_there_yet_is_waited_for(monkeypatch):
