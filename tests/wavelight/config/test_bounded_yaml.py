@@ -3,7 +3,7 @@ import os
 import pytest
 
 from wavelight.config import bounded_yaml
-from wavelight.config.bases import chain
+from wavelight.config.bases import chain, content_of
 from wavelight.config.bounded_yaml import load, read
 
 BOUNDLESS = {
@@ -89,3 +89,13 @@ def test_a_file_without_options_is_refused(tmp_path, text, given):
     path.write_text(text)
     with pytest.raises(ValueError, match=f"own.yaml must hold options by name, .*, got {given}$"):
         chain(path)
+
+
+@pytest.mark.parametrize("name", ["own.yaml", "own.conf", "own"])
+def test_a_file_may_have_any_name(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("seed_everything: 4\n")
+    assert [content_of(part) for part in chain(path)] == [{"seed_everything": 4}]
+    (tmp_path / "more").write_text(f"base: {name}\nema:\n  decay: 0.5\n")
+    found = [content_of(part) for part in chain(tmp_path / "more")]
+    assert found == [{"seed_everything": 4}, {"ema": {"decay": 0.5}}]
