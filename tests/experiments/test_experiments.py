@@ -411,7 +411,7 @@ def test_the_wheel_takes_all_experiments_and_their_parts_along():
     patterns = project["tool"]["setuptools"]["package-data"]["wavelight.experiments"]
     folder = ROOT / "experiments"
     taken = {path for pattern in patterns for path in folder.glob(pattern)}
-    assert taken == set(folder.rglob("*.yaml"))
+    assert taken == {path for path in folder.rglob("*") if path.is_file()}
     assert taken > set(EXPERIMENTS)
 
 

@@ -225,7 +225,7 @@ def _checked(variant: str, words: list[str], trust_code: bool) -> dict[str, Any]
         reason = said.getvalue().strip().removeprefix("wavelight: ")
         refused = refusal_of_import(stopped, "the sweep", TRUST)
         raise ValueError(f"variant {variant}: {refused or reason}") from stopped
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(f"variant {variant}: {in_words(str(error))}") from error
     config: dict[str, Any] = yaml.safe_load(text)
     length = config["trainer"]["max_epochs"], config["trainer"]["limit_train_batches"]
