@@ -88,7 +88,7 @@ def test_strangers_are_sent_away(monkeypatch):
 
 
 def test_a_rank_that_nobody_waits_for_is_not_counted():
-    found = call_together(0, 5, of=2, patience=0.5)
+    found = call_together(0, 5, of=2, patience=1.0)
     assert found[0].startswith("rank 1 of 2 never came")
     assert "closed the line before all had come" in found[5]
 
