@@ -44,8 +44,8 @@ def load(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
-    reader = loader(text)
     try:
+        reader = loader(text)
         node = reader.get_single_node()
         _check_bounds(node)
         return None if node is None else reader.construct_document(node)
@@ -57,8 +57,6 @@ def load(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     # What its constructors raise of dates that do not exist, of numbers that are none, or have too many digits.
     except (ValueError, OverflowError, TypeError, LookupError, AttributeError) as error:
         raise ValueError(str(error)) from error
-    finally:
-        reader.dispose()
 
 
 def _check_bounds(node: yaml.Node | None) -> None:

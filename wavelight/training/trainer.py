@@ -17,6 +17,7 @@ from typing_extensions import override
 from wavelight.callbacks import LastCheckpoint
 from wavelight.checkpoints.run_files import BEST, FOLDER, newest_checkpoint
 from wavelight.sampling.image_folder import image_folder
+from wavelight.support.errors import OptionError
 from wavelight.support.private_names import replace_signal_handling
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import PROGRESS_KEY
@@ -70,7 +71,16 @@ class Trainer(L.Trainer):
         self._asked_precision = check_precision(given.get("precision") or _FULL)
         check_strategy(given.get("strategy", "auto"))
         check_devices(given.get("devices", "auto"))
-        super().__init__(*args, **options)
+        try:
+            super().__init__(*args, **options)
+        except TypeError as error:
+            # A CPU has a number of processes, and no devices with numbers.
+            if "`devices` selected" not in str(error):
+                raise
+            raise OptionError(
+                f"trainer.devices must be a number that the accelerator has, got {given['devices']}: give "
+                "--trainer.devices auto"
+            ) from error
         check_precision(self.precision)
         check_strategy(self.strategy)
         # Lightning keeps it under private names alone.

@@ -49,7 +49,7 @@ def test_faults_are_named_by_their_place(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-02-31", "9" * 5000, "!!bool x", "!!timestamp x", "!!int ''"]
+    "text", ["\0", "2026-02-31", "9" * 5000, "!!bool x", "!!timestamp x", "!!int ''"]
 )
 def test_values_that_cannot_be_are_faults_of_the_file(tmp_path, text):
     path = tmp_path / "own.yaml"

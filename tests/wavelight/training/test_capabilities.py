@@ -92,6 +92,13 @@ def test_devices_are_a_number_or_numbers(devices):
     check_devices(devices)
 
 
+@pytest.mark.parametrize("devices", [[0], [0, 255], -1])
+def test_a_cpu_has_no_devices_with_numbers(tmp_path, devices):
+    options = QUIET | {"devices": devices}
+    with pytest.raises(ValueError, match=r"^trainer.devices must be a number that the accelerator"):
+        Trainer(default_root_dir=tmp_path, **options)
+
+
 @pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_2", "xla"])
 def test_shards_of_networks_are_refused(tmp_path, strategy):
     with pytest.raises(
