@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import nan
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
@@ -87,8 +88,10 @@ def _train(
     system: ImageGenerator, images: int, batches: int, precision: Precision, watch: L.Callback
 ) -> None:
     device = system.device
-    with rounding(precision), _quiet():
+    # A folder of its own, or a measurement would keep runs out of the working directory.
+    with rounding(precision), _quiet(), TemporaryDirectory() as folder:
         trainer = Trainer(
+            default_root_dir=folder,
             accelerator=device.type,
             devices=1 if device.index is None else [device.index],
             precision=_MIXED if precision is Precision.bfloat16 else _FULL,
