@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from typing_extensions import override
 
+from wavelight.networks.batch_statistics import BATCH_NORMALIZATIONS
 from wavelight.systems import ImageGenerator
 from wavelight.weights import TRAINING_KEY
-
-_NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class ExponentialMovingAverage(L.Callback):
@@ -148,6 +147,6 @@ def ema_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:
 
 def _statistics(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for prefix, module in network.named_modules():
-        if isinstance(module, _NORMALIZATIONS) and module.track_running_stats:
+        if isinstance(module, BATCH_NORMALIZATIONS) and module.track_running_stats:
             for name in ("running_mean", "running_var"):
                 yield f"{prefix}.{name}", module.get_buffer(name)

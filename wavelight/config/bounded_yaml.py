@@ -28,7 +28,7 @@ def read(path: Path) -> Any:
     try:
         with path.open() as file:
             return load(file.read(_MOST_CHARACTERS + 1))
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} must be YAML: {error}") from error
 
 

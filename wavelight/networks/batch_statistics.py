@@ -7,6 +7,9 @@ from typing_extensions import override
 from wavelight.networks.gathering import gather
 from wavelight.support.collectives import world_size
 
+BATCH_NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""Layers that normalize over a batch, PyTorch's and what is made of them."""
+
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalization whose statistics, in training, are those of the images of all processes.

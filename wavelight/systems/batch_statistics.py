@@ -2,11 +2,10 @@
 
 from torch import nn
 
-from wavelight.networks.batch_statistics import BatchNorm2d
+from wavelight.networks.batch_statistics import BATCH_NORMALIZATIONS, BatchNorm2d
 from wavelight.support.errors import OptionError
 from wavelight.systems.parts import Parts
 
-_NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _SYNCHRONISED = (BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -24,7 +23,7 @@ def check_batch_statistics(name: str, model: nn.Module, parts: Parts) -> None:
     layers = {
         f"{name}.{path}": module
         for path, module in model.named_modules()
-        if isinstance(module, _NORMALIZATIONS) and module.training
+        if isinstance(module, BATCH_NORMALIZATIONS) and module.training
     }
     for path, layer in layers.items():
         if parts.number > 1:
