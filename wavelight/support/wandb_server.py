@@ -13,6 +13,9 @@ from urllib.request import Request, urlopen
 _SECONDS_TO_ANSWER = 5.0
 _QUESTION = b'{"query": "query { serverInfo { cliVersionInfo } }"}'
 _FROM_SERVER_ERRORS = 500
+_KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
+"""Variables of the environment that let a process log in."""
+
 _SECONDS = {"init_timeout": 30.0, "finish_timeout": 300.0}
 """How long W&B may take to start a run, by its own rule 90, and to send the rest at the end, by its own for ever."""
 
@@ -23,9 +26,20 @@ def why_offline() -> str | None:
 
     if os.environ.get("WANDB_MODE", "online") != "online":
         return None
-    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
+    url = wandb.setup().settings.base_url
+    if not _has_key(url):
         return "there is no API key (`wandb login` makes one)"
-    return why_unreachable(wandb.setup().settings.base_url)
+    return why_unreachable(url)
+
+
+def _has_key(url: str) -> bool:
+    """Return whether somebody has logged in to a server, without asking or telling anybody."""
+    if any(os.environ.get(name) for name in _KEYS):
+        return True
+    # `wandb login` writes it there; W&B's own functions that read it warn or ask, by its version.
+    from requests.utils import get_netrc_auth
+
+    return get_netrc_auth(url) is not None
 
 
 def why_unreachable(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
