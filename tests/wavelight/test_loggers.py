@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 import yaml
 
 from tests.places import ROOT, TINY
-from tests.wandb_files import records
+from tests.wandb_files import offline_runs
 from tests.wandb_servers import answering, refusing, silent
 from wavelight.__main__ import main
 from wavelight.loggers import CSVLogger, WandbLogger
@@ -38,9 +37,13 @@ def test_without_a_key_wandb_is_offline_and_says_so_once(tmp_path, monkeypatch, 
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    with caplog.at_level("INFO"):
-        logger = WandbLogger(save_dir=str(tmp_path))
+    monkeypatch.setattr("wandb.init", lambda **_: FakeRun())
+    monkeypatch.setattr("wandb.run", None)
+    logger = WandbLogger(save_dir=str(tmp_path))
     assert logger._offline
+    with caplog.at_level("INFO"):
+        logger.log_metrics({"loss": 1.0})
+        logger.log_metrics({"loss": 2.0})
     assert sum("W&B writes offline" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -116,9 +119,6 @@ def test_a_mode_that_was_chosen_is_left_alone(monkeypatch):
 
 @pytest.mark.slow
 def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path, monkeypatch):
-    """Read back from the run's own file, as ``wandb sync`` would."""
-    from wandb.proto import wandb_internal_pb2
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["wavelight"])
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -143,17 +143,8 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
     assert not [path for path in files if MARK.encode() in path.read_bytes()]
 
     (path,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
-    logged, config, run = {}, {}, None
-    for data in records(path.read_bytes()):
-        record = wandb_internal_pb2.Record.FromString(data)
-        for item in record.history.item:
-            logged.setdefault(item.key or "/".join(item.nested_key), []).append(
-                json.loads(item.value_json)
-            )
-        if record.HasField("run"):
-            run = record.run
-        for update in [*record.config.update, *record.run.config.update]:
-            config[update.key or "/".join(update.nested_key)] = json.loads(update.value_json)
+    (found,) = offline_runs(tmp_path / "run")
+    run, config = found.run, found.config
 
     assert run.display_name == "n"
     assert run.run_group == "g"
@@ -162,9 +153,9 @@ def test_an_offline_run_holds_losses_metrics_pictures_and_configuration(tmp_path
         "train/generator/adversarial",
         "train/discriminator/real",
         "images_per_second",
-    } <= logged.keys()
-    assert len(logged["val/fwd800"]) == 3
-    assert any(key.startswith("samples") for key in logged)
+    } <= found.names
+    assert len(found.column("val/fwd800")) == 3
+    assert any(key.startswith("samples") for key in found.names)
     assert list((path.parent / "files" / "media").rglob("*.png"))
     assert config["data"]["batch_size"] == 8
     assert config["model"]["class_path"] == "wavelight.systems.WaveDiff"

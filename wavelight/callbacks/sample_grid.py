@@ -4,7 +4,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.nn import functional
@@ -29,9 +29,9 @@ class SampleGrid(L.Callback):
     """Samples the same images again and again: in pixels on the left, their four sub-bands on the right.
 
     The noise is fixed, so that a picture shows what has been learnt since the one before. Pictures
-    are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B where
-    it logs. Fields, which have no bounds, are shown in false colours, from blue below 0 to red above, which
-    end at the magnitude that 99.5 % of the generated values do not exceed.
+    are PNG files in ``samples`` of the run's folder, named by the images seen, and go to W&B and
+    TensorBoard where these log. Fields, which have no bounds, are shown in false colours, from blue
+    below 0 to red above, which end at the magnitude that 99.5 % of the generated values do not exceed.
 
     Args:
         images: Number of images; a square number fills the grid.
@@ -103,6 +103,8 @@ class SampleGrid(L.Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     _log_picture(logger, path, pl_module)
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image("samples", picture, pl_module.batches_seen)
 
     def _picture(self, images: Tensor, system: ImageGenerator) -> Tensor:
         shown = picture_of_pixels if system.bounded else picture_of_field

@@ -1,6 +1,7 @@
 """The resolved configuration in the run's folder and in its loggers."""
 
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
+@cache
 def git_revision() -> str | None:
     """Return the git revision of the code, ending in ``-dirty`` where files were changed; None outside a checkout."""
     here = Path(__file__).parent

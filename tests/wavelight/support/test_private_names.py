@@ -123,9 +123,13 @@ def test_wandb_loggers_keep_what_they_pass_on(tmp_path, monkeypatch):
         logger = WandbLogger(save_dir=tmp_path, offline=True)
         assert private_names.opened_experiment(logger) is None
         private_names.drop_wandb_option(logger, "anonymous")
+        private_names.set_wandb_option(logger, "group", "sgm on cifar10")
+        assert private_names.wandb_option(logger, "group") == "sgm on cifar10"
+        assert private_names.wandb_option(logger, "unknown") is None
         assert logger.experiment is None
         assert "dir" in given
         assert "anonymous" not in given
+        assert given["group"] == "sgm on cifar10"
         online = WandbLogger(save_dir=tmp_path, mode="online")
         private_names.set_wandb_offline(online)
         assert online.experiment is None

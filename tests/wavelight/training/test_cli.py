@@ -266,7 +266,7 @@ def test_grey_images_are_learnt():
         (["--config", TINY, "--ema.pace", "2"], "--ema.pace"),
         (
             ["--config", TINY, "--trainer.callbacks.decay", "0.5"],
-            "--trainer.callbacks.decay must name a callback, which are options of their own: --speed, --progress,",
+            "--trainer.callbacks.decay must name a callback, which are options of their own: --speed, --rates,",
         ),
         (
             ["--config", TINY, "--trainer.callbacks.init-args.decay=0.5"],

@@ -195,7 +195,8 @@ def test_slurm_requeues_when_the_folder_is_free_again(tmp_path, monkeypatch, sco
     real = slurm.subprocess.run
 
     def requeue(words, **options):
-        locks.append((tmp_path / "run.lock").exists())
+        if words[0] == "scontrol":
+            locks.append((tmp_path / "run.lock").exists())
         return real(words, **options)
 
     monkeypatch.setattr(slurm.subprocess, "run", requeue)
@@ -243,9 +244,15 @@ def scontrol(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "1")
     monkeypatch.setenv("SLURM_JOB_NAME", "church")
     done = SimpleNamespace(returncode=0, stderr="")
-    monkeypatch.setattr(
-        slurm.subprocess, "run", lambda words, **options: told.append(words) or done
-    )
+    real = slurm.subprocess.run
+
+    def run(words, **options):
+        if words[0] != "scontrol":
+            return real(words, **options)
+        told.append(words)
+        return done
+
+    monkeypatch.setattr(slurm.subprocess, "run", run)
     return told
 
 

@@ -1,0 +1,191 @@
+"""One training is one run, which opens once it may begin."""
+
+import csv
+import json
+
+import lightning as L
+import pytest
+from lightning.pytorch.loggers.logger import DummyLogger
+
+from tests.places import TINY
+from tests.runs import fit
+from tests.tiny import tiny_data, tiny_system, tiny_trainer
+from tests.wandb_files import offline_runs
+from wavelight.__main__ import main
+from wavelight.callbacks import Throughput
+from wavelight.callbacks.throughput import DEVICE_HOURS_KEY
+from wavelight.loggers import CSVLogger
+from wavelight.support.errors import OptionError
+from wavelight.weights import read_checkpoint
+
+
+class Recorded(DummyLogger):
+    """Keeps what is logged, and when it was opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+        self.opened = 0
+
+    @property
+    def experiment(self):
+        self.opened += 1
+        return super().experiment
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append((step, dict(metrics)))
+
+
+class Refusing(L.Callback):
+    def on_fit_start(self, trainer, pl_module):
+        raise OptionError("no")
+
+
+def test_a_refused_training_opens_no_logger_and_leaves_nothing(tmp_path):
+    logger, folder = Recorded(), tmp_path / "run"
+    with pytest.raises(OptionError):
+        fit(folder, Refusing(), logger=[logger, CSVLogger(str(folder))])
+    assert logger.opened == 0
+    assert not folder.exists()
+
+
+def test_loggers_are_those_of_the_trainer_again_behind_a_refusal(tmp_path):
+    logger = Recorded()
+    trainer = tiny_trainer(tmp_path, Refusing(), logger=logger)
+    with pytest.raises(OptionError):
+        trainer.fit(tiny_system(), datamodule=tiny_data())
+    assert trainer.loggers == [logger]
+
+
+def test_every_row_says_how_many_images_were_seen(tmp_path):
+    logger = Recorded()
+    fit(tmp_path, Throughput(), logger=logger, max_epochs=1, log_every_n_steps=2)
+    assert [row["images_seen"] for _, row in logger.rows] == [16, 32]
+    assert all(isinstance(row["images_seen"], int) for _, row in logger.rows)
+
+
+def test_a_test_is_logged_where_its_checkpoint_stands(tmp_path):
+    fit(tmp_path, max_epochs=2)
+    logger, csv_logger = Recorded(), CSVLogger(str(tmp_path))
+    trainer = tiny_trainer(tmp_path, Measuring(), logger=[logger, csv_logger])
+    trainer.test(tiny_system(), datamodule=tiny_data(test_images=4), ckpt_path="last")
+    assert logger.rows == [(8, {"test/one": 1.0, "images_seen": 64})]
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").open())
+    assert (row["step"], row["images_seen"], row["checkpoint"]) == ("8", "64", "last.ckpt")
+
+
+class Measuring(L.Callback):
+    def on_test_epoch_end(self, trainer, pl_module):
+        pl_module.log("test/one", 1.0)
+
+
+def test_sampling_opens_no_run(tmp_path):
+    fit(tmp_path / "run", max_epochs=1)
+    logger = Recorded()
+    trainer = tiny_trainer(tmp_path / "run", logger=logger)
+    trainer.predict(tiny_system(), ckpt_path="last", images=2, out=tmp_path / "images")
+    assert logger.opened == 0
+    assert logger.rows == []
+
+
+def test_the_record_says_what_is_trained_and_what_it_costs(tmp_path):
+    folder = tmp_path / "wavediff" / "seed-3"
+    fit(folder, Throughput(), max_epochs=1)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["name"] == "wavediff/seed-3"
+    assert facts["group"] == "wavediff on scenes"
+    assert (facts["system"], facts["dataset"], facts["seed"]) == ("WaveDiff", "scenes", 3)
+    assert facts["cost"]["nfe"] == 2
+    networks = tiny_system().sampling_networks().values()
+    assert facts["cost"]["parameters"] == sum(
+        p.numel() for each in networks for p in each.parameters()
+    )
+    checkpoint = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert 0 < checkpoint[DEVICE_HOURS_KEY] <= facts["device_hours"] < 0.1
+
+
+def test_a_run_that_goes_on_keeps_its_id_and_its_hours(tmp_path):
+    fit(tmp_path, Throughput(), max_epochs=1)
+    before = json.loads((tmp_path / "run.json").read_text())
+    fit(tmp_path, Throughput(), max_epochs=2, ckpt_path="last")
+    after = json.loads((tmp_path / "run.json").read_text())
+    assert after["id"] == before["id"]
+    assert after["device_hours"] > before["device_hours"]
+
+
+def test_a_network_that_cannot_be_counted_is_told_and_trained(tmp_path, monkeypatch):
+    def fail(system):
+        raise RuntimeError("no meta device")
+
+    monkeypatch.setattr("wavelight.training.recording.cost", fail)
+    with pytest.warns(UserWarning, match=r"cannot be counted \(RuntimeError: no meta device\)"):
+        fit(tmp_path, max_epochs=1)
+    assert json.loads((tmp_path / "run.json").read_text())["cost"] == {}
+
+
+def test_tensorboard_has_the_configuration_and_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+    (tmp_path / "more.yaml").write_text(
+        "trainer:\n  max_epochs: 1\n  logger: [{class_path: TensorBoardLogger, init_args: {save_dir: tb}}]\n"
+        "pictures: {images: 1}\n"
+    )
+    main(["fit", "--config", str(TINY), "--config", "more.yaml"])
+    (path,) = (tmp_path / "tb").rglob("events.out.*")
+    content = path.read_bytes()
+    assert b"batch_size: 8" in content
+    assert content.count(b"\x89PNG") == 2
+    assert b"train/generator/adversarial" in content
+
+
+@pytest.mark.slow
+def test_starts_and_tests_of_a_folder_are_one_run_of_wandb(tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["wavelight"])
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "more.yaml").write_text(
+        "trainer: {default_root_dir: sgm/seed-3, logger+: [{class_path: wavelight.loggers.WandbLogger}]}\n"
+        "published: {fid: 4.01, recall: 0.55, source: a paper}\n"
+        "data: {name: cifar10, val_images: 100, test_images: 100, held_out: 100, source.init_args.images: 300}\n"
+    )
+    options = ["--config", str(TINY), "--config", "more.yaml"]
+    for words in (
+        ["fit", *options, "--trainer.max_epochs", "1"],
+        ["fit", *options, "--ckpt_path", "last"],
+        ["test", *options],
+        ["validate", *options],
+    ):
+        main(words)
+        wandb.finish()
+    runs = offline_runs(tmp_path / "sgm" / "seed-3")
+    facts = json.loads((tmp_path / "sgm" / "seed-3" / "run.json").read_text())
+    assert {each.run.run_id for each in runs} == {facts["id"]}
+    assert len(runs) == 4
+    for each in runs:
+        assert each.run.display_name == "sgm/seed-3"
+        assert each.run.run_group == "sgm on cifar10"
+        assert each.run.job_type == "train"
+        assert list(each.run.tags) == ["WaveDiff", "cifar10"]
+        assert each.config["system"] == "WaveDiff"
+        assert each.config["dataset"] == "cifar10"
+        assert each.config["published/fid"] == 4.01
+        assert each.config["published/source"] == "a paper"
+        assert each.config["cost/nfe"] == 2
+    # One step a row, over all processes, and no row without its place.
+    steps = [step for each in runs for step in each.column("_step")]
+    assert steps == list(range(len(steps)))
+    assert [each.column("images_seen")[-1] for each in runs] == [24, 48, 48, 48]
+    assert all("images_seen" in row for each in runs for row in each.rows)
+    tested = runs[2].rows[-1]
+    assert tested["checkpoint"] == "last.ckpt"
+    assert "test/fwd100" in tested
+    metric = runs[0].metrics["val/fwd100"]
+    assert metric.step_metric == "images_seen"
+    assert metric.summary.min
+    assert metric.summary.last
+    assert "val/fwd100_held_out" in runs[0].summary
+    assert "val/fwd100_held_out" not in runs[0].names
+    assert {"lr/generator", "device_hours"} <= runs[0].names
