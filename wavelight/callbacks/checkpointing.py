@@ -12,7 +12,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from typing_extensions import override
 
 from wavelight.callbacks.evaluation import Evaluation
-from wavelight.callbacks.unfinished_epoch import as_before_its_end
+from wavelight.callbacks.unfinished_epoch import (
+    as_before_evaluation,
+    as_before_its_end,
+    evaluates_after_batch,
+)
 from wavelight.checkpoints.run_files import BEST, FOLDER, LAST, run_files
 from wavelight.support.errors import OptionError
 from wavelight.support.files import remove_drafts
@@ -22,8 +26,9 @@ from wavelight.systems import ImageGenerator
 class BestCheckpoint(Checkpoint):
     """Keeps the best checkpoint by one metric, as ``checkpoints/best.ckpt`` of the run's folder.
 
-    It is written at the end of an epoch that was evaluated, when schedules have moved on: a run can go on from
-    it, too. The best value is part of every checkpoint, so that a run that goes on, in whatever folder, remembers it.
+    It holds the weights that the evaluation measured: inside an epoch it is written behind the evaluation, and at its
+    end when schedules have moved on, too. A run can go on from it. The best value is part of every checkpoint, so that
+    a run that goes on, in whatever folder, remembers it.
 
     Args:
         monitor: The metric's name in the logs, such as ``val/fid10k``.
@@ -43,14 +48,28 @@ class BestCheckpoint(Checkpoint):
         self.monitor = monitor
         self.mode = mode
         self.best: float | None = None
+        self._due: float | None = None
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not any(trainer.num_val_batches):
+            return
+        value = self._value(trainer)
+        if not self._is_better(value):
+            return
+        if trainer.is_last_batch:
+            self._due = value
+        else:
+            self._save(trainer, value)
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Between evaluations the metric is an old one, which must not pass for this epoch's.
-        if not _evaluates_after(trainer.current_epoch, trainer) or not any(trainer.num_val_batches):
-            return
-        value = self._value(trainer)
-        if self._is_better(value) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if self._due is not None:
+            self._save(trainer, self._due)
+
+    def _save(self, trainer: L.Trainer, value: float) -> None:
+        self._due = None
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.best = value
             trainer.save_checkpoint(_folder(trainer) / BEST, weights_only=False)
 
@@ -107,6 +126,7 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"last.every_n_batches must be at least 1, got {every_n_batches}")
         self.every_n_batches = every_n_batches
         self._failed = False
+        self._evaluated_at = 0
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -154,7 +174,25 @@ class LastCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        as_before_its_end(checkpoint["loops"]["fit_loop"])
+        assert isinstance(pl_module, ImageGenerator)
+        fit_loop = checkpoint["loops"]["fit_loop"]
+        as_before_its_end(fit_loop)
+        seen = pl_module.batches_seen
+        if evaluates_after_batch(trainer, seen) and self._evaluated_at < seen:
+            as_before_evaluation(fit_loop)
+
+    @override
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        self._evaluated_at = pl_module.batches_seen
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"evaluated_at": self._evaluated_at}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._evaluated_at = state_dict["evaluated_at"]
 
     def _save_or_warn(self, trainer: L.Trainer) -> None:
         try:
@@ -167,11 +205,6 @@ class LastCheckpoint(Checkpoint):
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(_folder(trainer) / LAST, weights_only=False)
             self._failed = False
-
-
-def _evaluates_after(epoch: int, trainer: L.Trainer) -> bool:
-    every = trainer.check_val_every_n_epoch
-    return trainer.enable_validation and (every is None or (epoch + 1) % every == 0)
 
 
 def _folder(trainer: L.Trainer) -> Path:

@@ -52,6 +52,40 @@ def test_a_run_goes_on_from_its_best_as_if_never_stopped(tmp_path):
     )
 
 
+TWICE_AN_EPOCH = {"val_check_interval": 2, "max_epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("scores", "batches"),
+    [((1.0, 2.0, 3.0, 4.0), 2), ((3.0, 1.0, 2.0, 4.0), 4), ((4.0, 3.0, 1.0, 2.0), 6)],
+)
+def test_the_best_holds_the_weights_that_were_measured_and_a_run_goes_on_from_it(
+    tmp_path, scores, batches
+):
+    seen = Score(*scores)
+    fit(tmp_path / "whole", seen, BestCheckpoint("val/score"), **TWICE_AN_EPOCH)
+    best = tmp_path / "whole" / "checkpoints" / "best.ckpt"
+    assert read_checkpoint(best)["wavelight_progress"]["batches_seen"] == batches
+    left = Score(*scores[batches // 2 :])
+    trainer = tiny_trainer(tmp_path / "again", left, limit_val_batches=1, **TWICE_AN_EPOCH)
+    trainer.fit(tiny_system(), datamodule=tiny_data(), ckpt_path=str(best))
+    # Each evaluation that was left, and none twice.
+    assert left.scores == []
+    one, two = (
+        read_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "again")
+    )
+    assert one["wavelight_progress"] == two["wavelight_progress"]
+    assert all(
+        torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"]
+    )
+
+
+def test_an_epoch_that_is_not_evaluated_at_its_end_is_not_saved_for_an_old_score(tmp_path):
+    fit(tmp_path, Score(1.0), BestCheckpoint("val/score"), val_check_interval=3, max_epochs=1)
+    best = read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    assert best["wavelight_progress"]["batches_seen"] == 3
+
+
 def test_nothing_is_written_in_a_dry_run(tmp_path):
     fit(tmp_path, fast_dev_run=1)
     assert not (tmp_path / "checkpoints").exists()

@@ -155,6 +155,31 @@ def test_an_evaluation_that_was_cut_short_is_made_first(tmp_path, moment):
     assert one["callbacks"]["BestCheckpoint"] == two["callbacks"]["BestCheckpoint"]
 
 
+@pytest.mark.parametrize(
+    ("hook", "time"),
+    [
+        ("on_validation_batch_start", 2),
+        ("on_validation_batch_end", 3),
+        ("on_validation_start", 3),
+        ("on_train_batch_end", 2),
+        ("on_train_batch_end", 6),
+    ],
+)
+@pytest.mark.parametrize("every_n_batches", [None, 2])
+def test_an_evaluation_inside_an_epoch_that_was_cut_short_is_made_first(
+    tmp_path, hook, time, every_n_batches
+):
+    often = {"val_check_interval": 2, "check_val_every_n_epoch": 1, "max_epochs": 2}
+    often["every_n_batches"] = every_n_batches
+    whole = evaluated(tmp_path / "whole", **often)
+    first = evaluated(tmp_path / "cut", Raise(hook, time=time), **often)
+    second = evaluated(tmp_path / "cut", ckpt_path="last", **often)
+    assert first.ended + second.ended == whole.ended == 4
+    one, two = last(tmp_path / "whole"), last(tmp_path / "cut")
+    assert_same_run(one, two)
+    assert one["callbacks"]["BestCheckpoint"] == two["callbacks"]["BestCheckpoint"]
+
+
 @pytest.mark.parametrize("every_n_batches", [None, BATCHES_AN_EPOCH])
 def test_the_end_of_an_epoch_without_an_evaluation_is_made_too(tmp_path, whole, every_n_batches):
     """Its schedule moves on once, whether the run was stopped by its last batch or killed behind it."""
