@@ -4,21 +4,25 @@ from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from wavelight.callbacks.collapse import CollapseWarning
 from wavelight.callbacks.ema import ExponentialMovingAverage
+from wavelight.callbacks.ema_decays import EMADecays
 from wavelight.callbacks.evaluation import Evaluation
 from wavelight.callbacks.learning_rates import LearningRates
 from wavelight.callbacks.progress_lines import ProgressLines
 from wavelight.callbacks.sample_grid import SampleGrid
+from wavelight.callbacks.snapshots import Snapshots
 from wavelight.callbacks.throughput import Throughput
 
 __all__ = [
     "Acceleration",
     "BestCheckpoint",
     "CollapseWarning",
+    "EMADecays",
     "Evaluation",
     "ExponentialMovingAverage",
     "LastCheckpoint",
     "LearningRates",
     "ProgressLines",
     "SampleGrid",
+    "Snapshots",
     "Throughput",
 ]

@@ -72,11 +72,7 @@ class ExponentialMovingAverage(L.Callback):
             self._swap(pl_module)
 
     def _swap(self, pl_module: L.LightningModule) -> None:
-        # Values move, tensors stay: DDP, optimizers and compiled networks hold on to the tensors.
-        for name, weight in ema_tensors(pl_module).items():
-            weight_before = weight.clone()
-            weight.copy_(self._ema[name])
-            self._ema[name].copy_(weight_before)
+        swap(pl_module, self._ema)
         self._swapped = not self._swapped
 
     def _swap_in(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -129,6 +125,15 @@ def ema_weights(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[No
                 yield
             return
     yield
+
+
+def swap(pl_module: L.LightningModule, tensors: dict[str, Tensor]) -> None:
+    """Swap the weights that a system samples from with others, by their names; twice changes nothing."""
+    # Values move, tensors stay: DDP, optimizers and compiled networks hold on to the tensors.
+    for name, weight in ema_tensors(pl_module).items():
+        weight_before = weight.clone()
+        weight.copy_(tensors[name])
+        tensors[name].copy_(weight_before)
 
 
 def ema_tensors(pl_module: L.LightningModule) -> dict[str, Tensor]:

@@ -110,12 +110,20 @@ class Evaluation(L.Callback):
         if not self.at_start or not _validates(trainer) or _images_seen(pl_module) > 0:
             return
         trainer.print("measuring the untrained network")
-        with _undisturbed(trainer), _evaluating(trainer, pl_module):
-            for index, batch in enumerate(_validation_batches(trainer)):
-                self._take_in(trainer, pl_module.validation_step(batch, index))
+        self._take_in_validation(trainer, pl_module)
         # `self.log` would keep the numbers until the epoch ends.
         measured = self._finish(trainer, pl_module, "val")
         _log_at_start(trainer, measured.named("val"))
+
+    def measure_weights(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Measured:
+        """Return the metrics of images that are generated now, as many as a validation generates; collective."""
+        self._take_in_validation(trainer, pl_module)
+        return self._measure(trainer)
+
+    def _take_in_validation(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        with _undisturbed(trainer), _evaluating(trainer, pl_module):
+            for index, batch in enumerate(_validation_batches(trainer)):
+                self._take_in(trainer, pl_module.validation_step(batch, index))
 
     @override
     def on_validation_batch_end(

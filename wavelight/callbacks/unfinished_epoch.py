@@ -45,9 +45,10 @@ def evaluates_after_batch(trainer: L.Trainer, batches_seen: int) -> bool:
         trainer: In training.
         batches_seen: By the run.
     """
-    epochs = trainer.check_val_every_n_epoch
-    if not trainer.enable_validation or (epochs and (trainer.current_epoch + 1) % epochs):
+    every, epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch
+    if not (trainer.enable_validation and isinstance(every, int)):
         return False
-    of_epoch = trainer.fit_loop.epoch_loop.batch_progress.current.processed
-    batches = batches_seen if epochs is None else of_epoch
-    return bool(batches and batches % trainer.val_check_batch == 0)  # type: ignore[attr-defined]
+    if epochs is None:
+        return batches_seen > 0 and batches_seen % every == 0
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    return batches > 0 and batches % every == 0 and (trainer.current_epoch + 1) % epochs == 0

@@ -58,8 +58,10 @@ CALLBACKS: dict[str, type[L.Callback]] = {
     "ema": callbacks.ExponentialMovingAverage,
     "pictures": callbacks.SampleGrid,
     "evaluation": callbacks.Evaluation,
+    "ema_decays": callbacks.EMADecays,
     "collapse": callbacks.CollapseWarning,
     "best": callbacks.BestCheckpoint,
+    "snapshots": callbacks.Snapshots,
     "last": callbacks.LastCheckpoint,
 }
 """The callbacks of every run by their names as options, such as ``--ema.decay``; in the order in which they act."""
