@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     images: int
 
     def named(self, stage: str, ending: str = "") -> dict[str, float]:
-        """Return the values by their names in logs, like ``val/fwd2k``."""
+        """Return the values by their names in logs, like ``val/fwd2048``."""
         count = short_count(self.images)
         return {f"{stage}/{name}{count}{ending}": value for name, value in self.values.items()}
 
@@ -44,14 +44,14 @@ class Measured(NamedTuple):
 class Evaluation(L.Callback):
     """Measures the images that validation and test steps sample against the real ones.
 
-    Each number is logged with the number of generated images in its name, ``val/fwd2k`` or
+    Each number is logged with the number of generated images in its name, ``val/fwd2048`` or
     ``test/fid50k``, because it depends on it. ModelCheckpoint also finds it under its plain name,
     ``val/fwd``, which no logger sees: so a ``monitor`` stays right when ``val_images`` changes. All
     processes log the same value.
 
     Real images are measured before training starts, exactly once over all processes, and kept in
     the data module's cache. If it has a held-out split, as many of its images are measured as if they had
-    been generated: the floor that a perfect model would reach, told once as ``val/fwd2k_held_out``
+    been generated: the floor that a perfect model would reach, told once as ``val/fwd2048_held_out``
     in ``run.json`` and in the summary of W&B, and kept in ``held_out``.
 
     The steps of the LightningModule return ``{"image": generated images}``; the data module is a
