@@ -548,10 +548,22 @@ def test_all_are_measured_alike():
     assert all(measured(path) == measured(PUBLISHED[0]) for path in ON_FILES)
 
 
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_published_numbers_are_those_of_the_first_comment(path):
+    published = read(path)["published"]
+    assert f"FID {published['fid']:.2f}" in first_comment(path)
+    recall = published["recall"]
+    assert ("recall 0." in first_comment(path)) == (recall is not None)
+    assert recall is None or f"recall {recall:.2f}" in first_comment(path)
+    assert "poster" in published["source"]
+
+
 def test_variants_of_celeba256_differ_in_their_generator_alone():
     def rest(path):
         config = read(path)
         del config["trainer"]["default_root_dir"], config["model"]["init_args"]["generator"]
+        # What came of it.
+        del config["published"]
         return config
 
     variants = [path for path in PUBLISHED if data_set(path) == "celeba256"]
