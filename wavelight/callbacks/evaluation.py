@@ -18,10 +18,10 @@ from wavelight.callbacks.reference import (
     save_statistics,
     statistics_file,
     update_metrics,
-    with_progress,
 )
 from wavelight.metrics.base import ImageMetric
 from wavelight.support.collectives import total
+from wavelight.support.progress import with_progress
 
 FAST_DEV_RUN_IMAGES = 64
 
@@ -202,7 +202,7 @@ class Evaluation(L.Callback):
         for metric, _ in missing:
             metric.reset()
         loader = reference_data(trainer).reference_dataloader(images)
-        for batch in with_progress(loader, "measuring real images", trainer):
+        for batch in with_progress(loader, "measuring real images"):
             update_metrics([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
@@ -218,9 +218,8 @@ class Evaluation(L.Callback):
         if not data.held_out_images or not images:
             return
         if self._held_out_of != (data.fingerprint, images):
-            for batch in with_progress(
-                data.held_out_dataloader(images), "measuring held-out images", trainer
-            ):
+            loader = data.held_out_dataloader(images)
+            for batch in with_progress(loader, "measuring held-out images"):
                 self._take_in(trainer, batch)
             self._held_out = self._measure(trainer)
             self._held_out_of = (data.fingerprint, images)
