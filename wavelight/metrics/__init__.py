@@ -12,6 +12,11 @@ from wavelight.metrics.frechet import (
     gaussian_from_sums,
 )
 from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
+from wavelight.metrics.inception_protocols import (
+    InceptionProtocol,
+    PublishedProtocol,
+    TensorFlowProtocol,
+)
 from wavelight.metrics.inception_score import InceptionScore
 from wavelight.metrics.kept_features import FeatureMeasure, KeptFeatures
 from wavelight.metrics.kernel_distance import KernelDistance
@@ -33,12 +38,15 @@ __all__ = [
     "ImageMetric",
     "InceptionFeatures",
     "InceptionMetrics",
+    "InceptionProtocol",
     "InceptionScore",
     "KeptFeatures",
     "KernelDistance",
     "Neighbours",
+    "PublishedProtocol",
     "SplitWaveletDistance",
     "SumMetric",
+    "TensorFlowProtocol",
     "TwoSampleMetric",
     "frechet_distance",
     "gaussian_from_sums",

@@ -10,27 +10,31 @@ from typing_extensions import override
 
 from wavelight.metrics.feature_extractor import FeatureExtractor
 from wavelight.metrics.features import FeatureMetrics
+from wavelight.metrics.inception_protocols import InceptionProtocol, TensorFlowProtocol
 from wavelight.metrics.kept_features import FeatureMeasure
 
 
 class InceptionFeatures(FeatureExtractor):
     """The last pooling layer of FID's Inception, with torch-fidelity's copy of the weights.
 
-    The resize in front of it is TensorFlow 1's, that of the literature (torchmetrics'
-    ``antialias=False``), not pytorch-fid's: at 32 pixels the two differ by 18 grey levels, and the
-    FIDs differ too. Logits are without biases, as in the published Inception score.
+    Logits are without biases, as in the published Inception score.
 
     Args:
         weights: torch-fidelity's file of weights. Without it, the file is looked for where
             torch-fidelity keeps it, and else downloaded there.
+        protocol: The resize in front of it; by default TensorFlow 1's, that of the literature. pytorch-fid's differs
+            from it by 18 grey levels at 32 pixels, and the FIDs differ too.
     """
 
     num_features = 2048
     has_classes = True
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(
+        self, weights: Path | None = None, protocol: InceptionProtocol | None = None
+    ) -> None:
         super().__init__()
         self.weights = weights
+        self.protocol = protocol or TensorFlowProtocol()
         self.body: nn.Module | None = None
         self.head: nn.Linear | None = None
         self._checksum = ""
@@ -38,7 +42,9 @@ class InceptionFeatures(FeatureExtractor):
     @property
     @override
     def identity(self) -> str:
-        return f"torch-fidelity's Inception, pool3, TensorFlow 1's resize, weights {self._checksum}"
+        return (
+            f"torch-fidelity's Inception, pool3, {self.protocol.identity}, weights {self._checksum}"
+        )
 
     @override
     def prepare(self) -> None:
@@ -51,20 +57,12 @@ class InceptionFeatures(FeatureExtractor):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        """Return features, ``(N, 2048)`` float32, of ``(N, 1 or 3, H, W)`` uint8 images.
-
-        Raises:
-            ValueError: If images have another number of channels.
-        """
+        """Return features, ``(N, 2048)`` float32, of ``(N, 3, H, W)`` uint8 images."""
         if self.body is None:
             raise RuntimeError(
                 "call InceptionFeatures.prepare() before the first images: it loads the weights"
             )
-        if images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"images must have 1 or 3 channels for Inception, got {images.shape[1]}; take another metric"
-            )
-        return self.body(_resize(images.expand(-1, 3, -1, -1))).flatten(1)
+        return self.body(self.protocol.resize(images)).flatten(1)
 
     @override
     def logits(self, features: Tensor) -> Tensor:
@@ -82,12 +80,32 @@ class InceptionMetrics(FeatureMetrics):
             there.
         measures: Measures of all features at once, for which those of all images are kept: ``Neighbours`` (precision,
             recall, density and coverage), ``KernelDistance`` (KID), ``InceptionScore``; by default Neighbours.
+        protocol: What happens to images in front of Inception: by default ``TensorFlowProtocol``, whose FID is ``fid``;
+            ``PublishedProtocol`` measures ``fid_published``, which compares with numbers of WaveDiff and DDGAN.
     """
 
     def __init__(
-        self, weights: Path | None = None, measures: list[FeatureMeasure] | None = None
+        self,
+        weights: Path | None = None,
+        measures: list[FeatureMeasure] | None = None,
+        protocol: InceptionProtocol | None = None,
     ) -> None:
-        super().__init__(InceptionFeatures(weights), "fid", measures)
+        features = InceptionFeatures(weights, protocol)
+        super().__init__(features, features.protocol.distance, measures)
+        self.protocol = features.protocol
+
+    @override
+    def update(self, images: Tensor, real: bool) -> None:
+        """Take in ``(N, 1 or 3, H, W)`` uint8 images.
+
+        Raises:
+            ValueError: If images have another number of channels.
+        """
+        if images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"images must have 1 or 3 channels for Inception, got {images.shape[1]}; take another metric"
+            )
+        super().update(self.protocol.pictures(images.expand(-1, 3, -1, -1), real), real)
 
 
 def find_weights(path: Path | None = None) -> Path:
@@ -122,19 +140,6 @@ def _download(url: str, path: Path) -> None:
             "(TORCH_HOME moves the folder) or give its path as `weights` of InceptionMetrics; "
             "or remove InceptionMetrics from evaluation.metrics: FrechetWaveletDistance needs no weights"
         ) from error
-
-
-def _resize(images: Tensor) -> Tensor:
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    from torch_fidelity.interpolate_compat_tensorflow import (
-        interpolate_bilinear_2d_like_tensorflow1x,
-    )
-
-    side = FeatureExtractorInceptionV3.INPUT_IMAGE_SIZE
-    large = interpolate_bilinear_2d_like_tensorflow1x(
-        images.float(), size=(side, side), align_corners=False
-    )
-    return (large - 128) / 128
 
 
 def _inception(weights: Path) -> nn.Module:

@@ -114,7 +114,7 @@ def shares_inside(
             recalled[part] += (distances <= radii.generated[rows, None]).any(0)
             inside = distances < radii.density[part]
             covered[part] += inside.any(0)
-            pairs += inside.sum()
+            pairs += inside.count_nonzero()
     precise, recalled, covered, pairs = (
         total(count) for count in (precise, recalled, covered, pairs)
     )

@@ -4,7 +4,12 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from wavelight.metrics import InceptionFeatures, InceptionMetrics
+from wavelight.metrics import (
+    InceptionFeatures,
+    InceptionMetrics,
+    PublishedProtocol,
+    TensorFlowProtocol,
+)
 from wavelight.metrics.inception import find_weights
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -81,10 +86,37 @@ def test_features_equal_torch_fidelitys(random_weights):
     features, logits = theirs(images)
     assert torch.equal(ours(images), features)
     torch.testing.assert_close(ours.logits(features), logits)
-    grey = images[:, :1]
-    assert torch.equal(ours(grey), theirs(grey.repeat(1, 3, 1, 1))[0])
+
+
+def test_images_of_two_channels_are_refused():
+    images = torch.zeros(2, 2, 32, 32, dtype=torch.uint8)
     with pytest.raises(ValueError, match="must have 1 or 3 channels for Inception, got 2"):
-        ours(images[:, :2])
+        InceptionMetrics().update(images, real=True)
+
+
+@pytest.mark.slow
+def test_grey_images_are_three_equal_colours(random_weights):
+    grey = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    metric = InceptionMetrics(random_weights, measures=[])
+    metric.prepare()
+    metric.update(grey, real=True)
+    metric.update(grey.repeat(1, 3, 1, 1), real=False)
+    assert abs(float(metric.values()["fid"])) < 1e-9
+
+
+@pytest.mark.slow
+def test_the_published_protocol_has_a_name_and_numbers_of_its_own(random_weights):
+    images, others = torch.randint(0, 256, (2, 6, 3, 32, 32), dtype=torch.uint8)
+    found = {}
+    for protocol in (TensorFlowProtocol(), PublishedProtocol(), PublishedProtocol(None)):
+        metric = InceptionMetrics(random_weights, [], protocol)
+        metric.prepare()
+        metric.update(images, real=True)
+        metric.update(others, real=False)
+        ((name, value),) = metric.values().items()
+        found[metric.identity] = name, float(value)
+    assert len(found) == len(set(found.values())) == 3
+    assert [name for name, _ in found.values()] == ["fid", "fid_published", "fid_published"]
 
 
 @pytest.mark.slow
