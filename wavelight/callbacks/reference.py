@@ -79,7 +79,11 @@ def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
 
 
 def load_statistics(metric: ImageMetric, path: Path) -> bool:
-    """Give a metric the statistics that were kept, and say whether there were any that can be used."""
+    """Give a metric the statistics that were given or kept, and say whether there were any that can be used."""
+    given = metric.given_statistics()
+    if given is not None:
+        metric.load_real_statistics(given)
+        return True
     if not path.is_file():
         return False
     metric.reset()

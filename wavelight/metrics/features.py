@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from wavelight.metrics.base import CombinedMetric, TwoSampleMetric
 from wavelight.metrics.feature_extractor import FeatureExtractor
-from wavelight.metrics.frechet import FrechetDistance
+from wavelight.metrics.frechet import FrechetDistance, Gaussian, sums_of_gaussian
 from wavelight.metrics.kept_features import FeatureMeasure, KeptFeatures
 from wavelight.metrics.neighbours import Neighbours
 from wavelight.metrics.sums import SumMetric
@@ -84,6 +84,11 @@ class FeatureMetrics(nn.Module, CombinedMetric):
         return {
             name: value for _, metric in self.parts() for name, value in metric.values().items()
         }
+
+    def statistics_of(self, gaussian: Gaussian) -> dict[str, Tensor]:
+        """Return real statistics that have these moments of the features, for the distance alone."""
+        (prefix, _), *_ = self.parts()
+        return {prefix + name: value for name, value in sums_of_gaussian(gaussian).items()}
 
     def _sums(self) -> list[SumMetric]:
         return [cast(SumMetric, metric) for metric in self._of_sums]

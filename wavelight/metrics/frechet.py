@@ -35,6 +35,22 @@ def gaussian_from_sums(count: Tensor, total: Tensor, outer: Tensor) -> Gaussian:
     return Gaussian(mean, centred / (count - 1)[..., None])
 
 
+def sums_of_gaussian(gaussian: Gaussian, count: int = 2**16) -> Sums:
+    """Return sums over samples that have a mean and a covariance: what :func:`gaussian_from_sums` undoes.
+
+    Args:
+        gaussian: The mean ``(D,)`` and the covariance ``(D, D)``, float64.
+        count: Number of the samples, on which the Gaussian does not depend; a power of 2 rounds no mean.
+    """
+    mean, covariance = gaussian
+    total = count * mean
+    return {
+        "count": torch.tensor(count),
+        "total": total,
+        "outer": (count - 1) * covariance + torch.outer(mean, total),
+    }
+
+
 def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
     """Return the squared Fréchet distance of two Gaussians, ``(...)`` (Dowson and Landau, 1982).
 

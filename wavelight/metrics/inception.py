@@ -10,8 +10,11 @@ from typing_extensions import override
 
 from wavelight.metrics.feature_extractor import FeatureExtractor
 from wavelight.metrics.features import FeatureMetrics
+from wavelight.metrics.frechet import Gaussian
 from wavelight.metrics.inception_protocols import InceptionProtocol, TensorFlowProtocol
 from wavelight.metrics.kept_features import FeatureMeasure
+from wavelight.metrics.statistics_files import read_statistics
+from wavelight.support.errors import OptionError
 
 
 class InceptionFeatures(FeatureExtractor):
@@ -82,6 +85,12 @@ class InceptionMetrics(FeatureMetrics):
             recall, density and coverage), ``KernelDistance`` (KID), ``InceptionScore``; by default Neighbours.
         protocol: What happens to images in front of Inception: by default ``TensorFlowProtocol``, whose FID is ``fid``;
             ``PublishedProtocol`` measures ``fid_published``, which compares with numbers of WaveDiff and DDGAN.
+        reference: A file of others' statistics of the real images, with which the FID compares in place of real images:
+            an ``.npz`` of pytorch-fid or EDM, or an ``.npy`` of WaveDiff or DDGAN. It holds no features: ``Neighbours``
+            and ``KernelDistance``, which compare features, cannot be measured beside it, and nothing is by default.
+
+    Raises:
+        OptionError: If a measure compares features, and only statistics are given.
     """
 
     def __init__(
@@ -89,10 +98,33 @@ class InceptionMetrics(FeatureMetrics):
         weights: Path | None = None,
         measures: list[FeatureMeasure] | None = None,
         protocol: InceptionProtocol | None = None,
+        reference: Path | None = None,
     ) -> None:
         features = InceptionFeatures(weights, protocol)
+        if reference is not None:
+            measures = measures or []
+            _refuse_comparing(measures, reference)
         super().__init__(features, features.protocol.distance, measures)
         self.protocol = features.protocol
+        self.reference = reference
+        self._reference: tuple[Gaussian, str] | None = None
+
+    @property
+    @override
+    def identity(self) -> str:
+        return ", ".join([super().identity, *([self._reference[1]] if self._reference else [])])
+
+    @override
+    def prepare(self) -> None:
+        if self.reference is not None and self._reference is None:
+            statistics = read_statistics(self.reference, self.features.num_features)
+            checksum = hashlib.sha256(Path(self.reference).read_bytes()).hexdigest()
+            self._reference = statistics, f"against statistics {checksum}"
+        super().prepare()
+
+    @override
+    def given_statistics(self) -> dict[str, Tensor] | None:
+        return None if self._reference is None else self.statistics_of(self._reference[0])
 
     @override
     def update(self, images: Tensor, real: bool) -> None:
@@ -106,6 +138,15 @@ class InceptionMetrics(FeatureMetrics):
                 f"images must have 1 or 3 channels for Inception, got {images.shape[1]}; take another metric"
             )
         super().update(self.protocol.pictures(images.expand(-1, 3, -1, -1), real), real)
+
+
+def _refuse_comparing(measures: list[FeatureMeasure], reference: Path) -> None:
+    for measure in measures:
+        if measure.compares:
+            raise OptionError(
+                f"measures must not hold {type(measure).__name__} beside the statistics {reference}, which hold no "
+                "features of real images: take it out, or compare with real images"
+            )
 
 
 def find_weights(path: Path | None = None) -> Path:

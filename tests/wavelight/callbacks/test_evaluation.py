@@ -15,7 +15,9 @@ from wavelight.metrics import (
     FeatureMetrics,
     FieldDistance,
     FrechetWaveletDistance,
+    Gaussian,
     InceptionMetrics,
+    frechet_distance,
 )
 
 TRAIN, HELD_OUT = 80, 70
@@ -216,6 +218,25 @@ def test_real_images_are_measured_once_and_for_ever(tmp_path):
         {f"test/{name}100": value for name, value in expected.items()}, rel=1e-5
     )
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+class GivenMetrics(FeatureMetrics):
+    """Compares with given moments."""
+
+    def given_statistics(self):
+        return self.statistics_of(Gaussian(torch.ones(6).double(), torch.eye(6).double()))
+
+
+def test_given_statistics_take_the_place_of_real_images(tmp_path):
+    data = ToyData(tmp_path)
+    evaluation = Evaluation([GivenMetrics(ToyFeatures(), "given", measures=[])])
+    trainer(tmp_path, evaluation, max_epochs=0).fit(Painter(), datamodule=data)
+    assert data.passes == 0
+    assert list((tmp_path / "cache").glob("*")) == []
+    features = ToyFeatures().eval()(blotches(HELD_OUT, seed=2)[:60]).detach().double()
+    moments = Gaussian(features.mean(0), features.T.cov())
+    expected = frechet_distance(Gaussian(torch.ones(6).double(), torch.eye(6).double()), moments)
+    assert evaluation.held_out == {"given": pytest.approx(float(expected), rel=1e-6)}
 
 
 @pytest.mark.parametrize("size", [0, 100, 0.5])

@@ -1,12 +1,15 @@
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 
 from wavelight.metrics import (
     InceptionFeatures,
     InceptionMetrics,
+    InceptionScore,
+    KernelDistance,
     PublishedProtocol,
     TensorFlowProtocol,
 )
@@ -149,3 +152,56 @@ def test_a_file_of_weights_runs_nothing(tmp_path):
     with pytest.raises(ValueError, match="does not hold torch-fidelity's Inception weights"):
         metric.prepare()
     assert not (tmp_path / "ran").exists()
+
+
+def reference_file(path, seed=0):
+    samples = torch.randn(100, 2048, generator=torch.Generator().manual_seed(seed))
+    statistics = {"mu": samples.double().mean(0).numpy(), "sigma": samples.double().T.cov().numpy()}
+    np.savez(path, **statistics)
+    return path
+
+
+@pytest.mark.slow
+def test_fid_compares_with_the_statistics_of_others(random_weights, tmp_path):
+    from torchmetrics.image.fid import _compute_fid
+
+    metric = InceptionMetrics(random_weights, reference=reference_file(tmp_path / "theirs.npz"))
+    metric.prepare()
+    metric.load_real_statistics(metric.given_statistics())
+    images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    metric.update(images, real=False)
+    values = metric.values()
+    assert list(values) == ["fid"]
+    features, theirs = metric.features(images).double(), np.load(tmp_path / "theirs.npz")
+    expected = _compute_fid(
+        *(torch.from_numpy(theirs[name]) for name in ("mu", "sigma")),
+        features.mean(0),
+        features.T.cov(),
+    )
+    assert float(values["fid"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_statistics_of_others_are_read_before_the_weights_and_are_part_of_the_identity(tmp_path):
+    identities = set()
+    for seed in (0, 1):
+        path = reference_file(tmp_path / f"{seed}.npz", seed)
+        metric = InceptionMetrics(tmp_path / "missing.pth", reference=path)
+        assert metric.measures == []
+        with pytest.raises(FileNotFoundError, match="no Inception weights"):
+            metric.prepare()
+        identities.add(metric.identity)
+    assert len(identities) == 2
+    np.savez(tmp_path / "small.npz", mu=np.zeros(64), sigma=np.eye(64))
+    metric = InceptionMetrics(tmp_path / "missing.pth", reference=tmp_path / "small.npz")
+    with pytest.raises(
+        ValueError, match=r"mu of \(2048,\) and sigma of \(2048, 2048\), got \(64,\)"
+    ):
+        metric.prepare()
+
+
+def test_measures_that_compare_features_are_refused_beside_statistics():
+    InceptionMetrics(measures=[InceptionScore()], reference=Path("theirs.npz"))
+    with pytest.raises(
+        ValueError, match=r"must not hold KernelDistance beside the statistics theirs"
+    ):
+        InceptionMetrics(measures=[KernelDistance()], reference=Path("theirs.npz"))
