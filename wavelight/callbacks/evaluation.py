@@ -23,6 +23,7 @@ from wavelight.metrics.base import ImageMetric
 from wavelight.support.collectives import total
 from wavelight.support.errors import OptionError
 from wavelight.support.progress import with_progress
+from wavelight.support.refusals import refused_together
 
 FAST_DEV_RUN_IMAGES = 64
 
@@ -168,10 +169,9 @@ class Evaluation(L.Callback):
     def _prepare_metrics(self, trainer: L.Trainer) -> None:
         # One process of a machine comes first, so that weights are downloaded once.
         for first in (True, False):
-            if first == (trainer.local_rank == 0):
-                for metric in self.metrics:
+            with refused_together():
+                for metric in self.metrics if first == (trainer.local_rank == 0) else ():
                     metric.prepare()
-            trainer.strategy.barrier("metrics")
         for metric in self.metrics:
             metric.to(trainer.strategy.root_device)
 
