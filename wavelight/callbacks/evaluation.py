@@ -20,6 +20,7 @@ from wavelight.callbacks.reference import (
     update_metrics,
 )
 from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.inception import complete_inception
 from wavelight.support.collectives import total
 from wavelight.support.errors import OptionError
 from wavelight.support.progress import with_progress
@@ -65,6 +66,7 @@ class Evaluation(L.Callback):
         reference_images: Number of real images to measure; by default the whole training split.
         at_start: Whether to measure the untrained network too, before its first batch. Resumed runs are not
             measured so.
+        weights: torch-fidelity's file of Inception's weights, for the InceptionMetrics that name none.
 
     Attributes:
         history: Values measured, as (images seen, {name: value}), oldest first; kept in
@@ -73,9 +75,14 @@ class Evaluation(L.Callback):
     """
 
     def __init__(
-        self, metrics: list[ImageMetric], reference_images: int | None = None, at_start: bool = True
+        self,
+        metrics: list[ImageMetric],
+        reference_images: int | None = None,
+        at_start: bool = True,
+        weights: Path | None = None,
     ) -> None:
         self.metrics = metrics
+        complete_inception(metrics, weights)
         self.reference_images = reference_images
         self.at_start = at_start
         self.history: list[tuple[int, dict[str, float]]] = []

@@ -1,6 +1,7 @@
 """FID, and further metrics, by the Inception network of the published numbers."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from wavelight.metrics.base import ImageMetric
 from wavelight.metrics.feature_extractor import FeatureExtractor
 from wavelight.metrics.features import FeatureMetrics
 from wavelight.metrics.frechet import Gaussian
@@ -101,13 +103,23 @@ class InceptionMetrics(FeatureMetrics):
         reference: Path | None = None,
     ) -> None:
         features = InceptionFeatures(weights, protocol)
-        if reference is not None:
-            measures = measures or []
-            _refuse_comparing(measures, reference)
-        super().__init__(features, features.protocol.distance, measures)
+        super().__init__(features, features.protocol.distance, _fitting(measures, reference))
         self.protocol = features.protocol
         self.reference = reference
+        self._asked_measures = measures
         self._reference: tuple[Gaussian, str] | None = None
+
+    def complete(self, weights: Path | None = None, reference: Path | None = None) -> None:
+        """Take a file of weights, and one of statistics, where none is named; before :meth:`prepare`.
+
+        Raises:
+            OptionError: If a measure compares features, and only statistics are given.
+        """
+        features = cast(InceptionFeatures, self.features)
+        features.weights = features.weights or weights
+        if reference is not None and self.reference is None:
+            self.measures = _fitting(self._asked_measures, reference) or []
+            self.reference = reference
 
     @property
     @override
@@ -140,13 +152,46 @@ class InceptionMetrics(FeatureMetrics):
         super().update(self.protocol.pictures(images.expand(-1, 3, -1, -1), real), real)
 
 
-def _refuse_comparing(measures: list[FeatureMeasure], reference: Path) -> None:
-    for measure in measures:
+def complete_inception(
+    metrics: Iterable[ImageMetric], weights: Path | None = None, reference: Path | None = None
+) -> None:
+    """Give files that were named apart to all of the metrics that take them: see :meth:`InceptionMetrics.complete`.
+
+    Raises:
+        OptionError: If a file is given and no metric takes it, or statistics and a metric that compares otherwise.
+    """
+    metrics = list(metrics)
+    taking = [metric for metric in metrics if isinstance(metric, InceptionMetrics)]
+    if weights is not None and not taking:
+        raise OptionError(
+            f"weights must be left out where no metric is InceptionMetrics, got {weights}; name it among the metrics"
+        )
+    if reference is not None and len(taking) < len(metrics):
+        raise OptionError(
+            f"metrics must all be InceptionMetrics to compare with the statistics {reference}: take out others, or "
+            "compare with real images"
+        )
+    for metric in taking:
+        metric.complete(weights, reference)
+
+
+def _fitting(
+    measures: list[FeatureMeasure] | None, reference: Path | None
+) -> list[FeatureMeasure] | None:
+    """Return the measures to take, None for the default ones.
+
+    Raises:
+        OptionError: If one compares features, and only statistics are given.
+    """
+    if reference is None:
+        return measures
+    for measure in measures or ():
         if measure.compares:
             raise OptionError(
                 f"measures must not hold {type(measure).__name__} beside the statistics {reference}, which hold no "
                 "features of real images: take it out, or compare with real images"
             )
+    return measures or []
 
 
 def find_weights(path: Path | None = None) -> Path:

@@ -323,6 +323,15 @@ def test_missing_weights_stop_before_training(tmp_path):
     assert model.images_seen == 0
 
 
+def test_weights_named_apart_are_those_of_inception(tmp_path):
+    own, other = InceptionMetrics(tmp_path / "own.pth"), InceptionMetrics()
+    Evaluation([FrechetWaveletDistance(), own, other], weights=tmp_path / "apart.pth")
+    assert own.features.weights == tmp_path / "own.pth"
+    assert other.features.weights == tmp_path / "apart.pth"
+    with pytest.raises(ValueError, match="weights must be left out where no metric is Inception"):
+        Evaluation([FrechetWaveletDistance()], weights=tmp_path / "apart.pth")
+
+
 class FieldData(ToyData):
     """Fields of one channel without bounds."""
 

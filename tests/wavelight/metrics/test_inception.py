@@ -54,21 +54,6 @@ def test_the_identity_of_the_weights_needs_no_network_object():
     assert "Inception" in InceptionFeatures().identity
 
 
-@pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """A file of the right shape, made without a download."""
-    from torch_fidelity import feature_extractor_inceptionv3 as module
-
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load_state_dict_from_url", lambda *args, **kwargs: {})
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda *args, **kwargs: None)
-        network = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    torch.save(network.state_dict(), path)
-    return path
-
-
 @pytest.mark.slow
 def test_a_wrong_file_is_an_error(tmp_path):
     path = tmp_path / "wrong.pth"
