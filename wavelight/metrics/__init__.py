@@ -11,6 +11,7 @@ from wavelight.metrics.frechet import (
     frechet_distance,
     gaussian_from_sums,
 )
+from wavelight.metrics.imagenet_input import ImageNetInput
 from wavelight.metrics.inception import InceptionFeatures, InceptionMetrics
 from wavelight.metrics.inception_protocols import (
     InceptionProtocol,
@@ -36,6 +37,7 @@ __all__ = [
     "FrechetWaveletDistance",
     "Gaussian",
     "ImageMetric",
+    "ImageNetInput",
     "InceptionFeatures",
     "InceptionMetrics",
     "InceptionProtocol",

@@ -108,6 +108,9 @@ class FeatureNetworkMetrics(FeatureMetrics):
     classifier of the data itself see the differences between its classes, and may overlook the rest.
     Precision and recall: Kynkäänniemi et al., 2019.
 
+    A Fréchet distance of DINOv2 features (Stein et al., 2023) is ``distance="fd_dinov2"`` through a file written of
+    DINOv2's network behind :class:`wavelight.metrics.ImageNetInput`, on a machine that has its weights.
+
     A file is a program: open only those that you trust, for PyTorch may run code that is in them.
     PyTorch does not promise that its later versions read it.
 
