@@ -35,19 +35,22 @@ def gaussian_from_sums(count: Tensor, total: Tensor, outer: Tensor) -> Gaussian:
     return Gaussian(mean, centred / (count - 1)[..., None])
 
 
-def sums_of_gaussian(gaussian: Gaussian, count: int = 2**16) -> Sums:
-    """Return sums over samples that have a mean and a covariance: what :func:`gaussian_from_sums` undoes.
+UNKNOWN_COUNT = 2**62
+"""Stands for the number of samples where only their moments are known; a power of 2 rounds no mean."""
+
+
+def sums_of_gaussian(gaussian: Gaussian) -> Sums:
+    """Return sums over unknown samples that have a mean and a covariance: what :func:`gaussian_from_sums` undoes.
 
     Args:
         gaussian: The mean ``(D,)`` and the covariance ``(D, D)``, float64.
-        count: Number of the samples, on which the Gaussian does not depend; a power of 2 rounds no mean.
     """
     mean, covariance = gaussian
-    total = count * mean
+    total = UNKNOWN_COUNT * mean
     return {
-        "count": torch.tensor(count),
+        "count": torch.tensor(UNKNOWN_COUNT),
         "total": total,
-        "outer": (count - 1) * covariance + torch.outer(mean, total),
+        "outer": (UNKNOWN_COUNT - 1) * covariance + torch.outer(mean, total),
     }
 
 
@@ -127,8 +130,9 @@ class FewImages:
         if min(generated, real) > dimension or self._warned or rank() != 0:
             return
         self._warned = True
+        against = "" if real == UNKNOWN_COUNT else f" and {real} real"
         warnings.warn(
-            f"{self._name} of {generated} generated and {real} real images: with at most {dimension} "
+            f"{self._name} of {generated} generated{against} images: with at most {dimension} "
             f"images (the {self._dimensions}) covariances are singular and the distance "
             "is far too large: compare it at equal n only",
             stacklevel=4,

@@ -239,6 +239,15 @@ def test_given_statistics_take_the_place_of_real_images(tmp_path):
     assert evaluation.held_out == {"given": pytest.approx(float(expected), rel=1e-6)}
 
 
+def test_a_warning_of_few_images_says_nothing_of_unknown_ones():
+    metric = GivenMetrics(ToyFeatures(), "given", measures=[])
+    metric.prepare()
+    metric.load_real_statistics(metric.given_statistics())
+    metric.update(blotches(6), real=False)
+    with pytest.warns(UserWarning, match="given of 6 generated images: with at most 6 images"):
+        metric.values()
+
+
 @pytest.mark.parametrize("size", [0, 100, 0.5])
 def test_damaged_statistics_of_real_images_are_measured_again(tmp_path, caplog, size):
     data, metrics = ToyData(tmp_path), [FrechetWaveletDistance(4)]
