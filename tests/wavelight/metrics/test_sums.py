@@ -6,6 +6,7 @@ from torch import distributed, multiprocessing
 from torch.nn import functional
 from typing_extensions import override
 
+from tests.places import ROOT
 from tests.two_samples import values_of
 from tests.wavelight.metrics.toy import ToyFeatures, blotches, seeded
 from wavelight.metrics import FeatureMetrics, SumMetric
@@ -57,6 +58,20 @@ def features(side):
 
 def measure(real, generated):
     return values_of(KernelDistance(), real, generated)["kid"]
+
+
+def test_the_metric_of_the_documentation_is_a_dozen_lines_that_work():
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    code = (
+        page.partition("## A metric of your own")[2].partition("```python\n")[2].partition("```")[0]
+    )
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    names = {"SumMetric": SumMetric, "Tensor": torch.Tensor}
+    exec(code, names)
+    real, generated = features("real"), features("generated")
+    expected = float((real.mean(0) - generated.mean(0)).square().sum())
+    found = values_of(names["MeanDistance"](), real, generated)
+    assert found == {"mean_distance": pytest.approx(expected, rel=1e-5)}
 
 
 def test_the_new_metric_is_that_of_all_pairs():
