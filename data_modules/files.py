@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from data_modules.errors import DataError, UnusableImageError
 from data_modules.folders import walk
-from data_modules.pictures import SUFFIXES, read_picture
+from data_modules.pictures import SUFFIXES, read_picture, size_of_picture
 from data_modules.plain_files import check_bytes, check_plain, printable, read_plain
 from data_modules.source import Sample, Source
 
@@ -63,6 +63,10 @@ class _PictureFiles(Source):
     @override
     def name(self, index: int) -> str:
         return printable(self.path / self._files[index].path)
+
+    @override
+    def own_size(self, index: int) -> tuple[int, int]:
+        return size_of_picture(self._data(self._files[index].path), self.name(index))
 
     @abstractmethod
     def _list(self) -> Iterator[_File]:

@@ -79,6 +79,22 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
         raise UnusableImageError(f"{name} cannot be read as an image: {error}") from error
 
 
+def size_of_picture(data: bytes | Path, name: str) -> tuple[int, int]:
+    """Return the width and height of a picture as its file has them, without decoding it.
+
+    Raises:
+        UnusableImageError: If the picture is unreadable.
+    """
+    try:
+        with Image.open(
+            BytesIO(data) if isinstance(data, bytes) else data, formats=_formats()
+        ) as image:
+            return image.size
+    # As in `decode`.
+    except Exception as error:
+        raise UnusableImageError(f"{name} cannot be read as an image: {error}") from error
+
+
 def fit(image: Image.Image, name: str, size: int, upscale: bool) -> Image.Image:
     """Bring the shorter side to ``size`` and cut the middle out of the longer one.
 

@@ -100,6 +100,10 @@ class Shards(Source):
             )
 
     @override
+    def own_size(self, index: int) -> tuple[int, int]:
+        return self._index.image_size, self._index.image_size
+
+    @override
     def read(self, index: int, size: int) -> Sample:
         shard, row = self._find(index)
         opened = self._open(shard)

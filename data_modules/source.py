@@ -77,6 +77,10 @@ class Source(ABC):
         """Say which image this is, for messages."""
         return f"image {index}"
 
+    def own_size(self, index: int) -> tuple[int, int] | None:
+        """Return the width and height at which an image is kept, None where it is made at any size."""
+        return None
+
     def fetch(self) -> None:  # noqa: B027 (most sources have nothing to download)
         """Download what is missing; called once, in one process, before anything is read."""
 
@@ -154,6 +158,11 @@ class _Part(Source):
     def name(self, index: int) -> str:
         (source, (number,)) = self.resolve(np.array([index]))
         return source.name(int(number))
+
+    @override
+    def own_size(self, index: int) -> tuple[int, int] | None:
+        (source, (number,)) = self.resolve(np.array([index]))
+        return source.own_size(int(number))
 
     @override
     def resolve(self, indices: Numbers) -> tuple[Source, Numbers]:

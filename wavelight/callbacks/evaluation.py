@@ -18,10 +18,13 @@ from wavelight.callbacks.reference import (
     save_statistics,
     statistics_file,
     update_metrics,
-    with_progress,
 )
 from wavelight.metrics.base import ImageMetric
+from wavelight.metrics.inception import complete_inception
 from wavelight.support.collectives import total
+from wavelight.support.errors import OptionError
+from wavelight.support.progress import with_progress
+from wavelight.support.refusals import refused_together
 
 FAST_DEV_RUN_IMAGES = 64
 
@@ -63,6 +66,7 @@ class Evaluation(L.Callback):
         reference_images: Number of real images to measure; by default the whole training split.
         at_start: Whether to measure the untrained network too, before its first batch. Resumed runs are not
             measured so.
+        weights: torch-fidelity's file of Inception's weights, for the InceptionMetrics that name none.
 
     Attributes:
         history: Values measured, as (images seen, {name: value}), oldest first; kept in
@@ -72,9 +76,14 @@ class Evaluation(L.Callback):
     """
 
     def __init__(
-        self, metrics: list[ImageMetric], reference_images: int | None = None, at_start: bool = True
+        self,
+        metrics: list[ImageMetric],
+        reference_images: int | None = None,
+        at_start: bool = True,
+        weights: Path | None = None,
     ) -> None:
         self.metrics = metrics
+        complete_inception(metrics, weights)
         self.reference_images = reference_images
         self.at_start = at_start
         self.history: list[tuple[int, dict[str, float]]] = []
@@ -177,10 +186,9 @@ class Evaluation(L.Callback):
     def _prepare_metrics(self, trainer: L.Trainer) -> None:
         # One process of a machine comes first, so that weights are downloaded once.
         for first in (True, False):
-            if first == (trainer.local_rank == 0):
-                for metric in self.metrics:
+            with refused_together():
+                for metric in self.metrics if first == (trainer.local_rank == 0) else ():
                     metric.prepare()
-            trainer.strategy.barrier("metrics")
         for metric in self.metrics:
             metric.to(trainer.strategy.root_device)
 
@@ -212,7 +220,7 @@ class Evaluation(L.Callback):
         for metric, _ in missing:
             metric.reset()
         loader = reference_data(trainer).reference_dataloader(images)
-        for batch in with_progress(loader, "measuring real images", trainer):
+        for batch in with_progress(loader, "measuring real images"):
             update_metrics([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
@@ -228,9 +236,8 @@ class Evaluation(L.Callback):
         if not data.held_out_images or not images:
             return
         if self._held_out_of != (data.fingerprint, images):
-            for batch in with_progress(
-                data.held_out_dataloader(images), "measuring held-out images", trainer
-            ):
+            loader = data.held_out_dataloader(images)
+            for batch in with_progress(loader, "measuring held-out images"):
                 self._take_in(trainer, batch)
             self._held_out = self._measure(trainer)
             self._held_out_of = (data.fingerprint, images)
@@ -256,12 +263,14 @@ class Evaluation(L.Callback):
         """Return the metrics of the images of all processes, and forget the images; collective."""
         images = int(total(torch.tensor(self._images, device=trainer.strategy.root_device)))
         values: dict[str, float] = {}
-        if images:
-            values = {
-                name: float(value)
-                for metric in self.metrics
-                for name, value in metric.values().items()
-            }
+        for metric in self.metrics if images else ():
+            found = {name: float(value) for name, value in metric.values().items()}
+            if twice := values.keys() & found.keys():
+                raise OptionError(
+                    f"evaluation.metrics must each have names of its own, got {sorted(twice)[0]} of "
+                    f"{type(metric).__name__} and of another: take its measure out of one"
+                )
+            values |= found
         for metric in self.metrics:
             metric.forget_generated()
         self._images = 0
@@ -279,15 +288,13 @@ class Evaluation(L.Callback):
 
 
 def short_count(images: int) -> str:
-    """Return a number of images as it stands in the names of metrics.
+    """Return a number of images as it stands in the names of metrics, exactly.
 
-    >>> [short_count(images) for images in (512, 2048, 2500, 50000)]
-    ['512', '2k', '2500', '50k']
+    >>> [short_count(images) for images in (512, 2000, 2048, 2500, 50000)]
+    ['512', '2k', '2048', '2500', '50k']
     """
-    for thousand in (1000, 1024):
-        if images >= thousand and images % thousand == 0:
-            return f"{images // thousand}k"
-    return str(images)
+    thousands, rest = divmod(images, 1000)
+    return str(images) if rest else f"{thousands}k"
 
 
 def _validates(trainer: L.Trainer) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import lightning as L
 import torch
@@ -79,7 +79,11 @@ def save_statistics(statistics: dict[str, Tensor], path: Path) -> None:
 
 
 def load_statistics(metric: ImageMetric, path: Path) -> bool:
-    """Give a metric the statistics that were kept, and say whether there were any that can be used."""
+    """Give a metric the statistics that were given or kept, and say whether there were any that can be used."""
+    given = metric.given_statistics()
+    if given is not None:
+        metric.load_real_statistics(given)
+        return True
     if not path.is_file():
         return False
     metric.reset()
@@ -95,12 +99,3 @@ def load_statistics(metric: ImageMetric, path: Path) -> bool:
         )
         return False
     return True
-
-
-def with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:
-    """Show a progress bar on the first process while batches come."""
-    from rich.progress import track
-
-    return track(
-        loader, description=description, transient=True, disable=not trainer.is_global_zero
-    )

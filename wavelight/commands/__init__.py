@@ -65,6 +65,11 @@ GROUPS: dict[str, dict[str, Command]] = {
         "compare": _own(
             "compare", "measure systems on equal terms, quality against steps and MACs", True
         ),
+        "measure": _own(
+            "measure",
+            "measure a folder of images, of any model, against real ones or statistics",
+            True,
+        ),
         "details": _own(
             "details",
             "measure exposure bias and diversity of the details of a WSGM or Hybrid",

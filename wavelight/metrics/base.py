@@ -70,6 +70,10 @@ class ImageMetric(TwoSampleMetric):
     def identity(self) -> str:
         """All that the real statistics depend on but the images: part of their file's name."""
 
+    def given_statistics(self) -> dict[str, Tensor] | None:
+        """Return the real statistics where a file gives them, and no real image is measured, after :meth:`prepare`."""
+        return None
+
     def prepare(self) -> None:
         """Load the weights of the metric's network, if it has one, before training starts.
 

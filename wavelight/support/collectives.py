@@ -1,4 +1,4 @@
-"""Sums, means and extremes over the processes of a distributed run; with one process they do nothing."""
+"""Sums, means, extremes and lists over the processes of a distributed run; one process has its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,11 +43,17 @@ def least(tensor: Tensor) -> Tensor:
 
 def largest_shapes(shapes: Mapping[str, torch.Size]) -> dict[str, torch.Size]:
     """Return by name the processes' shape with most dimensions, for one that saw nothing; collective."""
+    found = gathered({name: tuple(shape) for name, shape in shapes.items()})
+    return {name: _longest([each[name] for each in found]) for name in shapes}
+
+
+def gathered(value: Any) -> list[Any]:
+    """Return what all processes hold, by rank; collective."""
     if not _is_distributed():
-        return dict(shapes)
-    gathered: list[Any] = [None] * world_size()
-    distributed.all_gather_object(gathered, {name: tuple(shape) for name, shape in shapes.items()})
-    return {name: _longest([each[name] for each in gathered]) for name in shapes}
+        return [value]
+    found: list[Any] = [None] * world_size()
+    distributed.all_gather_object(found, value)
+    return found
 
 
 def _longest(shapes: list[tuple[int, ...]]) -> torch.Size:

@@ -21,6 +21,10 @@ class OptionError(ValueError):
     """An option that cannot be, which shows only when a run has begun: one sentence all the same, and no traceback."""
 
 
+class SaidElsewhereError(OptionError):
+    """Bad input that another process has found, which says so: this one ends without a word."""
+
+
 def in_words(message: str) -> str:
     """Reduce a parser's message to one sentence that a person can act on.
 
@@ -73,5 +77,6 @@ def fail(message: str, error: Exception | None = None) -> NoReturn:
     """
     if error is not None and os.environ.get("WAVELIGHT_TRACEBACK"):
         raise error
-    sys.stderr.write(f"wavelight: {in_words(message)}\n")
+    if not isinstance(error, SaidElsewhereError):
+        sys.stderr.write(f"wavelight: {in_words(message)}\n")
     sys.exit(_USAGE_ERROR)

@@ -15,7 +15,9 @@ from wavelight.metrics import (
     FeatureMetrics,
     FieldDistance,
     FrechetWaveletDistance,
+    Gaussian,
     InceptionMetrics,
+    frechet_distance,
 )
 
 TRAIN, HELD_OUT = 80, 70
@@ -191,6 +193,12 @@ def test_held_out_images_say_what_a_perfect_model_would_reach(tmp_path):
     assert len(evaluation.history) == 2
 
 
+def test_metrics_of_one_name_are_refused_before_training(tmp_path):
+    metrics = [FeatureMetrics(ToyFeatures(), name) for name in ("one", "other")]
+    with pytest.raises(ValueError, match=r"names of its own, got coverage of FeatureMetrics"):
+        trainer(tmp_path, Evaluation(metrics)).fit(Painter(), datamodule=ToyData(tmp_path))
+
+
 def test_without_held_out_images_there_is_no_such_number(tmp_path):
     evaluation = Evaluation(toy_metrics())
     trainer(tmp_path, evaluation).fit(Painter(), datamodule=ToyData(tmp_path, held_out=0))
@@ -212,6 +220,34 @@ def test_real_images_are_measured_once_and_for_ever(tmp_path):
         {f"test/{name}100": value for name, value in expected.items()}, rel=1e-5
     )
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+class GivenMetrics(FeatureMetrics):
+    """Compares with given moments."""
+
+    def given_statistics(self):
+        return self.statistics_of(Gaussian(torch.ones(6).double(), torch.eye(6).double()))
+
+
+def test_given_statistics_take_the_place_of_real_images(tmp_path):
+    data = ToyData(tmp_path)
+    evaluation = Evaluation([GivenMetrics(ToyFeatures(), "given", measures=[])])
+    trainer(tmp_path, evaluation, max_epochs=0).fit(Painter(), datamodule=data)
+    assert data.passes == 0
+    assert list((tmp_path / "cache").glob("*")) == []
+    features = ToyFeatures().eval()(blotches(HELD_OUT, seed=2)[:60]).detach().double()
+    moments = Gaussian(features.mean(0), features.T.cov())
+    expected = frechet_distance(Gaussian(torch.ones(6).double(), torch.eye(6).double()), moments)
+    assert evaluation.held_out == {"given": pytest.approx(float(expected), rel=1e-6)}
+
+
+def test_a_warning_of_few_images_says_nothing_of_unknown_ones():
+    metric = GivenMetrics(ToyFeatures(), "given", measures=[])
+    metric.prepare()
+    metric.load_real_statistics(metric.given_statistics())
+    metric.update(blotches(6), real=False)
+    with pytest.warns(UserWarning, match="given of 6 generated images: with at most 6 images"):
+        metric.values()
 
 
 @pytest.mark.parametrize("size", [0, 100, 0.5])
@@ -296,6 +332,15 @@ def test_missing_weights_stop_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape("missing.pth: fetch https://")):
         trainer(tmp_path, evaluation).fit(model, datamodule=ToyData(tmp_path))
     assert model.images_seen == 0
+
+
+def test_weights_named_apart_are_those_of_inception(tmp_path):
+    own, other = InceptionMetrics(tmp_path / "own.pth"), InceptionMetrics()
+    Evaluation([FrechetWaveletDistance(), own, other], weights=tmp_path / "apart.pth")
+    assert own.features.weights == tmp_path / "own.pth"
+    assert other.features.weights == tmp_path / "apart.pth"
+    with pytest.raises(ValueError, match="weights must be left out where no metric is Inception"):
+        Evaluation([FrechetWaveletDistance()], weights=tmp_path / "apart.pth")
 
 
 class FieldData(ToyData):
