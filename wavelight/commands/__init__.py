@@ -65,6 +65,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "compare": _own(
             "compare", "measure systems on equal terms, quality against steps and MACs", True
         ),
+        "dashboard": _own(
+            "dashboard", "make a dashboard at W&B in which the runs of a project are compared"
+        ),
         "details": _own(
             "details",
             "measure exposure bias and diversity of the details of a WSGM or Hybrid",

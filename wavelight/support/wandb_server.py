@@ -19,13 +19,27 @@ _SECONDS = {"init_timeout": 30.0, "finish_timeout": 300.0}
 
 def why_offline() -> str | None:
     """Return why a run cannot log to W&B, or None if it can, or if ``WANDB_MODE`` has decided for offline already."""
-    import wandb
-
     if os.environ.get("WANDB_MODE", "online") != "online":
         return None
-    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
-        return "there is no API key (`wandb login` makes one)"
-    return why_unreachable(wandb.setup().settings.base_url)
+    return why_no_server()
+
+
+def why_no_server() -> str | None:
+    """Return why W&B can be asked nothing, or None if it answers and there is a key; ``WANDB_MODE`` decides nothing."""
+    from wandb.sdk import wandb_setup
+
+    # Unlike `wandb.setup`, it starts no process, which would talk to the server.
+    url = wandb_setup.singleton().settings.base_url
+    return (
+        why_unreachable(url) if _has_key(url) else "there is no API key (`wandb login` makes one)"
+    )
+
+
+def _has_key(url: str) -> bool:
+    """Return whether there is a key for a server, in the environment or where ``wandb login`` puts it."""
+    from requests.utils import get_netrc_auth
+
+    return bool(os.environ.get("WANDB_API_KEY") or get_netrc_auth(url))
 
 
 def why_unreachable(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
