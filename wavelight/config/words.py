@@ -33,18 +33,28 @@ def with_found_files(words: Sequence[str]) -> list[str]:
     return found
 
 
-def run_folder(words: Sequence[str]) -> str:
+def run_folder(words: Sequence[str], trial: str | None = None) -> str:
     """Return the folder of a run whose configuration names none: ``runs/`` and the name of the first file.
 
     >>> run_folder(["--config", "experiments/church.yaml", "--config=more.yaml"])
     'runs/church'
+    >>> run_folder(["--config", "experiments/church.yaml"], trial="x7k2")
+    'runs/church/x7k2'
+
+    Args:
+        words: The words of the command line.
+        trial: What tells the run from others of the same file, if anything.
     """
+    folder = Path("runs", _name_of_first_file(words), trial or "")
+    return folder.as_posix()
+
+
+def _name_of_first_file(words: Sequence[str]) -> str:
     for i, word in enumerate(words):
         option, equals, value = word.partition("=")
         if option == "--config":
-            name = value if equals else next(iter(words[i + 1 :]), "")
-            return f"runs/{Path(name).stem}"
-    return "runs/unnamed"
+            return Path(value if equals else next(iter(words[i + 1 :]), "")).stem
+    return "unnamed"
 
 
 def options_inside_lists(

@@ -31,7 +31,13 @@ from wavelight.support.errors import OptionError, fail
 from wavelight.systems import ImageGenerator
 from wavelight.systems.divergence import DivergedError
 from wavelight.training.checkpoint_io import UnsavedError
-from wavelight.training.known_options import AGENT, check_options, from_agent, known_imports
+from wavelight.training.known_options import (
+    AGENT,
+    check_options,
+    from_agent,
+    known_imports,
+    trial_of_agent,
+)
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
 from wavelight.training.supervision import LostRankError
@@ -159,7 +165,7 @@ class CLI(LightningCLI):
                     f"{word.partition('=')[0]} must name a callback, which are options of their own: "
                     f"{', '.join(f'--{name}' for name in CALLBACKS)}"
                 )
-        folder = f"--trainer.default_root_dir={run_folder(words)}"
+        folder = f"--trainer.default_root_dir={run_folder(words, trial_of_agent())}"
         words_of_parser = with_bases(with_found_files(words))
         _check_sections(words_of_parser)
         with known_imports(trust_code=not from_agent()):
