@@ -45,6 +45,11 @@ class Lmdb(Source):
 
     @property
     @override
+    def title(self) -> str:
+        return self.path.stem
+
+    @property
+    @override
     def description(self) -> str:
         images = f"{len(self)} images from {self._keys[0]!r}"
         found = _file(self.path).stat()

@@ -72,6 +72,7 @@ class WaveletDataModule(L.LightningDataModule):
             left out.
         channels: Channels of an image in a batch: 1 makes pictures in colours grey; the source's when left
             out.
+        name: What the data set is called in tables and in W&B; the source's name when left out.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class WaveletDataModule(L.LightningDataModule):
         cache_dir: Path | None = None,
         start_method: str | None = None,
         channels: int | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__()
         _check_least(
@@ -97,6 +99,7 @@ class WaveletDataModule(L.LightningDataModule):
         )
         _check_least(0, held_out=held_out, num_workers=num_workers, max_unreadable=max_unreadable)
         self.source = source
+        self.name: str = source.title if name is None else name
         self.image_size = image_size
         self.batch_size = batch_size
         self.seed = seed

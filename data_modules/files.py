@@ -35,6 +35,11 @@ class _PictureFiles(Source):
 
     @property
     @override
+    def title(self) -> str:
+        return self.path.stem
+
+    @property
+    @override
     def description(self) -> str:
         listing = repr([(file.path, *file.stamp) for file in self._files])
         return f"pictures {hashlib.sha256(listing.encode()).hexdigest()}, upscale {self.upscale}"

@@ -67,6 +67,7 @@ class ShardStream:
     channels: int = 3
     value_range: tuple[float, float] | None = (-1.0, 1.0)
     folder: Path | None = None
+    title: str = "shards"
 
     def __init__(
         self,

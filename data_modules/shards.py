@@ -63,6 +63,11 @@ class Shards(Source):
 
     @property
     @override
+    def title(self) -> str:
+        return self.path.stem
+
+    @property
+    @override
     def description(self) -> str:
         content = json.dumps([self._index.settings, *map(asdict, self._shards)])
         digest = hashlib.sha256(content.encode())

@@ -47,6 +47,11 @@ class Source(ABC):
         return None
 
     @property
+    def title(self) -> str:
+        """What the data set is called where nobody has named it."""
+        return type(self).__name__.lower()
+
+    @property
     def class_names(self) -> list[str]:
         """The names of the classes in the order of their labels; empty where there are none."""
         return []

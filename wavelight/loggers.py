@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
+from wavelight.metrics.directions import best_of
 from wavelight.support.faults import is_of_the_machine
 from wavelight.support.files import draft_of
 from wavelight.support.private_names import (
@@ -21,8 +22,13 @@ from wavelight.support.private_names import (
     opened_experiment,
     set_experiment,
     set_wandb_offline,
+    set_wandb_option,
+    wandb_option,
 )
 from wavelight.support.wandb_server import patience, why_offline
+
+_MEASURED = ("val/", "test/")
+"""What the names of metrics begin with, whose best values W&B is to keep."""
 
 
 class _AppendingWriter(ExperimentWriter):
@@ -141,18 +147,20 @@ def _is_before(row: dict[str, str], images_seen: int, batches_seen: int) -> bool
 class WandbLogger(loggers.WandbLogger):
     """Logs to Weights & Biases; without a key, or where W&B is down, it writes offline, with one line of notice.
 
-    A server that fails later stops no training either: what it has not got lies on the disk, for ``wandb sync``.
+    One training is one run of W&B, also over restarts, ``validate`` and ``test``: a trainer keeps the run's id in the
+    run's folder, and continues it by :meth:`continue_run`. A server that fails later stops no training either: what
+    it has not got lies on the disk, for ``wandb sync``.
 
     Args:
         project: The project at W&B.
-        name: The run's name; None takes that of the run's folder in commands, and lets W&B choose one in Python.
-        group: The group of runs to compare this one with.
-        tags: Words to find the run by.
+        name: The run's name; None takes that of the run's folder.
+        group: What the run shares with others that differ in the seed alone; None names the folder and the data set.
+        tags: Words to find the run by; None takes the system and the data set.
         entity: The team or user that owns the project; None is the owner of the key.
         save_dir: The folder for W&B's files; None is the run's own, ``trainer.default_root_dir``.
         offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the
             files later.
-        id: The run's id, to append to a run that exists.
+        id: The run's id, to append to a run that exists; None takes that of the run's folder.
     """
 
     def __init__(
@@ -166,50 +174,115 @@ class WandbLogger(loggers.WandbLogger):
         offline: bool = False,
         id: str | None = None,
     ) -> None:
-        reason = None if offline or not _first_process() else why_offline()
-        if reason:
-            _tell_offline(reason)
         chosen = os.environ.get("WANDB_MODE")
-        stay_offline = offline or reason is not None or chosen in ("offline", "dryrun")
+        self._why_offline = "offline is true" if offline else _mode_offline(chosen)
+        if self._why_offline is None and _first_process():
+            self._why_offline = why_offline()
         super().__init__(
             name=name,
             save_dir=os.path.abspath(save_dir or "."),
-            offline=stay_offline,
+            offline=self._why_offline is not None,
             # As an argument as well, because W&B reads WANDB_MODE only once in a process.
-            mode="offline" if stay_offline else chosen,
-            id=id,
+            mode="offline" if self._why_offline else chosen,
+            id=id or os.environ.get("WANDB_RUN_ID"),
             project=project,
             group=group,
             tags=tags,
             entity=entity,
-            resume="allow" if id else None,
+            job_type="train",
             settings=patience(),
         )
+        self._first_step = 0
+        self._defined: set[str] = set()
         # Lightning passes it on, and W&B warns that it means nothing any more.
         drop_wandb_option(self, "anonymous")
+
+    def describe(self, name: str, group: str, tags: list[str]) -> None:
+        """Name the run, before its first use, in what its user has left open.
+
+        Args:
+            name: The run's.
+            group: What it shares with runs that differ in the seed alone.
+            tags: Words to find it by.
+        """
+        for option, value in (("name", name), ("group", group), ("tags", tags)):
+            if wandb_option(self, option) is None:
+                set_wandb_option(self, option, value)
+
+    def continue_run(self, id: str, steps: int) -> None:
+        """Belong to a run that may have been logged to before; for before the first use.
+
+        Args:
+            id: The run's, unless the logger was given another one.
+            steps: How many steps W&B has of it: an offline file does not know those before it.
+        """
+        if wandb_option(self, "id") is None:
+            set_wandb_option(self, "id", id)
+        if wandb_option(self, "id") == id:
+            self._first_step = steps
+
+    @property
+    def steps(self) -> int:
+        """How many steps W&B has of the run, 0 before the first use: each row that is logged is one."""
+        run = opened_experiment(self)
+        return self._first_step if run is None else int(getattr(run, "step", 0))
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run of W&B, with ``images_seen`` as the x-axis of all its plots; the first use starts it."""
+        """The run of W&B, which the first use starts."""
         if opened_experiment(self) is not None:
             return super().experiment
+        self._say_where()
         try:
             run = super().experiment
         except Exception as error:
             if not is_of_the_machine(error):
                 raise
-            _tell_offline(f"it cannot start a run: {' '.join(str(error).split())}")
+            self._why_offline = f"it cannot start a run: {' '.join(str(error).split())}"
             set_wandb_offline(self)
+            self._say_where()
             run = super().experiment
         if run is not None:
             run.define_metric("images_seen")
-            run.define_metric("*", step_metric="images_seen")
         return run
 
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log a row, as one step of W&B's.
 
-def _tell_offline(reason: str) -> None:
-    rank_zero_info(f"W&B writes offline, because {reason}; upload later with `wandb sync`.")
+        Args:
+            metrics: Values by name, ``images_seen`` among them.
+            step: Not W&B's, which has rows of several kinds at one batch.
+        """
+        run = self.experiment
+        for name in metrics.keys() - self._defined - {"images_seen"}:
+            # By exact names: behind one pattern, such as Lightning's, W&B ignores others.
+            measured = name.startswith(_MEASURED)
+            summary = {"summary": f"{best_of(name)},last"} if measured else {}
+            run.define_metric(name, step_metric="images_seen", **summary)
+        self._defined |= metrics.keys()
+        if self.steps < self._first_step:
+            run.log(dict(metrics), step=self._first_step, commit=True)
+        else:
+            run.log(dict(metrics))
+
+    def _say_where(self) -> None:
+        """Let W&B be silent offline, in whose place one line says why, and online say where the run is."""
+        if self._why_offline is None:
+            # Offline W&B warns that it cannot know.
+            set_wandb_option(self, "resume", "allow" if wandb_option(self, "id") else None)
+            return
+        set_wandb_option(self, "resume", None)
+        set_wandb_option(self, "settings", patience() | {"silent": True})
+        rank_zero_info(
+            f"W&B writes offline, because {self._why_offline}; upload later with `wandb sync`."
+        )
+
+
+def _mode_offline(mode: str | None) -> str | None:
+    return f"WANDB_MODE is {mode}" if mode in ("offline", "dryrun") else None
 
 
 def _first_process() -> bool:

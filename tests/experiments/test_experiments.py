@@ -13,8 +13,8 @@ import yaml
 from tests.places import ROOT
 from wavelight.__main__ import main
 from wavelight.config.bases import with_bases
-from wavelight.evaluation.cost import cost
 from wavelight.networks.resampling import fitted
+from wavelight.systems.cost import cost
 from wavelight.training.cli import CLI
 from wavelight.wavelets import BandOrder
 

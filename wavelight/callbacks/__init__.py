@@ -1,10 +1,11 @@
-"""Callbacks: EMA, checkpoints, warnings, sample grids, evaluation, speed, progress."""
+"""Callbacks: EMA, checkpoints, warnings, sample grids, evaluation, speed, learning rates, progress."""
 
 from wavelight.callbacks.acceleration import Acceleration
 from wavelight.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from wavelight.callbacks.collapse import CollapseWarning
 from wavelight.callbacks.ema import ExponentialMovingAverage
 from wavelight.callbacks.evaluation import Evaluation
+from wavelight.callbacks.learning_rates import LearningRates
 from wavelight.callbacks.progress_lines import ProgressLines
 from wavelight.callbacks.sample_grid import SampleGrid
 from wavelight.callbacks.throughput import Throughput
@@ -16,6 +17,7 @@ __all__ = [
     "Evaluation",
     "ExponentialMovingAverage",
     "LastCheckpoint",
+    "LearningRates",
     "ProgressLines",
     "SampleGrid",
     "Throughput",

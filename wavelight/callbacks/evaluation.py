@@ -51,8 +51,8 @@ class Evaluation(L.Callback):
 
     Real images are measured before training starts, exactly once over all processes, and kept in
     the data module's cache. If it has a held-out split, as many of its images are measured as if they had
-    been generated: the floor that a perfect model would reach, logged once as ``val/fwd2k_held_out``
-    and kept in ``held_out``.
+    been generated: the floor that a perfect model would reach, told once as ``val/fwd2k_held_out``
+    in ``run.json`` and in the summary of W&B, and kept in ``held_out``.
 
     The steps of the LightningModule return ``{"image": generated images}``; the data module is a
     WaveletDataModule.
@@ -67,7 +67,8 @@ class Evaluation(L.Callback):
     Attributes:
         history: Values measured, as (images seen, {name: value}), oldest first; kept in
             checkpoints.
-        held_out: Values measured on held-out real images, by name.
+        held_out: Values measured on held-out real images, by metric.
+        floors: The same by their names in logs, of every stage so far.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Evaluation(L.Callback):
         self.at_start = at_start
         self.history: list[tuple[int, dict[str, float]]] = []
         self.held_out: dict[str, float] = {}
+        self.floors: dict[str, float] = {}
         self._reference_of = ""
         self._held_out = Measured({}, 0)
         self._held_out_of = ("", 0)
@@ -227,7 +229,7 @@ class Evaluation(L.Callback):
         measured = self._held_out
         self.held_out = measured.values
         named = measured.named(STAGES[stage], "_held_out")
-        _log_at_start(trainer, named)
+        self.floors |= named
         trainer.print(f"held-out real images: {_line(named)}")
 
     def _take_in(self, trainer: L.Trainer, outputs: Any) -> None:
@@ -331,7 +333,7 @@ def _log(pl_module: L.LightningModule, measured: Measured, stage: str) -> None:
 
 def _log_at_start(trainer: L.Trainer, values: dict[str, float]) -> None:
     for logger in trainer.loggers if values else ():
-        logger.log_metrics({**values, "images_seen": 0.0}, step=0)
+        logger.log_metrics({**values, "images_seen": 0}, step=0)
 
 
 def _line(values: dict[str, float]) -> str:

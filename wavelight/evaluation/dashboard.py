@@ -89,7 +89,7 @@ def _runs(dataset: str | None, names: MeasuredNames) -> "RunsetSettings":
         # As W&B keeps it, which the package completes in groups and in plots, but not in filters.
         filters.append(Config("dataset.value") == dataset)
     columns = [
-        *("system", "dataset", "seed_everything"),
+        *("system", "dataset", "seed"),
         *("cost/nfe", "cost/gmacs", "cost/parameters", "published/fid", "published/recall"),
     ]
     values = [*names.tests, names.best_validation, "device_hours"]

@@ -17,7 +17,6 @@ from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.config.bases import chain, content_of
 from wavelight.config.experiments import shipped_experiment
-from wavelight.evaluation.cost import cost
 from wavelight.evaluation.published_times import published_batch
 from wavelight.evaluation.timing import Precision, calculating
 from wavelight.evaluation.training_speed import training_gflop, training_seconds
@@ -25,6 +24,7 @@ from wavelight.support.progress import tell
 from wavelight.support.stopwatch import mean_seconds
 from wavelight.support.tables import markdown_table
 from wavelight.systems import ImageGenerator
+from wavelight.systems.cost import cost
 
 EAGER: dict[str, str | None] = {"eager": None}
 WAYS = EAGER | {"compiled": "default", "CUDA graphs": "reduce-overhead"}

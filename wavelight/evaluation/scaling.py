@@ -14,11 +14,11 @@ from wavelight.diffusion.parameterizations import EpsPrediction
 from wavelight.diffusion.processes import OrnsteinUhlenbeck
 from wavelight.diffusion.samplers import euler_maruyama
 from wavelight.diffusion.schedules import Uniform
-from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.models import ScoreModel
 from wavelight.networks import ImprovedUNet
 from wavelight.support.stopwatch import seconds_of
 from wavelight.systems import SGM, WSGM, ImageGenerator
+from wavelight.systems.cost import NetworkCost, cost
 from wavelight.theory import System, steps_needed
 
 if TYPE_CHECKING:

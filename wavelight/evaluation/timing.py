@@ -17,11 +17,11 @@ from torch import Tensor
 from wavelight.checkpoints.loading import load, system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.config.experiments import shipped_experiments
-from wavelight.evaluation.cost import NetworkCalls, NetworkCost, cost, network_calls
 from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
 from wavelight.support.pictures import to_uint8
 from wavelight.support.stopwatch import seconds_of
 from wavelight.systems import ImageGenerator
+from wavelight.systems.cost import NetworkCalls, NetworkCost, cost, network_calls
 
 _SEED = 0
 

@@ -133,6 +133,22 @@ def drop_wandb_option(logger: "WandbLogger", name: str) -> None:
     logger._wandb_init.pop(name, None)
 
 
+def set_wandb_option(logger: "WandbLogger", name: str, value: Any) -> None:
+    """Give a W&B logger another option of ``wandb.init``, before its run starts.
+
+    Known to work since Lightning 2.6.4.
+    """
+    logger._wandb_init[name] = value
+
+
+def wandb_option(logger: "WandbLogger", name: str) -> Any:
+    """Return an option that a W&B logger gives to ``wandb.init``, None where it gives none.
+
+    Known to work since Lightning 2.6.4.
+    """
+    return logger._wandb_init.get(name)
+
+
 def replace_signal_handling(trainer: "Trainer", handling: Any) -> None:
     """Let signals be handled by an object of our own, and nothing be broadcast at each batch.
 

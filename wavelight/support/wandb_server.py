@@ -13,6 +13,9 @@ from urllib.request import Request, urlopen
 _SECONDS_TO_ANSWER = 5.0
 _QUESTION = b'{"query": "query { serverInfo { cliVersionInfo } }"}'
 _FROM_SERVER_ERRORS = 500
+_KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
+"""Variables of the environment that let a process log in."""
+
 _SECONDS = {"init_timeout": 30.0, "finish_timeout": 300.0}
 """How long W&B may take to start a run, by its own rule 90, and to send the rest at the end, by its own for ever."""
 
@@ -30,16 +33,19 @@ def why_no_server() -> str | None:
 
     # Unlike `wandb.setup`, it starts no process, which would talk to the server.
     url = wandb_setup.singleton().settings.base_url
-    return (
-        why_unreachable(url) if _has_key(url) else "there is no API key (`wandb login` makes one)"
-    )
+    if not _has_key(url):
+        return "there is no API key (`wandb login` makes one)"
+    return why_unreachable(url)
 
 
 def _has_key(url: str) -> bool:
-    """Return whether there is a key for a server, in the environment or where ``wandb login`` puts it."""
+    """Return whether somebody has logged in to a server, without asking or telling anybody."""
+    if any(os.environ.get(name) for name in _KEYS):
+        return True
+    # `wandb login` writes it there; W&B's own functions that read it warn or ask, by its version.
     from requests.utils import get_netrc_auth
 
-    return bool(os.environ.get("WANDB_API_KEY") or get_netrc_auth(url))
+    return get_netrc_auth(url) is not None
 
 
 def why_unreachable(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:

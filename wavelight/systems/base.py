@@ -59,6 +59,7 @@ class SystemOptions(TypedDict, total=False):
     train: list[int] | None
     accumulate_grad_batches: int
     gradient_clip_val: float | None
+    log_gradient_norms: bool
     max_skipped_steps: int
     bounded: bool
     start_from: Path | None
@@ -113,6 +114,7 @@ class ImageGenerator(L.LightningModule):
         accumulate_grad_batches: Into how many parts each device's share of a batch is cut to save memory;
             gradients are summed. It changes nothing else, and is refused where it would.
         gradient_clip_val: Largest norm of a player's gradient; none does not clip.
+        log_gradient_norms: Whether the norm of each player's gradient is logged, before it is clipped.
         max_skipped_steps: How many optimizer steps of a run may be skipped because a gradient is not finite, before
             training counts as diverged. Above 0 each step waits for the device to look at its gradient.
         bounded: Whether pixels lie in [-1, 1], so that generated images are clamped there; false for
@@ -135,6 +137,7 @@ class ImageGenerator(L.LightningModule):
         train: list[int] | None = None,
         accumulate_grad_batches: int = 1,
         gradient_clip_val: float | None = None,
+        log_gradient_norms: bool = False,
         max_skipped_steps: int = 0,
         bounded: bool = True,
         start_from: Path | None = None,
@@ -149,6 +152,7 @@ class ImageGenerator(L.LightningModule):
         self.train_factors = list(range(len(models))) if train is None else train
         self.accumulate_grad_batches = accumulate_grad_batches
         self.clip_norm = gradient_clip_val
+        self.log_gradient_norms = log_gradient_norms
         self.max_skipped_steps = max_skipped_steps
         self.bounded = bounded
         self.start_from = start_from
@@ -341,19 +345,26 @@ class ImageGenerator(L.LightningModule):
                     total[term] = total.get(term, 0) + value.detach() * share
             if self._skips(index, player, optimizer):
                 return total
-            if self.clip_norm is not None:
-                # Lightning's refuses fused optimizers in mixed precision, for a scale that bfloat16 does not need.
-                nn.utils.clip_grad_norm_(_weights(optimizer), self.clip_norm)
+            norm = self._clip(optimizer)
             optimizer.step()
         self._loss_watch.note(index, player, total, self.batches_seen + 1)
-        return total
+        return total if norm is None else total | {"gradient_norm": norm}
+
+    def _clip(self, optimizer: LightningOptimizer) -> Tensor | None:
+        """Clip a gradient, and return its norm before, where one of the two is wanted."""
+        norm = None
+        if self.clip_norm is not None:
+            # Lightning's refuses fused optimizers in mixed precision, for a scale that bfloat16 does not need.
+            norm = nn.utils.clip_grad_norm_(_weights(optimizer), self.clip_norm)
+        elif self.log_gradient_norms:
+            norm = nn.utils.get_total_norm(_gradients(optimizer))
+        return norm if self.log_gradient_norms else None
 
     def _skips(self, index: int, player: str, optimizer: LightningOptimizer) -> bool:
         """Tell whether a step is left out, because a gradient is not finite and such steps may be left out."""
         if not self.max_skipped_steps:
             return False
-        gradients = [weight.grad for weight in _weights(optimizer) if weight.grad is not None]
-        if torch.stack([gradient.isfinite().all() for gradient in gradients]).all():
+        if torch.stack([each.isfinite().all() for each in _gradients(optimizer)]).all():
             return False
         self.skipped_steps += 1
         if self.skipped_steps > self.max_skipped_steps:
@@ -514,11 +525,6 @@ class ImageGenerator(L.LightningModule):
     test_step = validation_step
     predict_step = validation_step
 
-    @override
-    def on_validation_epoch_end(self) -> None:
-        # The x-axis of what is measured; float32 would round a count over 16 million.
-        self.log("images_seen", torch.tensor(self.images_seen, dtype=torch.float64))
-
     # --- networks and checkpoints ---
 
     def sampling_networks(self) -> dict[str, nn.Module]:
@@ -589,6 +595,10 @@ class ImageGenerator(L.LightningModule):
 
 def _weights(optimizer: LightningOptimizer) -> list[Tensor]:
     return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _gradients(optimizer: LightningOptimizer) -> list[Tensor]:
+    return [weight.grad for weight in _weights(optimizer) if weight.grad is not None]
 
 
 def _as_list(value: Any) -> list[Any]:

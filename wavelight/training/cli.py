@@ -2,7 +2,6 @@
 
 import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import lightning as L
@@ -38,6 +37,7 @@ from wavelight.training.known_options import (
     known_imports,
     trial_of_agent,
 )
+from wavelight.training.published_result import PublishedResult
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
 from wavelight.training.supervision import LostRankError
@@ -58,6 +58,7 @@ _OBJECTS = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_data
 
 CALLBACKS: dict[str, type[L.Callback]] = {
     "speed": callbacks.Throughput,
+    "rates": callbacks.LearningRates,
     "progress": callbacks.ProgressLines,
     "acceleration": callbacks.Acceleration,
     "ema": callbacks.ExponentialMovingAverage,
@@ -68,19 +69,6 @@ CALLBACKS: dict[str, type[L.Callback]] = {
     "last": callbacks.LastCheckpoint,
 }
 """The callbacks of every run by their names as options, such as ``--ema.decay``; in the order in which they act."""
-
-
-def names_in_wandb(folder: Path) -> tuple[str, str]:
-    """Return a run's name and group by its folder.
-
-    >>> names_in_wandb(Path("runs/church")), names_in_wandb(Path("runs/sweeps/cifar10/sgm/seed-1"))
-    (('church', 'church'), ('sgm/seed-1', 'sgm'))
-
-    Args:
-        folder: The run's own; seeds of one system lie beside each other.
-    """
-    name, parent = folder.name, folder.parent.name
-    return (name, name) if parent in ("", "runs") else (f"{parent}/{name}", parent)
 
 
 def _take_out_of_list(options: Namespace, name: str) -> None:
@@ -154,6 +142,7 @@ class CLI(LightningCLI):
         link_seed_and_images(parser)
         for name, callback in CALLBACKS.items():
             parser.add_lightning_class_args(callback, name)
+        parser.add_class_arguments(PublishedResult, "published")
         self._options = parser.add_method_arguments(Trainer, self.method, skip=_OBJECTS)
 
     @override
@@ -182,15 +171,12 @@ class CLI(LightningCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        """Give loggers the run's folder, and its name in W&B, unless they have others."""
+        """Give loggers the run's folder, unless they have another."""
         trainer = self.config.trainer
-        name, group = names_in_wandb(Path(trainer.default_root_dir))
         for logger in trainer.logger if isinstance(trainer.logger, list) else []:
             if logger.class_path.startswith("wavelight.loggers."):
                 options = logger.init_args
                 options.save_dir = options.save_dir or trainer.default_root_dir
-                if "group" in options:
-                    options.name, options.group = options.name or name, options.group or group
 
     @override
     def after_instantiate_classes(self) -> None:

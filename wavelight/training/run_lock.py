@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ def locked(folder: Path, patience: float = _DEAD_AFTER_SECONDS) -> Iterator[None
     another host that cannot be known at once, so that its file is watched until it is renewed, or old enough.
 
     Args:
-        folder: The run's; it is made.
+        folder: The run's; it is made, and goes again if nothing was written into it.
         patience: Seconds to watch a file that may be of a living process.
 
     Raises:
         FolderInUseError: If another process holds it.
     """
     path = Path(folder) / NAME
+    made = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     own = _own()
     while not _taken(path, own):
@@ -51,6 +52,9 @@ def locked(folder: Path, patience: float = _DEAD_AFTER_SECONDS) -> Iterator[None
     finally:
         done.set()
         unlock(folder)
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
 
 
 def unlock(folder: Path) -> None:

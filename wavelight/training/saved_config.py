@@ -1,4 +1,4 @@
-"""The resolved configuration in the run's folder and in W&B."""
+"""The resolved configuration in the run's folder and in its loggers."""
 
 import subprocess
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import lightning as L
 import yaml
 from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from typing_extensions import override
 
 from wavelight.support.faults import GoingOn
@@ -18,26 +18,30 @@ from wavelight.systems.base import CONFIG_KEY
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration into the run's folder as ``config.yaml``, and into W&B."""
+    """Writes the resolved configuration into the run's folder as ``config.yaml``, into W&B and into TensorBoard."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **(options | {"save_to_log_dir": False}))
 
     @override
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Write nothing when the run is set up: it may yet be refused."""
+
+    @override
+    @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ImageGenerator)
-        if stage != "fit":
-            return
         text = self.parser.dump(self.config, skip_unset=False)
         write_text(Path(trainer.default_root_dir) / self.config_filename, text)
-        going_on = GoingOn("telling W&B the configuration", f"it is in {self.config_filename}")
+        going_on = GoingOn("logging the configuration", f"it is in {self.config_filename}")
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                with going_on.despite_faults():
+            with going_on.despite_faults():
+                if isinstance(logger, WandbLogger):
                     logger.experiment.config.update(
-                        {**yaml.safe_load(pl_module.config_text), "git_revision": git_revision()},
-                        allow_val_change=True,
+                        yaml.safe_load(pl_module.config_text), allow_val_change=True
                     )
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_text("configuration", f"```yaml\n{text}```")
 
     @override
     def on_load_checkpoint(

@@ -1,12 +1,15 @@
-"""Loggers that stop no training."""
+"""Loggers that stop no training, and say of each row how many images the run had seen."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+import lightning as L
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from wavelight.support.faults import GoingOn
+from wavelight.systems import ImageGenerator
 
 _METHODS = (
     "log_metrics",
@@ -30,6 +33,37 @@ def let_faults_pass(loggers: Iterable[Logger]) -> None:
         )
         for name in _METHODS:
             setattr(logger, name, partial(_call, getattr(logger, name), going_on))
+
+
+def log_images_seen(trainer: L.Trainer) -> None:
+    """Let every row that a trainer's loggers write have ``images_seen``, and rows of a checkpoint its name.
+
+    Args:
+        trainer: Of any loggers; those of files and of W&B alone take a name.
+    """
+    for logger in trainer.loggers:
+        log = partial(_log, trainer, logger, logger.log_metrics)
+        setattr(logger, "log_metrics", log)  # noqa: B010 (a method is none to be assigned, by mypy)
+
+
+def _log(
+    trainer: L.Trainer,
+    logger: Logger,
+    log_metrics: Callable[..., None],
+    metrics: Mapping[str, Any],
+    step: int | None = None,
+) -> None:
+    system = trainer.lightning_module
+    row = dict(metrics)
+    if isinstance(system, ImageGenerator):
+        row.setdefault("images_seen", system.images_seen)
+        if trainer.state.fn != "fit":
+            # Lightning counts from 0 there.
+            step = system.batches_seen
+            row.pop("epoch", None)
+            if trainer.ckpt_path and isinstance(logger, CSVLogger | WandbLogger):
+                row["checkpoint"] = Path(trainer.ckpt_path).name
+    log_metrics(row, step)
 
 
 def _call(method: Callable[..., Any], going_on: GoingOn, *args: Any, **options: Any) -> Any:

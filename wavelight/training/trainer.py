@@ -30,10 +30,12 @@ from wavelight.training.capabilities import (
 )
 from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
 from wavelight.training.going_on import GoOn, check_same_optimizers
+from wavelight.training.recording import Recording
 from wavelight.training.run_lock import locked, unlock
+from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
-from wavelight.training.steady_loggers import let_faults_pass
+from wavelight.training.steady_loggers import let_faults_pass, log_images_seen
 from wavelight.training.supervision import Supervision
 from wavelight.training.writer import ImageWriter, MissingImages
 from wavelight.weights import holds_run, read_checkpoint
@@ -92,6 +94,7 @@ class Trainer(L.Trainer):
             self.strategy.checkpoint_io = WholeCheckpointIO()
         self._order_callbacks()
         let_faults_pass(self.loggers)
+        log_images_seen(self)
 
     def _order_callbacks(self) -> None:
         """Save behind all other callbacks, so that checkpoints know what these have done, and stop behind that."""
@@ -99,10 +102,12 @@ class Trainer(L.Trainer):
         # Lightning's drops the rest of the epoch.
         timers = [each for each in given if isinstance(each, Timer)]
         last = [each for each in given if isinstance(each, LastCheckpoint)]
-        others = [each for each in given if each not in (*timers, *last)]
+        saving = [each for each in given if isinstance(each, SaveConfig)]
+        others = [each for each in given if each not in (*timers, *saving, *last)]
         seconds = timers[0].time_remaining() if timers else None
         stop = StopAtBatchEnd(self.signals, seconds)
-        self.callbacks = [GoOn(), *others, *last, stop]
+        self._recording = Recording()
+        self.callbacks = [self._recording, *saving, GoOn(), *others, *last, stop]
 
     def fit(  # type: ignore[override]
         self,
@@ -136,6 +141,7 @@ class Trainer(L.Trainer):
             self._requeued(),
             self._locked_folder(),
             self._named_last_good_file(),
+            self._recording.held_back(self, model),
         ):
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
@@ -282,7 +288,7 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        with self._supervised():
+        with self._supervised(), self._recording.held_back(self, model):
             return super().validate(
                 model, dataloaders, path, datamodule=datamodule, weights_only=True
             )
@@ -305,7 +311,7 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        with self._supervised():
+        with self._supervised(), self._recording.held_back(self, model):
             return super().test(model, dataloaders, path, datamodule=datamodule, weights_only=True)
 
     def predict(  # type: ignore[override]
@@ -341,6 +347,8 @@ class Trainer(L.Trainer):
         path = self._weights(ckpt_path)
         folder = image_folder(model, out, images, seed)
         self.callbacks.append(ImageWriter(folder))
+        # Nothing is measured, so that nothing is logged.
+        self.loggers = []
         model.seed = seed
         with self._supervised():
             super().predict(

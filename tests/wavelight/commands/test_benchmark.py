@@ -21,7 +21,7 @@ from wavelight.evaluation.benchmark import (
     seconds_in_turns,
     turns_of,
 )
-from wavelight.evaluation.cost import cost
+from wavelight.systems.cost import cost
 
 
 @pytest.fixture

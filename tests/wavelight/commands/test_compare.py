@@ -21,8 +21,8 @@ from wavelight.config.seeds import mean_over_seeds
 from wavelight.evaluation.comparison.report import seeds_of_systems
 from wavelight.evaluation.comparison.rows import ComparisonRow
 from wavelight.evaluation.comparison.runs import ComparedRun, _names, systems
-from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.systems import ImageGenerator
+from wavelight.systems.cost import NetworkCost, cost
 from wavelight.training.cli import CLI
 from wavelight.weights import read_checkpoint
 

@@ -78,7 +78,7 @@ def test_columns_are_what_papers_print_and_what_it_took(capsys):
         "run:displayName",
         "config:system.value",
         "config:dataset.value",
-        "config:seed_everything.value",
+        "config:seed.value",
         "config:cost/nfe.value",
         "config:cost/gmacs.value",
         "config:cost/parameters.value",

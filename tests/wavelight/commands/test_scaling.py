@@ -9,8 +9,8 @@ from PIL import Image
 from wavelight.__main__ import main
 from wavelight.commands import scaling as command
 from wavelight.evaluation import scaling, scaling_report
-from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.scaling import Measurement, exponent, images_at_once, system_of_size
+from wavelight.systems.cost import NetworkCost, cost
 from wavelight.theory import System, steps_needed
 
 SIZES = [32, 64, 128, 256, 512]

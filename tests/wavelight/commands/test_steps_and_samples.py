@@ -11,7 +11,7 @@ import wavelight
 from wavelight.__main__ import main
 from wavelight.checkpoints.published import experiment_config
 from wavelight.diffusion.samplers import HeunWithChurn, dpmpp_2m
-from wavelight.evaluation.cost import cost
+from wavelight.systems.cost import cost
 
 
 @pytest.fixture(autouse=True)

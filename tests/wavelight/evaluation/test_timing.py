@@ -12,12 +12,12 @@ from tests.tiny import tiny_system
 from wavelight.__main__ import main
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.config.experiments import shipped_experiments
-from wavelight.evaluation.cost import NetworkCost
 from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
 from wavelight.evaluation.timing import Precision, Timing, calculating, measure_timing
 from wavelight.evaluation.timing_report import report_timing
 from wavelight.systems import WaveDiff
 from wavelight.systems.base import CONFIG_KEY
+from wavelight.systems.cost import NetworkCost
 
 QUICK = ["--warm_ups", "1", "--repetitions", "2", "--device", "cpu", "--threads", "1"]
 

@@ -26,7 +26,6 @@ from wavelight.__main__ import main
 from wavelight.callbacks.ema import ema_weights
 from wavelight.checkpoints.loading import load
 from wavelight.commands.export import export
-from wavelight.evaluation.cost import cost
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
 from wavelight.factorizations.scaling import Peak, PerChannel, Unscaled
 from wavelight.factors import FactorShape
@@ -34,6 +33,7 @@ from wavelight.losses import BoundedCriticLoss
 from wavelight.models import DetailGAN, DetailRegression, ScoreModel
 from wavelight.networks import AttentionGateUNet, GroupedDiscriminator
 from wavelight.systems import WSGM, Hybrid
+from wavelight.systems.cost import cost
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
 GENERATOR = partial(AttentionGateUNet, width=4, noise_channels=3)

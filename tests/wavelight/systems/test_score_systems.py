@@ -17,8 +17,8 @@ from tests.systems import (
     tiny_wsgm,
 )
 from tests.tiny import tiny_trainer
-from wavelight.evaluation.cost import cost
 from wavelight.factorizations.scaling import PerChannel, Scalar
+from wavelight.systems.cost import cost
 
 
 def data(folder):

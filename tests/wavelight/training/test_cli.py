@@ -12,7 +12,7 @@ from tests import places
 from wavelight.__main__ import main
 from wavelight.commands import COMMANDS, GROUPS
 from wavelight.config.experiments import find_experiment
-from wavelight.training.cli import CALLBACKS, CLI, names_in_wandb
+from wavelight.training.cli import CALLBACKS, CLI
 from wavelight.training.saved_config import git_revision
 
 TINY = str(places.TINY)
@@ -166,25 +166,12 @@ def test_a_run_has_a_folder_of_its_own(printed):
     assert printed(*two)["trainer"][folder] == "elsewhere"
 
 
-@pytest.mark.parametrize(
-    ("folder", "name", "group"),
-    [
-        ("runs/church", "church", "church"),
-        ("church", "church", "church"),
-        ("/data/runs/church", "church", "church"),
-        ("runs/sweeps/small/sgm/seed-2", "sgm/seed-2", "sgm"),
-    ],
-)
-def test_runs_are_named_in_wandb_by_their_folder(folder, name, group):
-    assert names_in_wandb(Path(folder)) == (name, group)
-
-
 def test_callbacks_have_names(printed):
     Path("more.yaml").write_text("ema: {decay: 0.5}\npictures: {every_n_epochs: 3}\n")
     options = ["--config", TINY, "--config", "more.yaml", "--last.every-n-batches", "7"]
     config = printed(*options)
-    # This one has no options.
-    assert config.keys() >= CALLBACKS.keys() - {"speed"}
+    # These have no options.
+    assert config.keys() >= CALLBACKS.keys() - {"speed", "rates"}
     assert config["ema"] == {"decay": 0.5}
     # Of the first file, which the second says nothing about.
     assert config["pictures"]["images"] == 0

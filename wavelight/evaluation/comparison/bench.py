@@ -13,12 +13,12 @@ from wavelight.checkpoints.digest import digest
 from wavelight.evaluation.comparison.report import tell_row
 from wavelight.evaluation.comparison.rows import ComparisonRow, row_key
 from wavelight.evaluation.comparison.runs import ComparedRun
-from wavelight.evaluation.cost import NetworkCost, cost
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
 from wavelight.models import GenerativeModel
 from wavelight.support.stopwatch import clock, device_name
 from wavelight.systems import ImageGenerator
+from wavelight.systems.cost import NetworkCost, cost
 
 
 class Bench:

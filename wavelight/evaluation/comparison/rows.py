@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from wavelight.evaluation.cost import NetworkCost
 from wavelight.support.files import write_json
+from wavelight.systems.cost import NetworkCost
 
 
 class ComparisonRow(NamedTuple):

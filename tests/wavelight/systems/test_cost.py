@@ -13,11 +13,11 @@ from tests.tiny import tiny_system
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.diffusion import FewStepDiffusion
-from wavelight.evaluation.cost import cost, network_calls
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Unscaled
 from wavelight.models import DenoisingGAN
 from wavelight.systems import ImageGenerator
+from wavelight.systems.cost import cost, network_calls
 
 SIDE, CHANNELS, LATENT = 8, 12, 100
 

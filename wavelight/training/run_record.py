@@ -1,0 +1,69 @@
+"""Record of a run in its folder, ``run.json``: what it is called, what it trains and costs, and how long it took."""
+
+import json
+import re
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wavelight.support.files import write_json
+
+RECORD = "run.json"
+"""Name of the file."""
+
+_ID_BYTES = 4
+_OF_A_SEED = re.compile(r"(seed[-_]?)?\d+")
+
+
+class RunRecord:
+    """Facts of a run, in the run's folder from its first start on; its id makes all starts one run of W&B.
+
+    Args:
+        folder: The run's: ``trainer.default_root_dir``.
+
+    Attributes:
+        facts: By name; what a file says that is there, or an id alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / RECORD
+        self.facts = _read(self.path)
+        self.facts.setdefault("id", secrets.token_hex(_ID_BYTES))
+
+    def write(self, facts: Mapping[str, Any]) -> None:
+        """Add facts, and bring all of them to the file."""
+        self.facts |= facts
+        write_json(self.path, self.facts)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the facts of a file; none where there is none, or a damaged one, which the next facts replace."""
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) and isinstance(facts.get("id", ""), str) else {}
+
+
+def names_of_run(folder: Path) -> tuple[str, str]:
+    """Return what a run is called, and what it shares with others that differ in the seed alone.
+
+    >>> names_of_run(Path("runs/church")), names_of_run(Path("runs/sweeps/cifar10/sgm/seed-1"))
+    (('church', 'church'), ('sgm/seed-1', 'sgm'))
+
+    Args:
+        folder: The run's; seeds of one system lie beside each other, as ``seed-1`` or ``1``.
+    """
+    folder = folder.absolute()
+    name, parent = folder.name, folder.parent.name
+    return (f"{parent}/{name}", parent) if _OF_A_SEED.fullmatch(name) else (name, name)
+
+
+def command_line() -> str:
+    """Return the command that this process runs, to be typed again."""
+    program, *words = sys.argv
+    ours = Path(program).name in ("__main__.py", "wavelight")
+    return shlex.join([*(["python", "-m", "wavelight"] if ours else ["python", program]), *words])
