@@ -18,10 +18,11 @@ from wavelight.callbacks.reference import (
     save_statistics,
     statistics_file,
     update_metrics,
-    with_progress,
 )
 from wavelight.metrics.base import ImageMetric
 from wavelight.support.collectives import total
+from wavelight.support.errors import OptionError
+from wavelight.support.progress import with_progress
 
 FAST_DEV_RUN_IMAGES = 64
 
@@ -36,7 +37,7 @@ class Measured(NamedTuple):
     images: int
 
     def named(self, stage: str, ending: str = "") -> dict[str, float]:
-        """Return the values by their names in logs, like ``val/fwd2k``."""
+        """Return the values by their names in logs, like ``val/fwd2048``."""
         count = short_count(self.images)
         return {f"{stage}/{name}{count}{ending}": value for name, value in self.values.items()}
 
@@ -44,14 +45,14 @@ class Measured(NamedTuple):
 class Evaluation(L.Callback):
     """Measures the images that validation and test steps sample against the real ones.
 
-    Each number is logged with the number of generated images in its name, ``val/fwd2k`` or
+    Each number is logged with the number of generated images in its name, ``val/fwd2048`` or
     ``test/fid50k``, because it depends on it. ModelCheckpoint also finds it under its plain name,
     ``val/fwd``, which no logger sees: so a ``monitor`` stays right when ``val_images`` changes. All
     processes log the same value.
 
     Real images are measured before training starts, exactly once over all processes, and kept in
     the data module's cache. If it has a held-out split, as many of its images are measured as if they had
-    been generated: the floor that a perfect model would reach, told once as ``val/fwd2k_held_out``
+    been generated: the floor that a perfect model would reach, told once as ``val/fwd2048_held_out``
     in ``run.json`` and in the summary of W&B, and kept in ``held_out``.
 
     The steps of the LightningModule return ``{"image": generated images}``; the data module is a
@@ -204,7 +205,7 @@ class Evaluation(L.Callback):
         for metric, _ in missing:
             metric.reset()
         loader = reference_data(trainer).reference_dataloader(images)
-        for batch in with_progress(loader, "measuring real images", trainer):
+        for batch in with_progress(loader, "measuring real images"):
             update_metrics([metric for metric, _ in missing], batch["image"], True, trainer)
         for metric, file in missing:
             statistics = metric.real_statistics()
@@ -220,9 +221,8 @@ class Evaluation(L.Callback):
         if not data.held_out_images or not images:
             return
         if self._held_out_of != (data.fingerprint, images):
-            for batch in with_progress(
-                data.held_out_dataloader(images), "measuring held-out images", trainer
-            ):
+            loader = data.held_out_dataloader(images)
+            for batch in with_progress(loader, "measuring held-out images"):
                 self._take_in(trainer, batch)
             self._held_out = self._measure(trainer)
             self._held_out_of = (data.fingerprint, images)
@@ -248,12 +248,14 @@ class Evaluation(L.Callback):
         """Return the metrics of the images of all processes, and forget the images; collective."""
         images = int(total(torch.tensor(self._images, device=trainer.strategy.root_device)))
         values: dict[str, float] = {}
-        if images:
-            values = {
-                name: float(value)
-                for metric in self.metrics
-                for name, value in metric.values().items()
-            }
+        for metric in self.metrics if images else ():
+            found = {name: float(value) for name, value in metric.values().items()}
+            if twice := values.keys() & found.keys():
+                raise OptionError(
+                    f"evaluation.metrics must each have names of its own, got {sorted(twice)[0]} of "
+                    f"{type(metric).__name__} and of another: take its measure out of one"
+                )
+            values |= found
         for metric in self.metrics:
             metric.forget_generated()
         self._images = 0
@@ -271,15 +273,13 @@ class Evaluation(L.Callback):
 
 
 def short_count(images: int) -> str:
-    """Return a number of images as it stands in the names of metrics.
+    """Return a number of images as it stands in the names of metrics, exactly.
 
-    >>> [short_count(images) for images in (512, 2048, 2500, 50000)]
-    ['512', '2k', '2500', '50k']
+    >>> [short_count(images) for images in (512, 2000, 2048, 2500, 50000)]
+    ['512', '2k', '2048', '2500', '50k']
     """
-    for thousand in (1000, 1024):
-        if images >= thousand and images % thousand == 0:
-            return f"{images // thousand}k"
-    return str(images)
+    thousands, rest = divmod(images, 1000)
+    return str(images) if rest else f"{thousands}k"
 
 
 def _validates(trainer: L.Trainer) -> bool:

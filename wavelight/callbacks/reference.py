@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import lightning as L
 import torch
@@ -95,12 +95,3 @@ def load_statistics(metric: ImageMetric, path: Path) -> bool:
         )
         return False
     return True
-
-
-def with_progress(loader: Iterable[Any], description: str, trainer: L.Trainer) -> Iterable[Any]:
-    """Show a progress bar on the first process while batches come."""
-    from rich.progress import track
-
-    return track(
-        loader, description=description, transient=True, disable=not trainer.is_global_zero
-    )

@@ -1,4 +1,4 @@
-"""A Fréchet distance, precision and recall by the features of a network that a file holds."""
+"""A Fréchet distance, and further metrics, by the features of a network that a file holds."""
 
 import hashlib
 import io
@@ -12,10 +12,12 @@ from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 from typing_extensions import override
 
-from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
+from wavelight.metrics.feature_extractor import FeatureExtractor
+from wavelight.metrics.features import FeatureMetrics
+from wavelight.metrics.kept_features import FeatureMeasure
 from wavelight.support.files import draft_of
 
-_TAKEN = ("fid", "fwd", "precision", "recall")
+_TAKEN = ("fid", "fid_published", "fwd", "kid", "precision", "recall", "density", "coverage")
 """Names in logs that belong to other numbers."""
 
 
@@ -92,7 +94,7 @@ class NetworkFile(FeatureExtractor):
 
 
 class FeatureNetworkMetrics(FeatureMetrics):
-    """A Fréchet distance, and improved precision and recall, by the features of a network from a file.
+    """A Fréchet distance, and further metrics, by the features of a network from a file.
 
     For images that Inception was not made for (small ones, or no photographs), or where its weights are
     not at hand. ``wavelight train_features`` makes such a file from labelled images, and
@@ -113,25 +115,23 @@ class FeatureNetworkMetrics(FeatureMetrics):
         network: A file (.pt2) of a network that takes uint8 images (N, C, H, W), any number of
             them, and returns floats (N, D).
         distance: Name of the Fréchet distance in logs; not fid, which is Inception's.
-        precision_recall: Whether to measure improved precision and recall too; they keep the
-            features of all images. Among several networks in one run only one can, as they go by the
-            same names.
-        neighbours: k of precision and recall.
+        measures: Measures of all features at once, for which those of all images are kept, such as ``Neighbours``
+            and ``KernelDistance``; by default Neighbours (precision, recall, density and coverage). Among several
+            networks in one run only one can have each, as they go by the same names.
     """
 
     def __init__(
         self,
         network: Path,
         distance: str = "frechet",
-        precision_recall: bool = True,
-        neighbours: int = 3,
+        measures: list[FeatureMeasure] | None = None,
     ) -> None:
         if distance in _TAKEN:
             raise ValueError(
                 f"distance must not be the name of another metric, got {distance!r} for {network}; choose "
                 "another name"
             )
-        super().__init__(NetworkFile(network), distance, precision_recall, neighbours)
+        super().__init__(NetworkFile(network), distance, measures)
 
 
 def write_feature_network(

@@ -1,9 +1,14 @@
-"""The Fréchet distance between two Gaussians, and Gaussians from running sums."""
+"""The Fréchet distance between two Gaussians, Gaussians from running sums, and the metric of both."""
 
+import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
+
+from wavelight.metrics.sums import SumMetric, Sums
+from wavelight.support.collectives import rank
 
 
 class Gaussian(NamedTuple):
@@ -47,6 +52,75 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> Tensor:
         torch.linalg.eigvalsh(factor.mT @ second.covariance @ factor).clamp(min=0).sqrt().sum(-1)
     )
     return (first.mean - second.mean).square().sum(-1) + _trace(first) + _trace(second) - 2 * common
+
+
+class FrechetDistance(SumMetric):
+    """The squared Fréchet distance of the Gaussians of features (Heusel et al., 2017).
+
+    It falls with n, so only numbers of equal n compare; below as many images as features it warns.
+
+    Args:
+        name: Name of the distance in logs.
+    """
+
+    least = 2
+
+    def __init__(self, name: str) -> None:
+        super().__init__("total", "outer")
+        self.name = name
+        self._few = FewImages(name, "features")
+
+    @property
+    @override
+    def identity(self) -> str:
+        return f"{self.name} of sums"
+
+    @override
+    def update(self, features: Tensor, real: bool) -> None:
+        """Add features ``(N, D)`` to the sums."""
+        x = features.double()
+        self.add(real, len(x), total=x.sum(0), outer=x.T @ x)
+
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Return the distance, a float64 scalar. Collective.
+
+        Raises:
+            ValueError: If there are fewer than two real or two generated images.
+        """
+        generated, real = self.totals()
+        self._few.warn(int(generated["count"]), int(real["count"]), len(generated["total"]))
+        return {self.name: frechet_distance(_gaussian(real), _gaussian(generated))}
+
+
+class FewImages:
+    """A warning, once, of a Fréchet distance that is measured on too few images.
+
+    Args:
+        name: Name of the distance.
+        dimensions: Its Gaussians' dimensions in words.
+    """
+
+    def __init__(self, name: str, dimensions: str) -> None:
+        self._name = name
+        self._dimensions = dimensions
+        self._warned = False
+
+    def warn(self, generated: int, real: int, dimension: int) -> None:
+        """Warn on the first process if there are at most ``dimension`` images of either side."""
+        if min(generated, real) > dimension or self._warned or rank() != 0:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{self._name} of {generated} generated and {real} real images: with at most {dimension} "
+            f"images (the {self._dimensions}) covariances are singular and the distance "
+            "is far too large: compare it at equal n only",
+            stacklevel=4,
+        )
+
+
+def _gaussian(sums: Sums) -> Gaussian:
+    return gaussian_from_sums(sums["count"], sums["total"], sums["outer"])
 
 
 def _trace(gaussian: Gaussian) -> Tensor:

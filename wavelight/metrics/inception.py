@@ -1,13 +1,16 @@
-"""FID, precision and recall by the Inception network of the published numbers."""
+"""FID, and further metrics, by the Inception network of the published numbers."""
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from wavelight.metrics.features import FeatureExtractor, FeatureMetrics
+from wavelight.metrics.feature_extractor import FeatureExtractor
+from wavelight.metrics.features import FeatureMetrics
+from wavelight.metrics.kept_features import FeatureMeasure
 
 
 class InceptionFeatures(FeatureExtractor):
@@ -15,7 +18,7 @@ class InceptionFeatures(FeatureExtractor):
 
     The resize in front of it is TensorFlow 1's, that of the literature (torchmetrics'
     ``antialias=False``), not pytorch-fid's: at 32 pixels the two differ by 18 grey levels, and the
-    FIDs differ too.
+    FIDs differ too. Logits are without biases, as in the published Inception score.
 
     Args:
         weights: torch-fidelity's file of weights. Without it, the file is looked for where
@@ -23,11 +26,13 @@ class InceptionFeatures(FeatureExtractor):
     """
 
     num_features = 2048
+    has_classes = True
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
         self.weights = weights
-        self.network: nn.Module | None = None
+        self.body: nn.Module | None = None
+        self.head: nn.Linear | None = None
         self._checksum = ""
 
     @property
@@ -37,10 +42,11 @@ class InceptionFeatures(FeatureExtractor):
 
     @override
     def prepare(self) -> None:
-        if self.network is not None:
+        if self.body is not None:
             return
         path = find_weights(self.weights)
-        self.network = _inception(path)
+        *layers, head = _inception(path).children()
+        self.body, self.head = nn.Sequential(*layers), cast(nn.Linear, head)
         self._checksum = hashlib.sha256(path.read_bytes()).hexdigest()
 
     @override
@@ -50,7 +56,7 @@ class InceptionFeatures(FeatureExtractor):
         Raises:
             ValueError: If images have another number of channels.
         """
-        if self.network is None:
+        if self.body is None:
             raise RuntimeError(
                 "call InceptionFeatures.prepare() before the first images: it loads the weights"
             )
@@ -58,25 +64,30 @@ class InceptionFeatures(FeatureExtractor):
             raise ValueError(
                 f"images must have 1 or 3 channels for Inception, got {images.shape[1]}; take another metric"
             )
-        return self.network(images.expand(-1, 3, -1, -1))
+        return self.body(_resize(images.expand(-1, 3, -1, -1))).flatten(1)
+
+    @override
+    def logits(self, features: Tensor) -> Tensor:
+        if self.head is None:
+            raise RuntimeError("call InceptionFeatures.prepare() first: it loads the weights")
+        return features @ self.head.weight.T
 
 
 class InceptionMetrics(FeatureMetrics):
-    """FID (Heusel et al., 2017), and improved precision and recall, by Inception features.
+    """FID (Heusel et al., 2017), and further metrics, by Inception features.
 
     Args:
         weights: torch-fidelity's file of weights (weights-inception-2015-12-05-6726825d.pth).
             Without it, the file is looked for where torch-fidelity keeps it, and else downloaded
             there.
-        precision_recall: Whether to measure improved precision and recall too; they keep the
-            features of all images.
-        neighbours: k of precision and recall.
+        measures: Measures of all features at once, for which those of all images are kept: ``Neighbours`` (precision,
+            recall, density and coverage), ``KernelDistance`` (KID), ``InceptionScore``; by default Neighbours.
     """
 
     def __init__(
-        self, weights: Path | None = None, precision_recall: bool = True, neighbours: int = 3
+        self, weights: Path | None = None, measures: list[FeatureMeasure] | None = None
     ) -> None:
-        super().__init__(InceptionFeatures(weights), "fid", precision_recall, neighbours)
+        super().__init__(InceptionFeatures(weights), "fid", measures)
 
 
 def find_weights(path: Path | None = None) -> Path:
@@ -113,13 +124,26 @@ def _download(url: str, path: Path) -> None:
         ) from error
 
 
+def _resize(images: Tensor) -> Tensor:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.interpolate_compat_tensorflow import (
+        interpolate_bilinear_2d_like_tensorflow1x,
+    )
+
+    side = FeatureExtractorInceptionV3.INPUT_IMAGE_SIZE
+    large = interpolate_bilinear_2d_like_tensorflow1x(
+        images.float(), size=(side, side), align_corners=False
+    )
+    return (large - 128) / 128
+
+
 def _inception(weights: Path) -> nn.Module:
-    from torchmetrics.image.fid import NoTrainInceptionV3
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
         # torch-fidelity unpickles whatever the file holds, which could run code; this refuses all but tensors.
         torch.load(weights, map_location="cpu", weights_only=True)
-        return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights), antialias=False)
+        return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights))
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         raise ValueError(
             f"{weights} does not hold torch-fidelity's Inception weights "

@@ -1,13 +1,11 @@
 """The Fréchet wavelet distance: generated images against real ones, without a feature network."""
 
-import warnings
-
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from wavelight.metrics.base import ImageMetric
-from wavelight.metrics.frechet import Gaussian, frechet_distance, gaussian_from_sums
+from wavelight.metrics.frechet import FewImages, Gaussian, frechet_distance, gaussian_from_sums
 from wavelight.metrics.sums import SumMetric
 from wavelight.support.collectives import rank, total, world_size
 from wavelight.wavelets import dwt2
@@ -45,7 +43,7 @@ class FrechetWaveletDistance(SumMetric, ImageMetric):
     def __init__(self, packet_side: int = 16) -> None:
         super().__init__("total", "outer")
         self.packet_side = packet_side
-        self._warned = False
+        self._few = FewImages("fwd", "coefficients in a packet")
 
     @property
     @override
@@ -84,35 +82,24 @@ class FrechetWaveletDistance(SumMetric, ImageMetric):
             ValueError: If there are fewer than two real or two generated images.
         """
         count = self.total_count()
-        self._warn_of_few(count)
+        generated, real = count.tolist()
+        self._few.warn(generated, real, self.total.shape[-1])
         packets = self.total.shape[1]
         distance = torch.zeros_like(self.total[0, 0, 0])
         for packet in range(packets):
-            generated, real = self._gaussians(packet, count)
+            pair = self._gaussians(packet, count)
             if packet % world_size() == rank():
-                distance += frechet_distance(real, generated)
+                distance += frechet_distance(*pair)
         return total(distance) * self._scale() / packets
 
     @override
     def values(self) -> dict[str, Tensor]:
         return {"fwd": self.compute()}
 
-    def _warn_of_few(self, count: Tensor) -> None:
-        generated, real = count.tolist()
-        dimension = self.total.shape[-1]
-        if min(generated, real) <= dimension and not self._warned and rank() == 0:
-            self._warned = True
-            warnings.warn(
-                f"fwd of {generated} generated and {real} real images: with at most {dimension} "
-                "images (the coefficients in a packet) covariances are singular and the distance "
-                "is far too large: compare it at equal n only",
-                stacklevel=3,
-            )
-
     def _gaussians(self, packet: int, count: Tensor) -> tuple[Gaussian, Gaussian]:
         both = gaussian_from_sums(count, total(self.total[:, packet]), total(self.outer[:, packet]))
-        generated, real = (Gaussian(both.mean[side], both.covariance[side]) for side in (0, 1))
-        return generated, real
+        real, generated = (Gaussian(both.mean[side], both.covariance[side]) for side in (1, 0))
+        return real, generated
 
     def _scale(self) -> float:
         channels = self.total.shape[-1] // self.packet_side**2

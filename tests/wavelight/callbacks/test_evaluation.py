@@ -189,6 +189,12 @@ def test_held_out_images_say_what_a_perfect_model_would_reach(tmp_path):
     assert len(evaluation.history) == 2
 
 
+def test_metrics_of_one_name_are_refused_before_training(tmp_path):
+    metrics = [FeatureMetrics(ToyFeatures(), name) for name in ("one", "other")]
+    with pytest.raises(ValueError, match=r"names of its own, got coverage of FeatureMetrics"):
+        trainer(tmp_path, Evaluation(metrics)).fit(Painter(), datamodule=ToyData(tmp_path))
+
+
 def test_without_held_out_images_there_is_no_such_number(tmp_path):
     evaluation = Evaluation(toy_metrics())
     trainer(tmp_path, evaluation).fit(Painter(), datamodule=ToyData(tmp_path, held_out=0))

@@ -61,7 +61,7 @@ def test_values_are_those_of_the_network_in_memory(network_file):
     real, generated = blotches(40, seed=1), blotches(30, seed=2, noise=60)
     found = by_network(FeatureNetworkMetrics(network_file), real, generated)
     expected = by_network(FeatureMetrics(ToyFeatures(), "frechet"), real, generated)
-    assert list(found) == ["frechet", "precision", "recall"]
+    assert list(found) == ["frechet", "precision", "recall", "density", "coverage"]
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}, rel=1e-5
     )
@@ -90,7 +90,7 @@ def test_equal_sets_have_precision_and_recall_one(network_file):
 
 
 def test_the_distance_has_any_name_but_one_that_is_taken(network_file):
-    metric = FeatureNetworkMetrics(network_file, distance="mine", precision_recall=False)
+    metric = FeatureNetworkMetrics(network_file, distance="mine", measures=[])
     assert list(by_network(metric, blotches(9), blotches(9, seed=1))) == ["mine"]
     with pytest.raises(
         ValueError, match=r"must not be the name of another metric, got .*; choose another name"

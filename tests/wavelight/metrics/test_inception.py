@@ -76,8 +76,11 @@ def test_features_equal_torch_fidelitys(random_weights):
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     ours = InceptionFeatures(random_weights)
     ours.prepare()
-    theirs = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(random_weights))
-    assert torch.equal(ours(images), theirs(images)[0])
+    outputs = ["2048", "logits_unbiased"]
+    theirs = FeatureExtractorInceptionV3("inception-v3-compat", outputs, str(random_weights))
+    features, logits = theirs(images)
+    assert torch.equal(ours(images), features)
+    torch.testing.assert_close(ours.logits(features), logits)
     grey = images[:, :1]
     assert torch.equal(ours(grey), theirs(grey.repeat(1, 3, 1, 1))[0])
     with pytest.raises(ValueError, match="must have 1 or 3 channels for Inception, got 2"):
@@ -92,7 +95,7 @@ def test_fid_and_precision_and_recall_through_random_weights(random_weights):
     metric.update(images, real=True)
     metric.update(images, real=False)
     values = metric.values()
-    assert list(values) == ["fid", "precision", "recall"]
+    assert list(values) == ["fid", "precision", "recall", "density", "coverage"]
     assert abs(float(values["fid"])) < 1e-3
     assert values["precision"] == values["recall"] == 1
     assert not any(parameter.requires_grad for parameter in metric.parameters())

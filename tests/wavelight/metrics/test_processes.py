@@ -5,14 +5,25 @@ import torch
 from torch import distributed, multiprocessing
 
 from tests.two_samples import values_of
-from tests.wavelight.metrics.toy import ToyFeatures, blotches
-from wavelight.metrics import FeatureMetrics, FrechetWaveletDistance, ImageMetric
+from tests.wavelight.metrics.toy import ClassFeatures, blotches
+from wavelight.metrics import (
+    FeatureMetrics,
+    FrechetWaveletDistance,
+    ImageMetric,
+    InceptionScore,
+    KernelDistance,
+    Neighbours,
+    pairs,
+)
 
 REAL, DRAWN = 70, 61
 
 
 def metrics() -> list[ImageMetric]:
-    both = [FrechetWaveletDistance(4), FeatureMetrics(ToyFeatures(), "toy_distance")]
+    measures = [Neighbours(), KernelDistance(), InceptionScore()]
+    of_features = FeatureMetrics(ClassFeatures(), "toy_distance", measures)
+    of_subsets = FeatureMetrics(ClassFeatures(), "other_distance", [KernelDistance(7, 20)])
+    both = [FrechetWaveletDistance(4), of_features, of_subsets]
     for metric in both:
         metric.prepare()
     return both
@@ -21,7 +32,8 @@ def metrics() -> list[ImageMetric]:
 def measure(real, generated) -> dict[str, float]:
     values: dict[str, float] = {}
     for metric in metrics():
-        values |= values_of(metric, real, generated)
+        for name, value in values_of(metric, real, generated).items():
+            values[f"{name} of subsets" if name in values else name] = value
     return values
 
 
@@ -30,6 +42,8 @@ def measure_share(rank, folder):
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
     torch.set_num_threads(1)
+    # So that each process has several blocks.
+    pairs.ROWS, pairs.COLUMNS = 16, 24
     real, generated = blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50)
     # Rank 1 gets less than half, then nothing of the generated, then nothing at all.
     cases = {"uneven": (30, 50), "undrawn": (30, DRAWN), "empty": (REAL, DRAWN)}
@@ -47,9 +61,12 @@ def measure_share(rank, folder):
 def test_two_processes_agree_with_one(tmp_path):
     multiprocessing.spawn(measure_share, (str(tmp_path),), nprocs=2)
     alone = measure(blotches(REAL, seed=1), blotches(DRAWN, seed=2, noise=50))
-    assert list(alone) == ["fwd", "toy_distance", "precision", "recall"]
-    assert 0 < alone["precision"] < 1
-    assert 0 < alone["recall"] < 1
+    assert list(alone) == [
+        *("fwd", "toy_distance", "precision", "recall", "density", "coverage", "kid"),
+        *("inception_score", "inception_score_std", "other_distance", "kid of subsets", "kid_std"),
+    ]
+    for name in ("precision", "recall", "density", "coverage"):
+        assert 0 < alone[name] < 1
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     assert first == second
     for found in first.values():

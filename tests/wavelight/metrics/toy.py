@@ -28,6 +28,15 @@ class ToyFeatures(FeatureExtractor):
         return functional.dropout(functional.linear(pooled, self.weight), training=self.training)
 
 
+class ClassFeatures(ToyFeatures):
+    """Takes features for logits."""
+
+    has_classes = True
+
+    def logits(self, features: Tensor) -> Tensor:
+        return 3 * features
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
