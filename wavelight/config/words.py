@@ -1,10 +1,13 @@
 """The words of a command line: dashes and underscores, shipped files, the folder of the run, options inside lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from wavelight.config.experiments import find_experiment
+
+_TRUTHS = ("true", "false", "yes", "no", "on", "off")
 
 
 def underscored(words: Sequence[str]) -> list[str]:
@@ -19,6 +22,33 @@ def underscored(words: Sequence[str]) -> list[str]:
 def _underscored(word: str) -> str:
     option, equals, value = word.partition("=")
     return "--" + option[2:].replace("-", "_") + equals + value
+
+
+def with_truths(words: Sequence[str], options: set[str]) -> list[str]:
+    """Let options that are false by themselves stand for true where no value follows.
+
+    >>> with_truths(["--npz", "--out", "x", "--npz", "false"], {"--npz"})
+    ['--npz=true', '--out', 'x', '--npz', 'false']
+    """
+    following = [*words[1:], ""]
+    return [
+        f"{word}=true" if word in options and after.lower() not in _TRUTHS else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """Return the value that an option has at last, None where it is not there.
+
+    >>> value_of(["--ckpt_path", "a.ckpt", "--ckpt_path=b.ckpt"], "--ckpt_path")
+    'b.ckpt'
+    """
+    value = None
+    for word, following in pairwise([*words, ""]):
+        name, equals, inside = word.partition("=")
+        if name == option:
+            value = inside if equals else following
+    return value
 
 
 def with_found_files(words: Sequence[str]) -> list[str]:
