@@ -1,8 +1,10 @@
 """The commands that train, measure and generate: LightningCLI with this project's systems, data and habits."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
 import lightning as L
 from jsonargparse import Namespace
@@ -100,16 +102,36 @@ def _check_sections(words: list[str]) -> None:
                 fail(f"{name} must hold options by name, got {value!r}")
 
 
+class Origin(NamedTuple):
+    """Where options come from that were neither typed nor read from a file of ``--config``."""
+
+    name: str
+    remedy: str
+    """How to trust it."""
+
+
 class Parser(LightningArgumentParser):
     """A parser whose errors are one sentence."""
 
-    untrusted: tuple[str, str] | None = None
-    """Where options come from that may not name any class, and how to trust it; None if all may."""
+    origin: ClassVar[Origin | None] = None
+    """Where options come from that may not name any class; of the class, for each class that an option names has a
+    parser of its own."""
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        refused = refusal_of_import(ex, *self.untrusted) if ex and self.untrusted else None
+        refused = refusal_of_import(ex, *self.origin) if ex and self.origin else None
         fail(refused or message)
+
+    @classmethod
+    @contextmanager
+    def reading(cls, origin: Origin | None) -> Iterator[None]:
+        """Let options inside this context name known classes alone, if they come from elsewhere."""
+        cls.origin = origin
+        try:
+            with known_imports(trust_code=origin is None):
+                yield
+        finally:
+            cls.origin = None
 
 
 class CLI(LightningCLI):
@@ -171,7 +193,6 @@ class CLI(LightningCLI):
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        assert isinstance(parser, Parser)
         words = with_truths(underscored(args), {TRUST_CODE})
         for word in words:
             if word.startswith("--trainer.callbacks."):
@@ -181,9 +202,10 @@ class CLI(LightningCLI):
                 )
         words_of_parser = with_bases(with_found_files(words))
         _check_sections(words_of_parser)
-        parser.untrusted = (AGENT, _OWN_CLASSES) if from_agent() else None
-        first_words = self._first_words(words, words_of_parser, parser)
-        with known_imports(trust_code=parser.untrusted is None):
+        first_words, origin = self._first_words(words, words_of_parser)
+        if from_agent():
+            origin = Origin(AGENT, _OWN_CLASSES)
+        with Parser.reading(origin):
             self.config = parser.parse_args([*first_words, *words_of_parser])
         check_no_secrets(self.config.as_dict())
         if from_agent():
@@ -195,18 +217,19 @@ class CLI(LightningCLI):
                 f"the last alone: name the whole list in a file, --{inside} my.yaml, or one entry for all"
             )
 
-    def _first_words(self, words: list[str], of_parser: list[str], parser: Parser) -> list[str]:
-        """Return options that all others beat: the run's folder, and what the checkpoint has that is measured."""
+    def _first_words(
+        self, words: list[str], of_parser: list[str]
+    ) -> tuple[list[str], Origin | None]:
+        """Return options that all others beat, and their origin: the run's folder, and what a checkpoint holds."""
         checkpoint = None if self.method == "fit" else named_checkpoint(words)
         if checkpoint is None:
-            return [_folder_option(run_folder(words, trial_of_agent()))]
+            return [_folder_option(run_folder(words, trial_of_agent()))], None
         folder = _folder_option(folder_of_run(checkpoint))
         if name_a_model(of_parser):
-            return [folder]
+            return [folder], None
         trusted = value_of(words, TRUST_CODE) == "true"
-        if not trusted:
-            parser.untrusted = parser.untrusted or (str(checkpoint), TRUST)
-        return [folder, "--config", stored_options(checkpoint, trusted)]
+        stored = ["--config", stored_options(checkpoint, trusted)]
+        return [folder, *stored], None if trusted else Origin(str(checkpoint), TRUST)
 
     @override
     def before_instantiate_classes(self) -> None:
