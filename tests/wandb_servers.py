@@ -1,5 +1,6 @@
-"""Servers on this machine in the place of W&B's that are down, each in its own way."""
+"""Servers on this machine in the place of W&B's: some are down, each in its own way, and one takes views."""
 
+import json
 import socket
 import time
 from contextlib import closing, contextmanager
@@ -26,16 +27,50 @@ def refusing():
 def answering(status, seconds=0.0):
     """Answer everything with a status, after so many seconds."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            time.sleep(seconds)
-            self.send_response(status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
+    def answer(asked):
+        time.sleep(seconds)
+        return status, b"{}"
 
-        do_GET = do_POST = answer  # noqa: N815
+    with _served(answer) as url:
+        yield url
+
+
+@contextmanager
+def taking_views(refusal=None):
+    """Know every key, and take views of projects, or refuse them with a message.
+
+    Yields:
+        The address, and a list to which the variables of each view are added.
+    """
+    views = []
+    viewer = {"id": "1", "username": "me", "entity": "me", "flags": "{}", "teams": {"edges": []}}
+
+    def answer(asked):
+        if b"upsertView" not in asked:
+            return 200, json.dumps({"data": {"viewer": viewer}}).encode()
+        if refusal is not None:
+            return 200, json.dumps({"data": None, "errors": [{"message": refusal}]}).encode()
+        views.append(json.loads(asked)["variables"])
+        saved = {"view": {"id": "2", "name": "nw-abc-v"}, "inserted": True}
+        return 200, json.dumps({"data": {"upsertView": saved}}).encode()
+
+    with _served(answer) as url:
+        yield url, views
+
+
+@contextmanager
+def _served(answer):
+    """Answer everything with the status and the text that a function returns for what was asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def reply(self):
+            status, text = answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = reply  # noqa: N815
 
         def log_message(self, *args):
             pass

@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "sample": {
         "sample": _own("sample", "sample images from a checkpoint alone, on one device", True),
-        "predict": _of_trainer("sample images on all devices; needs the configuration", True),
+        "predict": _of_trainer("sample images on all devices", True),
         "upscale": _own(
             "upscale", "double the sides of your own images with a WSGM or Hybrid", True
         ),
@@ -69,6 +69,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "measure",
             "measure a folder of images, of any model, against real ones or statistics",
             True,
+        ),
+        "dashboard": _own(
+            "dashboard", "make a dashboard at W&B in which the runs of a project are compared"
         ),
         "details": _own(
             "details",

@@ -25,7 +25,7 @@ def sample(
     """Sample images from a checkpoint into a folder, on one device; no configuration and no data are needed.
 
     A PNG file an image; of fields without bounds, an NPY file of float32 ``(C, H, W)``. For several devices or
-    machines there is `wavelight predict`, which needs the configuration, too, and writes the same files.
+    machines there is `wavelight predict`, which writes the same files.
 
     Args:
         checkpoint: A checkpoint of a run, or an exported generator (.safetensors).

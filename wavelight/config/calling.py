@@ -12,11 +12,9 @@ from typing import get_origin
 
 from jsonargparse import ArgumentParser
 
-from wavelight.config.words import underscored
+from wavelight.config.words import underscored, with_truths
 from wavelight.support.errors import fail
 from wavelight.support.private_names import set_metavar
-
-_TRUTHS = ("true", "false", "yes", "no", "on", "off")
 
 _ALWAYS_OPTIONS = {"out", "image_size"}
 """Required parameters that are options all the same: a command's words are what it reads."""
@@ -48,7 +46,7 @@ def call(name: str, function: Callable[..., object], arguments: list[str]) -> ob
         prog=f"wavelight {name}", description=(function.__doc__ or "").partition("\n\n")[0]
     )
     _add_arguments(parser, function)
-    words = _with_values(function, underscored(arguments))
+    words = with_truths(underscored(arguments), _false_options(function))
     parsed = parser.parse_args(_gathered(function, words))
     try:
         # Classes that an option names may refuse their own values.
@@ -100,18 +98,10 @@ def _gathered(function: Callable[..., object], words: list[str]) -> list[str]:
     return [json.dumps(entries), *options]
 
 
-def _with_values(function: Callable[..., object], words: list[str]) -> list[str]:
-    """Let an option that is false by itself stand for true where no value follows: ``--npz``."""
-    bare = {
-        f"--{name}"
-        for name, each in signature(function).parameters.items()
-        if each.default is False
-    }
-    following = [*words[1:], ""]
-    return [
-        f"{word}=true" if word in bare and after.lower() not in _TRUTHS else word
-        for word, after in zip(words, following, strict=True)
-    ]
+def _false_options(function: Callable[..., object]) -> set[str]:
+    """Return the options that are false by themselves, such as ``--npz``."""
+    parameters = signature(function).parameters.values()
+    return {f"--{each.name}" for each in parameters if each.default is False}
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,5 @@
 """The time that sampling takes, and the share of its parts."""
 
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from wavelight.checkpoints.loading import load, system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.config.experiments import shipped_experiments
 from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
+from wavelight.support.peak_memory import peak_memory
 from wavelight.support.pictures import to_uint8
 from wavelight.support.stopwatch import seconds_of
 from wavelight.systems import ImageGenerator
@@ -173,7 +173,7 @@ def _time_batches(
     batch_seconds = [
         seconds_of(system.device, lambda: system.generate(index, _SEED)) for _ in range(repetitions)
     ]
-    return batch_seconds, _peak_memory(system.device)
+    return batch_seconds, peak_memory(system.device)
 
 
 def _time_parts(
@@ -227,13 +227,6 @@ def moved(system: ImageGenerator, device: torch.device) -> ImageGenerator:
         if id(parameter) not in kept:
             parameter.data = parameter.data.cpu()
     return system
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def check_known(name: str) -> None:

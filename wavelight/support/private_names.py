@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import CSVLogger, WandbLogger
     from lightning.pytorch.strategies import DDPStrategy
     from torch import nn
+    from wandb_workspaces.workspaces import Workspace
 
 OVERRIDDEN = {
     "lightning.pytorch.cli.LightningCLI._set_seed": "wavelight.training.sweep_file._Options",
@@ -174,3 +175,11 @@ def set_wandb_offline(logger: "WandbLogger") -> None:
     """
     logger._offline = True
     logger._wandb_init["mode"] = "offline"
+
+
+def workspace_spec(workspace: "Workspace") -> str:
+    """Return what a workspace of W&B would save, as JSON; the public ``save`` sends it to the server.
+
+    Known to work since wandb-workspaces 0.4.
+    """
+    return workspace._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=1)

@@ -22,11 +22,17 @@ _SECONDS = {"init_timeout": 30.0, "finish_timeout": 300.0}
 
 def why_offline() -> str | None:
     """Return why a run cannot log to W&B, or None if it can, or if ``WANDB_MODE`` has decided for offline already."""
-    import wandb
-
     if os.environ.get("WANDB_MODE", "online") != "online":
         return None
-    url = wandb.setup().settings.base_url
+    return why_no_server()
+
+
+def why_no_server() -> str | None:
+    """Return why W&B can be asked nothing, or None if it answers and there is a key; ``WANDB_MODE`` decides nothing."""
+    from wandb.sdk import wandb_setup
+
+    # Unlike `wandb.setup`, it starts no process, which would talk to the server.
+    url = wandb_setup.singleton().settings.base_url
     if not _has_key(url):
         return "there is no API key (`wandb login` makes one)"
     return why_unreachable(url)

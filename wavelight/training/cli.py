@@ -1,8 +1,10 @@
 """The commands that train, measure and generate: LightningCLI with this project's systems, data and habits."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
 import lightning as L
 from jsonargparse import Namespace
@@ -15,6 +17,7 @@ from typing_extensions import override
 import data_modules
 from data_modules import DataError, WaveletDataModule
 from wavelight import callbacks
+from wavelight.checkpoints.configuration import TRUST
 from wavelight.checkpoints.loading import link_seed_and_images
 from wavelight.config.bases import content_of, with_bases
 from wavelight.config.experiments import DEFAULTS
@@ -24,16 +27,31 @@ from wavelight.config.words import (
     options_inside_lists,
     run_folder,
     underscored,
+    value_of,
     with_found_files,
+    with_truths,
 )
 from wavelight.support.errors import OptionError, fail
 from wavelight.systems import ImageGenerator
 from wavelight.systems.divergence import DivergedError
 from wavelight.training.checkpoint_io import UnsavedError
-from wavelight.training.known_options import AGENT, check_options, from_agent, known_imports
+from wavelight.training.known_options import (
+    AGENT,
+    check_options,
+    from_agent,
+    known_imports,
+    trial_of_agent,
+)
 from wavelight.training.published_result import PublishedResult
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import StoppedAtOnceError
+from wavelight.training.stored_options import (
+    TRUST_CODE,
+    folder_of_run,
+    name_a_model,
+    named_checkpoint,
+    stored_options,
+)
 from wavelight.training.supervision import LostRankError
 from wavelight.training.trainer import Trainer
 
@@ -74,6 +92,10 @@ def _take_out_of_list(options: Namespace, name: str) -> None:
         options[name] = value[0]
 
 
+def _folder_option(folder: object) -> str:
+    return f"--trainer.default_root_dir={folder}"
+
+
 def _check_sections(words: list[str]) -> None:
     """Refuse values in the place of options, which the parser takes for none, or for a fault of the program."""
     for option, part in pairwise(words):
@@ -82,13 +104,36 @@ def _check_sections(words: list[str]) -> None:
                 fail(f"{name} must hold options by name, got {value!r}")
 
 
+class Origin(NamedTuple):
+    """Where options come from that were neither typed nor read from a file of ``--config``."""
+
+    name: str
+    remedy: str
+    """How to trust it."""
+
+
 class Parser(LightningArgumentParser):
     """A parser whose errors are one sentence."""
 
+    origin: ClassVar[Origin | None] = None
+    """Where options come from that may not name any class; of the class, for each class that an option names has a
+    parser of its own."""
+
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        refused = refusal_of_import(ex, AGENT, _OWN_CLASSES) if ex and from_agent() else None
+        refused = refusal_of_import(ex, *self.origin) if ex and self.origin else None
         fail(refused or message)
+
+    @classmethod
+    @contextmanager
+    def reading(cls, origin: Origin | None) -> Iterator[None]:
+        """Let options inside this context name known classes alone, if they come from elsewhere."""
+        cls.origin = origin
+        try:
+            with known_imports(trust_code=origin is None):
+                yield
+        finally:
+            cls.origin = None
 
 
 class CLI(LightningCLI):
@@ -139,22 +184,31 @@ class CLI(LightningCLI):
         for name, callback in CALLBACKS.items():
             parser.add_lightning_class_args(callback, name)
         parser.add_class_arguments(PublishedResult, "published")
+        if self.method != "fit":
+            parser.add_argument(
+                TRUST_CODE,
+                type=bool,
+                default=False,
+                help="Whether the configuration in the checkpoint may name any class, and so run code of its own.",
+            )
         self._options = parser.add_method_arguments(Trainer, self.method, skip=_OBJECTS)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        words = underscored(args)
+        words = with_truths(underscored(args), {TRUST_CODE})
         for word in words:
             if word.startswith("--trainer.callbacks."):
                 fail(
                     f"{word.partition('=')[0]} must name a callback, which are options of their own: "
                     f"{', '.join(f'--{name}' for name in CALLBACKS)}"
                 )
-        folder = f"--trainer.default_root_dir={run_folder(words)}"
         words_of_parser = with_bases(with_found_files(words))
         _check_sections(words_of_parser)
-        with known_imports(trust_code=not from_agent()):
-            self.config = parser.parse_args([folder, *words_of_parser])
+        first_words, origin = self._first_words(words, words_of_parser)
+        if from_agent():
+            origin = Origin(AGENT, _OWN_CLASSES)
+        with Parser.reading(origin):
+            self.config = parser.parse_args([*first_words, *words_of_parser])
         check_no_secrets(self.config.as_dict())
         if from_agent():
             check_options(self.config.as_dict(), AGENT, _OWN_CLASSES)
@@ -164,6 +218,20 @@ class CLI(LightningCLI):
                 f"--{option} must not point inside a list, got {inside}, a list of {count}, of which it would change "
                 f"the last alone: name the whole list in a file, --{inside} my.yaml, or one entry for all"
             )
+
+    def _first_words(
+        self, words: list[str], of_parser: list[str]
+    ) -> tuple[list[str], Origin | None]:
+        """Return options that all others beat, and their origin: the run's folder, and what a checkpoint holds."""
+        checkpoint = None if self.method == "fit" else named_checkpoint(words)
+        if checkpoint is None:
+            return [_folder_option(run_folder(words, trial_of_agent()))], None
+        folder = _folder_option(folder_of_run(checkpoint))
+        if name_a_model(of_parser):
+            return [folder], None
+        trusted = value_of(words, TRUST_CODE) == "true"
+        stored = ["--config", stored_options(checkpoint, trusted)]
+        return [folder, *stored], None if trusted else Origin(str(checkpoint), TRUST)
 
     @override
     def before_instantiate_classes(self) -> None:

@@ -21,6 +21,11 @@ def from_agent() -> bool:
     return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
+def trial_of_agent() -> str | None:
+    """Return the id that an agent of W&B gave to the run of this process, None where no agent called it."""
+    return os.environ.get("WANDB_RUN_ID") if from_agent() else None
+
+
 def known_imports(trust_code: bool) -> AbstractContextManager[None]:
     """Return a context in which options name classes of wavelight, Lightning, torch and extensions alone.
 

@@ -50,6 +50,11 @@ class Recording(L.Callback):
         finally:
             self._let_begin(trainer)
 
+    @property
+    def cost(self) -> dict[str, Any]:
+        """NFE, GMACs and parameters of an image, on the first process; empty where they cannot be counted."""
+        return self._cost
+
     def _let_begin(self, trainer: L.Trainer) -> None:
         if self._held:
             trainer.loggers, self._held = self._held, []

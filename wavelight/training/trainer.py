@@ -14,11 +14,14 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
-from wavelight.callbacks import LastCheckpoint
+from wavelight.callbacks import Evaluation, LastCheckpoint
+from wavelight.callbacks.batch_times import BatchTimes
+from wavelight.callbacks.throughput import DEVICE_HOURS_KEY
 from wavelight.checkpoints.run_files import BEST, FOLDER, newest_checkpoint
 from wavelight.sampling.image_folder import image_folder
 from wavelight.support.errors import OptionError
 from wavelight.support.private_names import replace_signal_handling
+from wavelight.support.stopwatch import device_name
 from wavelight.systems import ImageGenerator
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.systems.divergence import DivergedError
@@ -31,7 +34,9 @@ from wavelight.training.capabilities import (
 from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
 from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.recording import Recording
+from wavelight.training.result_row import ResultRow
 from wavelight.training.run_lock import locked, unlock
+from wavelight.training.run_record import names_of_run
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
@@ -302,6 +307,9 @@ class Trainer(L.Trainer):
     ) -> Any:
         """Measure a checkpoint as papers do: the metrics of the evaluation callback on ``test_images`` images.
 
+        Prints the row of a paper's table, with the time of sampling, memory, cost and training, and writes it into
+        ``test.json`` of the run's folder.
+
         Args:
             model: The system.
             dataloaders: Batches, in place of the data module's.
@@ -311,8 +319,38 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
+        times = BatchTimes()
+        # Before the evaluation, whose work is no sampling.
+        self.callbacks.insert(0, times)
         with self._supervised(), self._recording.held_back(self, model):
-            return super().test(model, dataloaders, path, datamodule=datamodule, weights_only=True)
+            found = super().test(
+                model, dataloaders, path, verbose=False, datamodule=datamodule, weights_only=True
+            )
+        self.callbacks.remove(times)
+        if self.is_global_zero and times.images and not self.fast_dev_run:  # type: ignore[attr-defined]
+            self._report(model, path, times)
+        return found
+
+    def _report(self, system: ImageGenerator, path: Path | None, times: BatchTimes) -> None:
+        """Print the row of a paper's table, and write it into the run's folder."""
+        folder = Path(self.default_root_dir)
+        measured = [
+            each for each in self.callbacks if isinstance(each, Evaluation) and each.history
+        ]
+        row = ResultRow(
+            run=names_of_run(folder)[0],
+            checkpoint=path.name if path else "",
+            metrics=measured[0].history[-1][1] if measured else {},
+            milliseconds=times.milliseconds,
+            peak_memory=times.peak_memory,
+            cost=self._recording.cost,
+            images_seen=system.images_seen,
+            device_hours=read_checkpoint(path, mapped=True).get(DEVICE_HOURS_KEY) if path else None,
+            device=device_name(self.strategy.root_device),
+            devices=self.world_size,
+        )
+        print(row.table)
+        row.write(folder)
 
     def predict(  # type: ignore[override]
         self,

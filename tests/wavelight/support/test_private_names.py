@@ -1,6 +1,7 @@
 """Every private name of PyTorch and Lightning that the code uses is there, and none outside its module."""
 
 import ast
+import json
 import os
 import string
 from argparse import ArgumentParser
@@ -135,6 +136,16 @@ def test_wandb_loggers_keep_what_they_pass_on(tmp_path, monkeypatch):
         assert online.experiment is None
         assert given["mode"] == "offline"
         assert os.environ["WANDB_MODE"] == "dryrun"
+
+
+def test_workspaces_tell_what_they_would_save():
+    from wandb_workspaces.workspaces import Section, Workspace
+
+    with used("wandb-workspaces", "wandb_workspaces.workspaces.Workspace._to_model"):
+        workspace = Workspace(entity="team", project="mine", sections=[Section(name="losses")])
+        spec = json.loads(private_names.workspace_spec(workspace))
+        (section,) = spec["section"]["panelBankConfig"]["sections"]
+        assert section["name"] == "losses"
 
 
 @pytest.mark.parametrize("method", private_names.OVERRIDDEN)

@@ -1,11 +1,17 @@
 """W&B that is down is known within seconds, whatever is wrong with it."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from tests.wandb_servers import answering, refusing, silent
-from wavelight.support.wandb_server import patience, why_offline, why_unreachable
+from wavelight.support.wandb_server import (
+    patience,
+    why_no_server,
+    why_offline,
+    why_unreachable,
+)
 
 PATIENCE = 0.3
 
@@ -70,3 +76,16 @@ def test_the_environment_may_choose_another_patience(monkeypatch):
     assert patience()["finish_timeout"] > 0
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "7")
     assert "init_timeout" not in patience()
+
+
+@pytest.mark.parametrize(
+    ("machine", "why"), [("wandb.test", "it is down"), ("other.test", "no API key")]
+)
+def test_a_key_is_found_where_login_puts_it(tmp_path, monkeypatch, machine, why):
+    (tmp_path / "netrc").write_text(f"machine {machine}\n  login user\n  password {'0' * 40}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    settings = SimpleNamespace(settings=SimpleNamespace(base_url="https://wandb.test"))
+    monkeypatch.setattr("wandb.sdk.wandb_setup.singleton", lambda: settings)
+    monkeypatch.setattr("wavelight.support.wandb_server.why_unreachable", lambda url: "it is down")
+    assert why in why_no_server()

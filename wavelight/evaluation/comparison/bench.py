@@ -5,10 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import lightning as L
-from typing_extensions import override
-
 from data_modules import WaveletDataModule
+from wavelight.callbacks.batch_times import BatchTimes
 from wavelight.checkpoints.digest import digest
 from wavelight.evaluation.comparison.report import tell_row
 from wavelight.evaluation.comparison.rows import ComparisonRow, row_key
@@ -16,7 +14,7 @@ from wavelight.evaluation.comparison.runs import ComparedRun
 from wavelight.evaluation.meter import Meter, identities
 from wavelight.metrics import ImageMetric
 from wavelight.models import GenerativeModel
-from wavelight.support.stopwatch import clock, device_name
+from wavelight.support.stopwatch import device_name
 from wavelight.systems import ImageGenerator
 from wavelight.systems.cost import NetworkCost, cost
 
@@ -55,7 +53,7 @@ class Bench:
             "seed": seed,
             "metrics": identities(metrics),
         }
-        self._times = _BatchTimes()
+        self._times = BatchTimes()
         self._meter = Meter(data, metrics, reference_images, device, devices, [self._times])
 
     def rows(
@@ -113,41 +111,6 @@ class Bench:
             min(self.data.held_out_images, self.data.val_images),
             conditions,
         )
-
-
-class _BatchTimes(L.Callback):
-    """Takes the time of each batch that is generated, until the device has done it."""
-
-    def __init__(self) -> None:
-        self._batches: list[tuple[int, float]] = []
-        self._begun = 0.0
-
-    @property
-    def milliseconds(self) -> float:
-        """Seconds to sample one image, by all batches but the first, which also warms up; by that if it is alone."""
-        batches = self._batches[1:] or self._batches
-        return 1e3 * sum(time for _, time in batches) / sum(images for images, _ in batches)
-
-    @override
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._batches = []
-
-    @override
-    def on_validation_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any, **kwargs: Any
-    ) -> None:
-        self._begun = clock(pl_module.device)
-
-    @override
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        self._batches.append((len(outputs["image"]), clock(pl_module.device) - self._begun))
 
 
 def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:
