@@ -65,6 +65,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "compare": _own(
             "compare", "measure systems on equal terms, quality against steps and MACs", True
         ),
+        "report": _own("report", "write the results of runs as one page, beside the papers'"),
         "details": _own(
             "details",
             "measure exposure bias and diversity of the details of a WSGM or Hybrid",

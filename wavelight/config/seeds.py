@@ -59,13 +59,16 @@ def mean_over_seeds(values: Sequence[float]) -> Mean:
 
     >>> print(mean_over_seeds([1.0, 2.0, 3.0]))
     2 ± 2.5
+    >>> print(mean_over_seeds([1.0, 1.0]))
+    1 ± 0
 
     Args:
         values: The value of each seed, at least two.
     """
     error = stdev(values) / sqrt(len(values))
-    _, half_width = t.interval(CONFIDENCE, len(values) - 1, scale=error)
-    return Mean(fmean(values), float(half_width))
+    # Not t.interval, which knows no interval of values that are all equal.
+    quantile = t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    return Mean(fmean(values), float(quantile) * error)
 
 
 def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference | None:

@@ -424,7 +424,7 @@ def test_curves_have_ticks_that_are_numbers_and_shares_have_an_axis_from_0_to_1(
     ticks = [label.get_text() for label in fid.get_yticklabels()]
     assert {"1", "2", "5", "10", "20"} <= set(ticks)
     texts = [text for axes in figure.axes for text in ticks_of(axes) if text]
-    assert all(re.fullmatch(r"−?[\d.]+", text) for text in texts), texts
+    assert all(re.fullmatch(r"\u2212?[\d.]+", text) for text in texts), texts
     markers = {line.get_marker() for line in fid.get_lines() if line.get_marker() not in "|_"}
     assert len(markers) == 2
 
@@ -506,14 +506,14 @@ def test_other_systems_need_no_sentence():
 
 
 def test_a_csv_has_a_line_a_row(folder, capsys):
-    compare([last(folder, "sgm")], "--steps", "[1,2]")
-    compare([last(folder, "sgm")], "--steps", "[1,2]", "--out", "compare.csv")
+    compare([last(folder, "wsgm")], "--steps", "[1,2]")
+    compare([last(folder, "wsgm")], "--steps", "[1,2]", "--out", "compare.csv")
     with open("compare.csv", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["steps"] for line in lines] == ["1", "2"]
+    assert [line["steps"] for line in lines] == ["1 1", "2 2"]
     for line, row in zip(lines, rows(), strict=True):
         assert float(line["fwd"]) == row["values"]["fwd"]
-        assert line["checkpoint"] == str(last(folder, "sgm"))
+        assert line["checkpoint"] == str(last(folder, "wsgm"))
         assert int(line["training_seed"]) == SEED
 
 
