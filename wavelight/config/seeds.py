@@ -15,11 +15,12 @@ from wavelight.config.differences import Difference, first_difference
 CONFIDENCE = 0.95
 """Probability that an interval holds the mean over all seeds, if values over seeds are normal."""
 
-_OF_A_SEED = (
+_OF_NO_SYSTEM = (
     "seed_everything",
     "ckpt_path",
     "model.seed",
     "data.seed",
+    "data.name",
     "trainer.default_root_dir",
 )
 
@@ -74,7 +75,7 @@ def mean_over_seeds(values: Sequence[float]) -> Mean:
 def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference | None:
     """Return the first option of training in which two runs differ, or None if they are seeds of one system.
 
-    The seed, the folder and the loggers do not count.
+    The seed, the folder, the loggers, and what the data are called and papers say of them do not count.
 
     Args:
         one: The resolved configuration of a run.
@@ -86,7 +87,8 @@ def difference_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> Dif
 
 
 def _matters(option: str) -> bool:
-    return option not in _OF_A_SEED and not f"{option}.".startswith("trainer.logger.")
+    sections = ("trainer.logger.", "published.")
+    return option not in _OF_NO_SYSTEM and not f"{option}.".startswith(sections)
 
 
 def groups_of_seeds(

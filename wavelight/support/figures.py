@@ -20,6 +20,9 @@ _METADATA: dict[str, dict[str, None]] = {
 _FAR_APART = 5
 """How many times the smallest value the largest is where an axis is logarithmic."""
 
+_TICKS_OF_POWERS = 200
+"""The same where powers of ten alone have ticks."""
+
 
 def empty_figure(path: Path, width: float, height: float) -> "Figure":
     """Return a figure to plot into; made before the work, neither matplotlib nor the ending is missed after it.
@@ -57,7 +60,8 @@ def count_in_numbers(axes: "Axes", name: Literal["x", "y"], values: Sequence[flo
     if min(values) > 0 and max(values) > _FAR_APART * min(values):
         scale = {"x": axes.set_xscale, "y": axes.set_yscale}[name]
         scale("log", nonpositive="clip")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+        wide = max(values) > _TICKS_OF_POWERS * min(values)
+        axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=12))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
 

@@ -79,27 +79,33 @@ class _Curves:
         from matplotlib.ticker import EngFormatter
 
         shown: list[float] = []
+        placed: list[float] = []
         for number, system in enumerate(self.section.systems):
             look = look_of(number)
             curves = [record.curves.get(self.column, ()) for record in system.records]
             for curve in curves:
-                shown += self._plot(axes, curve, color=look.colour, alpha=0.35, linewidth=0.8)
+                points = self._plot(axes, curve, color=look.colour, alpha=0.35, linewidth=0.8)
+                placed += [place for place, _ in points]
+                shown += [value for _, value in points]
             self._plot(
                 axes, _mean_curve(curves), color=look.colour, marker=look.marker, markersize=4
             )
         shown += _plot_floor(axes, self.section, self.column)
         _scale(axes, self.column, shown)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        # Thousands and millions are K and M; hours may be thousandths.
+        axes.xaxis.set_major_formatter(EngFormatter(sep="") if max(placed) > 1000 else "{x:g}")
         axes.set_xlabel(self.against)
         axes.set_ylabel(self.column.title)
 
-    def _plot(self, axes: "Axes", curve: Sequence[Point], **style: object) -> list[float]:
+    def _plot(
+        self, axes: "Axes", curve: Sequence[Point], **style: object
+    ) -> list[tuple[float, float]]:
         placed = [
             (place, point.value) for point in curve if (place := self.place(point)) is not None
         ]
         if placed:
             axes.plot(*zip(*placed, strict=True), **style)  # type: ignore[arg-type]
-        return [value for _, value in placed]
+        return placed
 
 
 def _mean_curve(curves: Sequence[Sequence[Point]]) -> list[Point]:
@@ -132,13 +138,7 @@ def cost_and_quality(section: Section, name: str) -> Iterator[Figure]:
         if not plot.measured:
             continue
         figure_title = f"{column.title} against {title}"
-        others = ""
-        if plot.published:
-            others = f"; hollow: published, {FID.conditions}"
-        caption = (
-            f"{figure_title} ({column.conditions}){others}; dashed: the Pareto front of "
-            f"{'all points' if plot.comparable and plot.published else 'the measured points'}"
-        )
+        caption = f"{figure_title} ({column.conditions}){plot.said_below}"
         yield Figure(svg(plot, f"{name} {figure_title}", figure_title), caption)
 
 
@@ -156,6 +156,20 @@ class _Costs:
         ]
         self.published = list(_published_points(section, column)) if cost == "nfe" else []
         self.comparable = column in (FID, RECALL)
+        self.left_out = [
+            system.name
+            for system in section.systems
+            if system.name not in {system.name for _, system, _ in self.measured}
+        ]
+
+    @property
+    def said_below(self) -> str:
+        """What its marks mean, and which systems have none."""
+        hollow = f"; hollow: published, {FID.conditions}" if self.published else ""
+        all_points = self.comparable and self.published
+        front = f"; dashed: the Pareto front of {'all' if all_points else 'the measured'} points"
+        without = f"; without {', '.join(self.left_out)}, not measured so" if self.left_out else ""
+        return hollow + front + without
 
     def __call__(self, axes: "Axes") -> None:
         points = [point for _, point in self.published]

@@ -107,11 +107,13 @@ def _told_by_experiments(systems: Sequence[System]) -> Iterator[PublishedTable]:
 def _parted(sections: Sequence[Section]) -> Iterator[str]:
     first = sections[0]
     for other in sections[1:]:
-        names = f"{first.systems[0].name} and {other.systems[0].name}"
-        difference: object = f"{first.data.name} and {other.data.name}"
+        difference: object = f"one is {first.data.name}, the other {other.data.name}"
         if first.data.options and other.data.options:
             difference = first_difference(first.data.options, other.data.options, "data")
-        yield f"{names} are in different sections and not compared, because their data differ: {difference}."
+        yield (
+            f"Runs on {first.data.title} ({first.systems[0].name}) and on {other.data.title} ({other.systems[0].name}) "
+            f"are in different sections and not compared, because their data differ: {difference}."
+        )
 
 
 def _rank(column: Column) -> tuple[int, str, int, int, str]:

@@ -96,7 +96,7 @@ def _mean(system: System, column: Column) -> str:
     if mean is None:
         return ""
     known = len(system.scores(column))
-    few = f" ({known} of {len(system.records)} seeds)" if known < len(system.records) else ""
+    few = f" ({known} of {len(system.records)})" if known < len(system.records) else ""
     return (number(mean.value) if isinf(mean.half_width) else str(mean)) + few
 
 
