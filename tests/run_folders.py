@@ -64,7 +64,9 @@ def curve(final, evaluations=4, images=100_000, hours=1.25):
         }
 
 
-def write_run(folder, seed, final=4.0, tested=None, config=None, picture=(16, 16), **facts):
+def write_run(
+    folder, seed, final=4.0, tested=None, config=None, picture=(16, 16), evaluations=4, **facts
+):
     """Write a run's folder.
 
     Args:
@@ -74,13 +76,14 @@ def write_run(folder, seed, final=4.0, tested=None, config=None, picture=(16, 16
         tested: Its FID in a test; none without one.
         config: Its configuration, by default that of :func:`config_of`.
         picture: The sides of its grid of samples.
+        evaluations: How many validations it has made.
         facts: Facts of run.json that are to be others.
     """
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config or config_of(seed)))
     name = "/".join(folder.parts[-2:])
     (folder / "run.json").write_text(json.dumps(record_of(name, seed) | facts))
-    rows = list(curve(final))
+    rows = list(curve(final, evaluations))
     if tested is not None:
         rows.append(
             {"images_seen": 100_000, "step": 1000, "test/fid50k": tested, "test/recall50k": 0.5}

@@ -54,9 +54,10 @@ def learning_curves(section: Section, name: str) -> Iterator[Figure]:
             )
             if known:
                 title = f"{column.title} against {against}"
+                floor = "; dotted: held-out real images" if _floors(section, column) else ""
                 yield Figure(
                     svg(_Curves(section, column, against, place), f"{name} {title}", title),
-                    f"{column.title} ({column.conditions}) against {against}",
+                    f"{column.title} ({column.conditions}) against {against}{floor}",
                 )
 
 
@@ -90,7 +91,9 @@ class _Curves:
             self._plot(
                 axes, _mean_curve(curves), color=look.colour, marker=look.marker, markersize=4
             )
-        shown += _plot_floor(axes, self.section, self.column)
+        for floor in _floors(self.section, self.column):
+            axes.axhline(floor, linestyle=":", color=PAGE, alpha=0.7)
+            shown.append(floor)
         _scale(axes, self.column, shown)
         # Thousands and millions are K and M; hours may be thousandths.
         axes.xaxis.set_major_formatter(EngFormatter(sep="") if max(placed) > 1000 else "{x:g}")
@@ -236,15 +239,14 @@ _CHARACTER, _LINE, _BESIDE = 5.5, 11, 5
 """Pixels of a character and of a line of a label, and points between it and its mark."""
 
 
-def _plot_floor(axes: "Axes", section: Section, column: Column) -> list[float]:
+def _floors(section: Section, column: Column) -> list[float]:
+    """Return the value of held-out real images, which is the data's and no run's, if a run tells it."""
     floors = [
         record.held_out[column]
         for system in section.systems
         for record in system.records
         if column in record.held_out
     ]
-    for floor in floors[:1]:
-        axes.axhline(floor, linestyle=":", color=PAGE, alpha=0.7)
     return floors[:1]
 
 
