@@ -21,8 +21,8 @@ def report(runs: list[Path], out: Path) -> str:
     `wavelight compare` do that.
 
     Args:
-        runs: Folders of runs, checkpoints in them, which stand for their run, and JSON files of
-            `wavelight compare` and `wavelight measure`, one or several, or a glob, such as runs/*/seed-*.
+        runs: Folders of runs, or a folder that holds such; checkpoints in them, which stand for their run; JSON
+            files of `wavelight compare` and `wavelight measure`. One or several, or a glob, such as runs/*/seed-*.
         out: The file: .html for a page that needs no other file and no network, .md or .csv for its tables alone.
 
     Raises:

@@ -205,7 +205,7 @@ def test_what_is_not_shown_is_told_twice(tmp_path, capsys):
     (tmp_path / "half").mkdir()
     (tmp_path / "statistics.npz").write_bytes(b"PK")
     report(
-        folder / "gan" / "seed-1",
+        shown,
         tmp_path / "half",
         tmp_path / "statistics.npz",
         "--out",

@@ -1,13 +1,13 @@
 """The paths that a report is made of: runs' folders, checkpoints, and files of other commands."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wavelight.checkpoints.run_files import FOLDER
 from wavelight.evaluation.results.json_files import read_json
 from wavelight.evaluation.results.records import Record
-from wavelight.evaluation.results.run_folders import read_run
+from wavelight.evaluation.results.run_folders import CHECKPOINTS, CONFIG, read_run
 
 _WEIGHTS = (".ckpt", ".safetensors")
 
@@ -23,15 +23,15 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
     """Return what the paths say, in their order, every run once.
 
     Args:
-        paths: Folders of runs, checkpoints in them, which stand for their run, and JSON files of ``wavelight compare``
-            and ``wavelight measure``.
+        paths: Folders of runs, or folders that hold such; checkpoints in them, which stand for their run; JSON files of
+            ``wavelight compare`` and ``wavelight measure``.
 
     Raises:
         ValueError: If there is nothing to show, in one sentence.
     """
     found = Inputs([], [])
     read: set[Path] = set()
-    for path in paths:
+    for path in (each for given in paths for each in _runs_in(given)):
         place = _run_of(path).resolve()
         if place in read:
             continue
@@ -44,6 +44,19 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
         reasons = " ".join(found.notes) or "it is empty."
         raise ValueError(f"runs must name something to show, got nothing that can be: {reasons}")
     return Inputs(_with_names(found.records), found.notes)
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """Return the runs in a folder that is none; every other path alone, as it is."""
+    if not path.is_dir():
+        return [path]
+    found = []
+    for folder, inner, files in os.walk(path):
+        if CONFIG in files:
+            found.append(Path(folder))
+            # What a run holds is no run: W&B keeps a file of that name.
+            inner.clear()
+    return sorted(found) or [path]
 
 
 def _records(path: Path, notes: list[str]) -> list[Record]:
@@ -61,7 +74,9 @@ def _records(path: Path, notes: list[str]) -> list[Record]:
 
 def _run_of(path: Path) -> Path:
     """Return the folder of a checkpoint's run; every other path as it is."""
-    return path.parent.parent if path.suffix in _WEIGHTS and path.parent.name == FOLDER else path
+    return (
+        path.parent.parent if path.suffix in _WEIGHTS and path.parent.name == CHECKPOINTS else path
+    )
 
 
 def _with_names(records: list[Record]) -> list[Record]:

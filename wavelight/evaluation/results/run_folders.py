@@ -13,8 +13,10 @@ from wavelight.evaluation.results.metrics_file import column_of, curves_of, read
 from wavelight.evaluation.results.published import PublishedRow
 from wavelight.evaluation.results.records import Cost, DataSet, Record, Training
 
+CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 RECORD = "run.json"
+"""Named again here because the modules that write them import PyTorch, and a report is to take no time."""
 
 _SAME_IMAGES = ("source", "image_size", "held_out", "flip")
 """Options of the data that decide which images they are."""

@@ -2,12 +2,18 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
 
+from tests.places import ROOT
 from tests.run_folders import config_of, write_run
+from wavelight.callbacks import sample_grid
+from wavelight.checkpoints import run_files
+from wavelight.evaluation.results import run_folders, samples
 from wavelight.evaluation.results.inputs import read_inputs
 from wavelight.evaluation.results.records import Column
 
@@ -140,6 +146,18 @@ def test_nothing_to_show_is_refused(tmp_path):
         read_inputs([tmp_path / "gone"])
 
 
+def test_a_folder_of_runs_stands_for_them(tmp_path):
+    folders = [write_run(tmp_path / "runs" / name, 1, tested=4.0) for name in ("b", "a")]
+    # As W&B leaves them in a run, and what is no run beside it.
+    inside = folders[0] / "wandb" / "offline-run-1" / "files"
+    inside.mkdir(parents=True)
+    (inside / "config.yaml").write_text("{}")
+    (tmp_path / "runs" / "c").mkdir()
+    records, notes = read_inputs([tmp_path / "runs"])
+    assert [record.folder for record in records] == sorted(folders)
+    assert notes == []
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [write_run(tmp_path / part / "gan" / "seed-1", 1, tested=4.0) for part in "ab"]
     records, _ = read_inputs(folders)
@@ -201,6 +219,17 @@ def test_yaml_that_stands_for_too_much_is_told(tmp_path):
     (folder / "config.yaml").write_text(f"a0: &a0 [1]\n{rows}\n")
     _, (note,) = read_inputs([folder, good(tmp_path)])
     assert "stands for more than" in note
+
+
+def test_names_are_those_of_the_writers():
+    assert run_folders.CHECKPOINTS == run_files.FOLDER
+    assert samples.FOLDER == sample_grid.FOLDER
+
+
+@pytest.mark.slow
+def test_a_report_needs_no_pytorch():
+    code = "import sys, wavelight.commands.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_run_folders_of_tests_are_as_runs_write_them(tmp_path):
