@@ -138,7 +138,8 @@ def cost_and_quality(section: Section, name: str) -> Iterator[Figure]:
     column = section.main
     for cost, title in _COSTS.items():
         plot = _Costs(section, column, cost)
-        if not plot.measured:
+        # One point says nothing.
+        if not plot.measured or len(plot.measured) + len(plot.published) < 2:
             continue
         figure_title = f"{column.title} against {title}"
         caption = f"{figure_title} ({column.conditions}){plot.said_below}"

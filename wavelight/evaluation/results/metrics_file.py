@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from wavelight.evaluation.directions import higher_is_better
 from wavelight.evaluation.results.records import Column, Point, Score
 
@@ -56,17 +58,50 @@ def read_metrics(path: Path, against: str = "") -> MetricsFile:
     else:
         damaged = len(lines) - len(rows)
     columns = {name: column for name in header if (column := column_of(name, against))}
-    logged = list[Logged]()
-    images_seen, hours = 0, None
+    places = list(_places(rows))
+    hours = _Hours(rows, places)
+    logged = [
+        Logged(column, Point(seen, hours.at(seen), value))
+        for row, seen in zip(rows, places, strict=True)
+        for name, column in columns.items()
+        if (value := _number(row[name])) is not None
+    ]
+    return MetricsFile(logged, hours.newest, damaged)
+
+
+def _places(rows: Sequence[Mapping[str, str]]) -> Iterator[int]:
+    """Yield the images seen at each row: those of the row before where it does not say."""
+    seen = 0
     for row in rows:
-        images_seen = int(_number(row.get("images_seen")) or images_seen)
-        hours = _number(row.get("device_hours")) or hours
-        logged += [
-            Logged(column, Point(images_seen, hours, value))
-            for name, column in columns.items()
-            if (value := _number(row[name])) is not None
-        ]
-    return MetricsFile(logged, hours, damaged)
+        told = _number(row.get("images_seen"))
+        seen = seen if told is None else int(told)
+        yield seen
+
+
+class _Hours:
+    """Device hours after any number of images, in proportion between the rows that have them."""
+
+    def __init__(self, rows: Sequence[Mapping[str, str]], places: Sequence[int]) -> None:
+        known = {0: 0.0}
+        for row, seen in zip(rows, places, strict=True):
+            hours = _number(row.get("device_hours"))
+            if hours is not None and seen > 0:
+                known[seen] = hours
+        self._seen = sorted(known)
+        self._hours = [known[seen] for seen in self._seen]
+
+    @property
+    def newest(self) -> float | None:
+        """The latest that a row has; None where no row has any."""
+        return self._hours[-1] if len(self._seen) > 1 else None
+
+    def at(self, seen: int) -> float | None:
+        """Return the hours of so many images; None where no row has any."""
+        if self.newest is None:
+            return None
+        # A validation follows the last row of losses at once.
+        further = max(1.0, seen / self._seen[-1])
+        return float(np.interp(seen, self._seen, self._hours)) * further
 
 
 def column_of(name: str, against: str = "") -> Column | None:
@@ -93,7 +128,7 @@ def _number(text: str | None) -> float | None:
 
 
 def scores_of(logged: Sequence[Logged], monitor: str | None) -> dict[Column, Score]:
-    """Return the values that stand for a run: those of its newest test, and of its best validation what no test has.
+    """Return the values that stand for a run: those of its newest test, and of its best validation.
 
     The best validation is one, that of the best value of one metric: all other metrics are taken from there.
 
@@ -106,12 +141,7 @@ def scores_of(logged: Sequence[Logged], monitor: str | None) -> dict[Column, Sco
         for column, point in logged
         if column.stage == "test"
     }
-    validated = {
-        column: score
-        for column, score in _best_validation(logged, monitor).items()
-        if column.metric not in {column.metric for column in tested}
-    }
-    return tested | validated
+    return tested | _best_validation(logged, monitor)
 
 
 def _best_validation(logged: Sequence[Logged], monitor: str | None) -> dict[Column, Score]:

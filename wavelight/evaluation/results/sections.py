@@ -28,9 +28,9 @@ class Section(NamedTuple):
     @property
     def columns(self) -> list[Column]:
         """The columns that have a value, the most telling first."""
-        found = {
-            column for each in self.systems for record in each.records for column in record.scores
-        }
+        records = [record for each in self.systems for record in each.records]
+        found = {column for record in records for column in record.scores}
+        found -= set(_validations_of_tested(records, found))
         rows = [row for table in self.published for row in table.rows]
         if any(row.fid is not None for row in rows):
             found.add(FID)
@@ -50,6 +50,21 @@ class Section(NamedTuple):
         return max(
             telling, key=lambda column: sum(bool(each.scores(column)) for each in self.systems)
         )
+
+
+def _validations_of_tested(
+    records: Sequence[Record], columns: Iterable[Column]
+) -> Iterator[Column]:
+    """Yield the columns of validations of metrics that every run has tested, too."""
+    tested = [{each.metric for each in record.scores if each.stage == "test"} for record in records]
+    for column in columns:
+        having = [
+            metrics
+            for record, metrics in zip(records, tested, strict=True)
+            if column in record.scores
+        ]
+        if column.stage == "val" and all(column.metric in metrics for metrics in having):
+            yield column
 
 
 def by_rank(columns: Iterable[Column]) -> list[Column]:

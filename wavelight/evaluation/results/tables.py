@@ -152,7 +152,8 @@ def runs_table(section: Section) -> Table:
 
 
 def _run_row(record: Record, columns: Sequence[Column]) -> Row:
-    seen = [score.images_seen for score in record.scores.values() if score.images_seen is not None]
+    scores = [record.scores[column] for column in columns if column in record.scores]
+    seen = [score.images_seen for score in scores if score.images_seen is not None]
     training = record.training
     return Row(
         "",

@@ -82,10 +82,11 @@ def test_the_best_validation_is_one_evaluation(path):
     assert scores_of(metrics.logged, "recall") == {FID: Score(7, 24), RECALL: Score(0.75, 24)}
 
 
-def test_the_newest_test_goes_before_validations(path):
+def test_the_newest_test_counts(path):
     metrics = read(path, ROWS + "8,9,0.5,,\n16,,,5,\n24,,,4,\n")
     assert scores_of(metrics.logged, "fid") == {
         Column("fid", 50_000, "test"): Score(4, 24),
+        FID: Score(9, 8),
         RECALL: Score(0.5, 8),
     }
 
@@ -100,4 +101,23 @@ def test_without_a_monitor_fid_or_else_fwd_is_the_leading_one(path):
 def test_curves_have_device_hours(tmp_path):
     folder = write_run(tmp_path / "run", 1, final=4.0)
     (*_, last) = curves_of(read_metrics(folder / "metrics.csv").logged)[FID]
-    assert last == (100_000, None, 4.0) or last == (100_000, 1.25, 4.0)
+    assert last == (100_000, 1.25, 4.0)
+
+
+def test_device_hours_lie_between_those_that_were_logged(path):
+    rows = "8,1,\n24,4,\n0,,9\n8,,8\n16,,7\n48,,6\n"
+    metrics = read(path, f"images_seen,device_hours,val/fid10k\n{rows}")
+    assert metrics.device_hours == 4
+    curve = curves_of(metrics.logged)[FID]
+    assert [(point.images_seen, point.device_hours) for point in curve] == [
+        (0, 0),
+        (8, 1),
+        (16, 2.5),
+        (48, 8),
+    ]
+
+
+def test_without_device_hours_none_are_made_up(path):
+    metrics = read(path, "images_seen,val/fid10k\n8,9\n16,8\n")
+    assert metrics.device_hours is None
+    assert [point.device_hours for point in curves_of(metrics.logged)[FID]] == [None, None]

@@ -111,6 +111,20 @@ def test_the_papers_table_is_that_of_the_data(tmp_path):
     assert section.main == FID
 
 
+def test_validations_are_shown_where_a_run_has_no_test(tmp_path):
+    tested = runs(tmp_path, "a", {1: 4.0, 2: 5.0})
+    untested = runs(tmp_path, "b", {1: None, 2: None}, steps=8)
+    for folders, stages in ((tested, ["test"]), (tested + untested, ["test", "val"])):
+        (section,), _ = sections_of(read_inputs(folders).records)
+        assert [column.stage for column in section.columns if column.metric == "fid"] == stages
+    # The validations of all can be compared.
+    found = {
+        test.column.stage: test.pairs for test in paired_tests(section.systems, section.columns)
+    }
+    assert found == {"val": 2}
+    assert section.main == Column("fid", 10_000, "val")
+
+
 def test_other_options_of_a_metric_are_told(tmp_path):
     folders = []
     for seed, side in ((1, 4), (2, 8)):
