@@ -33,7 +33,7 @@ def _measured(content: Mapping[str, Any]) -> Record:
     folder, reference = Path(content["folder"]), str(content["reference"])
     images = int(content["images"])
     scores = _scores(content["values"], images, "measure", f"against {reference}", None)
-    return Record(folder.name, folder, DataSet(reference, None, {}), scores)
+    return Record(folder.name or str(folder), folder, DataSet(reference, None, {}), scores)
 
 
 def _compared(rows: list[dict[str, Any]]) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,12 +36,13 @@ class MetricsFile(NamedTuple):
     """Lines that are cut or hold other things."""
 
 
-def read_metrics(path: Path, against: str = "") -> MetricsFile:
+def read_metrics(path: Path, against: str = "", counts: Collection[int] = ()) -> MetricsFile:
     """Return every metric that was logged, in the order of the file.
 
     Args:
         path: The file.
         against: The real images, as :class:`Column` has them.
+        counts: As :func:`column_of` takes them.
 
     Raises:
         OSError: If it cannot be read.
@@ -57,7 +58,7 @@ def read_metrics(path: Path, against: str = "") -> MetricsFile:
         damaged = len(lines) - len(rows)
     else:
         damaged = len(lines) - len(rows)
-    columns = {name: column for name in header if (column := column_of(name, against))}
+    columns = {name: column for name in header if (column := column_of(name, against, counts))}
     places = list(_places(rows))
     hours = _Hours(rows, places)
     logged = [
@@ -104,19 +105,31 @@ class _Hours:
         return float(np.interp(seen, self._seen, self._hours)) * further
 
 
-def column_of(name: str, against: str = "") -> Column | None:
+def column_of(name: str, against: str = "", counts: Collection[int] = ()) -> Column | None:
     """Return the column of a name in logs; None of names that are no metric.
 
     >>> column_of("test/fid50k")
     Column(metric='fid', images=50000, stage='test', against='')
     >>> column_of("val/fwd2048").images, column_of("val/fwd2048_held_out"), column_of("train/loss")
     (2048, None, None)
+    >>> column_of("val/fd_dinov22048", counts=[2048]).metric
+    'fd_dinov2'
+
+    Args:
+        name: The name.
+        against: The real images, as :class:`Column` has them.
+        counts: Numbers of images that the run was to generate, which part it where the metric's own name ends with a
+            digit.
     """
     found = _MEASURED.fullmatch(name)
     if not found:
         return None
-    stage, metric, count, thousands = found.groups()
-    return Column(metric, int(count) * (1000 if thousands else 1), stage, against)
+    stage, metric, digits, thousands = found.groups()
+    for end in range(len(digits)):
+        images = int(digits[end:]) * (1000 if thousands else 1)
+        if images in counts and digits[end] != "0":
+            return Column(metric + digits[:end], images, stage, against)
+    return Column(metric, int(digits) * (1000 if thousands else 1), stage, against)
 
 
 def _number(text: str | None) -> float | None:

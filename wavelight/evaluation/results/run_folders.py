@@ -41,10 +41,12 @@ def read_run(folder: Path, notes: list[str]) -> Record:
     data: Mapping[str, Any] = config["data"]
     record = _record(folder, notes)
     evaluation = config.get("evaluation") or {}
-    images = evaluation.get("reference_images")
+    images = number_of(evaluation.get("reference_images"))
     against = "" if images is None else f"against {images:,} real images"
+    planned = (number_of(data.get(name)) for name in ("val_images", "test_images"))
+    counts = [int(count) for count in planned if count is not None]
     try:
-        metrics = read_metrics(folder / METRICS, against)
+        metrics = read_metrics(folder / METRICS, against, counts)
     except OSError as error:
         raise ValueError(f"{folder} has no {METRICS}: nothing was measured yet") from error
     if metrics.damaged:
@@ -77,7 +79,8 @@ def read_run(folder: Path, notes: list[str]) -> Record:
         held_out={
             column: value
             for name, each in _mapping(record.get("held_out")).items()
-            if (column := column_of(str(name).removesuffix("_held_out"), against)) is not None
+            if (column := column_of(str(name).removesuffix("_held_out"), against, counts))
+            is not None
             and (value := number_of(each)) is not None
         },
         published=_published(_mapping(record.get("published")), name),

@@ -58,7 +58,7 @@ def results_table(section: Section) -> Table:
         Heading("GMACs"),
         Heading("parameters"),
         Heading("time, s"),
-        Heading("device hours"),
+        Heading("device hours", "of all seeds"),
         Heading("note"),
     ]
     measured = [_system_row(system, columns) for system in section.systems]

@@ -100,6 +100,14 @@ def test_facts_of_another_kind_are_left_out(tmp_path):
     assert (record.published, record.held_out, notes) == (None, {}, [])
 
 
+def test_a_metric_may_end_with_a_digit(tmp_path):
+    config = config_of(1, val_images=2048, test_images=[])
+    folder = write_run(tmp_path / "run", 1, config=config)
+    (folder / "metrics.csv").write_text("images_seen,val/fd_dinov22048\n8,120\n")
+    (record,), _ = read_inputs([folder])
+    assert record.scores == {Column("fd_dinov2", 2048, "val"): (120, 8)}
+
+
 def test_a_checkpoint_stands_for_its_run_and_is_not_opened(tmp_path, monkeypatch):
     folder = good(tmp_path)
     (folder / "checkpoints").mkdir()
