@@ -44,7 +44,8 @@ def _compared(rows: list[dict[str, Any]]) -> Iterator[Record]:
         seen = number_of(row["images_seen"])
         networks = row["networks"]
         steps = " + ".join(str(int(number)) for number in row["steps"])
-        setting = f", steps {steps}" if steps else ""
+        # The run itself may be there too, with what it measured of itself.
+        setting = (f", steps {steps}" if steps else "") + " (compare)"
         yield Record(
             name=f"{row['run']}{setting}",
             folder=Path(row["checkpoint"]),

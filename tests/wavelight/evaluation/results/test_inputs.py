@@ -195,7 +195,11 @@ def comparison(tmp_path, **changes):
 def test_rows_of_compare_are_records(tmp_path):
     (record,), notes = read_inputs([comparison(tmp_path)])
     assert notes == []
-    assert (record.name, record.seed, record.variant) == ("gan/seed-1, steps 4", 1, "gan, steps 4")
+    assert (record.name, record.seed, record.variant) == (
+        "gan/seed-1, steps 4 (compare)",
+        1,
+        "gan, steps 4 (compare)",
+    )
     assert record.scores == {Column("fwd", 2048, "compare"): (2.5, 64)}
     assert record.cost == (4, 1.0, 10)
     assert record.data.title == "cifar10, 32 px"
