@@ -11,11 +11,12 @@ THREADS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
-demo: $(VENV)/.installed  ## train a small WaveDiff on synthetic scenes (8 minutes on two cores), and show samples
+demo: $(VENV)/.installed  ## train a small WaveDiff on synthetic scenes (8 minutes on two cores), and show its results
 	$(BIN)/python -m wavelight fit --config experiments/demo.yaml --ckpt_path last
 	$(BIN)/python -m wavelight sample runs/demo/checkpoints/last.ckpt --out runs/demo/generated --images 64 --seed 1 --with_grid true
-	@echo "Pictures of the training: runs/demo/samples; 64 images: runs/demo/generated/grid.png"
-	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/generated/grid.png; fi
+	$(BIN)/python -m wavelight report runs/demo --out runs/demo/results.html
+	@echo "Pictures of the training: runs/demo/samples; 64 images: runs/demo/generated/grid.png; all as a page: runs/demo/results.html"
+	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/results.html; fi
 
 test: $(VENV)/.developing  ## run the tests that take minutes in all
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu and not slurm"
@@ -56,7 +57,7 @@ clean:  ## remove what was built, but no run
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wavelight needs Python 3.11 or newer; name one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	touch $@
 
 # pytorchfwd, a reference in tests, asks for one old scipy; it runs with today's.

@@ -73,6 +73,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "dashboard": _own(
             "dashboard", "make a dashboard at W&B in which the runs of a project are compared"
         ),
+        "report": _own("report", "write the results of runs as one page, beside the papers'"),
         "details": _own(
             "details",
             "measure exposure bias and diversity of the details of a WSGM or Hybrid",

@@ -48,7 +48,7 @@ def analyze(
             opposite borders of an image, which shows in its details.
         seed: The seed of the half on which predictions are fitted, of patches and bootstrap samples.
         out: A JSON file for all numbers, the histograms' among them.
-        plot: A PNG for a figure of the measures against the level, and histograms of the details; it
+        plot: A PNG, PDF or SVG for a figure of the measures against the level, and histograms of the details; it
             needs matplotlib.
         wandb_project: Log the measures, and the figure if there is one, to this project at W&B;
             offline where W&B cannot be reached.
@@ -61,7 +61,7 @@ def analyze(
             draw with.
     """
     _check(image_size, levels, images, wavelet)
-    figure = None if plot is None else empty_figure(15, 7)
+    figure = None if plot is None else empty_figure(plot, 15, 7)
     pixels = read_images(source, image_size, images)
     generator = torch.Generator().manual_seed(seed)
     normalization = Normalization.of(pixels)

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from wavelight.checkpoints.loading import load
 from wavelight.evaluation.comparison.bench import Bench
-from wavelight.evaluation.comparison.report import (
-    plot_comparison,
-    report_comparison,
-    seeds_of_systems,
+from wavelight.evaluation.comparison.curves import plot_comparison
+from wavelight.evaluation.comparison.report import report_comparison
+from wavelight.evaluation.comparison.rows import (
+    ComparisonRow,
+    check_kind,
+    read_comparison,
+    write_comparison,
 )
-from wavelight.evaluation.comparison.rows import ComparisonRow, read_comparison, write_comparison
-from wavelight.evaluation.comparison.runs import data_of_runs, read_runs
-from wavelight.evaluation.comparison.runs import systems as systems_of
+from wavelight.evaluation.comparison.runs import data_of_runs, read_runs, systems_of_runs
+from wavelight.evaluation.comparison.seeds import seeds_of_systems, summaries
 from wavelight.evaluation.comparison.settings import settings_of
 from wavelight.evaluation.meter import default_metric
 from wavelight.metrics import ImageMetric
@@ -38,7 +40,8 @@ def compare(
     EMA weights sample the same numbers of images, which are measured as `wavelight validate`
     does, against the data that all of the systems were trained on. Prints a table; rows appear on
     stderr as they come. Runs that differ in nothing but the seed are one system: the table has
-    their mean and its 95 % interval, and a file all rows.
+    their mean and its 95 % interval, and a file all rows. Last checkpoints of seeds are joined if
+    they have seen as many images, best ones always.
 
     Args:
         checkpoints: Checkpoints of runs on the same data, one or several, or a glob, such as
@@ -55,9 +58,10 @@ def compare(
         batch_size: How many images are generated at once, on each device.
         device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
         devices: How many devices of that kind sample; with more than one, name none by number.
-        out: A JSON file for all numbers, rewritten after each row. Rows that are there already, of
-            the same weights and conditions, are not measured again; rows of other calls stay.
-        plot: A PNG for a figure of the metrics against steps and against MACs; it needs matplotlib.
+        out: A file for all numbers, rewritten after each row. In a JSON, rows that are there already, of
+            the same weights and conditions, are not measured again, and rows of other calls stay; beside them
+            it has the mean and interval of each system of this call. A CSV has the rows of this call alone.
+        plot: A PNG, PDF or SVG for a figure of the metrics against steps and against MACs; it needs matplotlib.
         trust_code: Whether the checkpoints may name any class, and so run code of their own.
 
     Raises:
@@ -73,7 +77,9 @@ def compare(
             "reference_images": (reference_images, 1),
         }
     )
-    figure = None if plot is None else empty_figure(11, 4)
+    if out is not None:
+        check_kind(Path(out))
+    figure = None if plot is None else empty_figure(plot, 11, 4)
     runs = read_runs([Path(path) for path in checkpoints], trust_code)
     data = data_of_runs(runs, {"val_images": images, "eval_batch_size": batch_size})
     systems = {run.name: load(run.path, trust_code=trust_code) for run in runs}
@@ -81,14 +87,18 @@ def compare(
     bench = Bench(data, metrics or [default_metric(data)], reference_images, seed, device, devices)
     # All processes read it before the first row is written, for which they are all needed.
     known = {} if out is None else read_comparison(Path(out))
+    names, notes = systems_of_runs(runs)
     rows: list[ComparisonRow] = []
     for run in runs:
-        for row in bench.rows(run, systems[run.name], settings[run.name], known):
+        system = systems[run.name]
+        for row in bench.rows(run, names[run.name], system, settings[run.name], known):
             rows.append(row)
             known[row.key] = row
             if out is not None:
                 write_comparison(Path(out), list(known.values()))
-    seeds = seeds_of_systems(rows, systems_of(runs))
+    seeds = seeds_of_systems(rows)
+    if out is not None:
+        write_comparison(Path(out), list(known.values()), summaries(seeds))
     if figure is not None and plot is not None:
         plot_comparison(figure, seeds, Path(plot))
-    return report_comparison(seeds)
+    return report_comparison(seeds, notes)

@@ -60,7 +60,7 @@ def details(
         batch_size: How many images are generated at once.
         device: The device: cpu, cuda, cuda:1, mps; by default a GPU if there is one.
         out: A JSON file for all numbers, rewritten after each checkpoint.
-        plot: A PNG for a figure of a few held-out images: the coarsest band, the image, samples
+        plot: A PNG, PDF or SVG for a figure of a few held-out images: the coarsest band, the image, samples
             conditioned on that band, and their standard deviation; it needs matplotlib.
         trust_code: Whether the checkpoints may name any class, and so run code of their own.
 
@@ -78,7 +78,7 @@ def details(
             "reference_images": (reference_images, 2),
         }
     )
-    figure = None if plot is None else empty_figure(11, 4)
+    figure = None if plot is None else empty_figure(plot, 11, 4)
     runs = read_runs([Path(path) for path in checkpoints], trust_code)
     systems = [pyramid_system(run) for run in runs]
     data = data_of_runs(runs, {"eval_batch_size": batch_size})

@@ -32,7 +32,7 @@ def phi4(
         steps: Numbers of steps, like [16,64]; by default 4, 8, ... 256.
         images: How many fields are fitted; as many are held out, and as many are generated each time.
         seed: The seed of the simulation, of the noise in the fit, and of the samples.
-        plot: A PNG for a figure of the distances against steps; it needs matplotlib.
+        plot: A PNG, PDF or SVG for a figure of the distances against steps; it needs matplotlib.
 
     Returns:
         A Markdown table.
@@ -43,7 +43,7 @@ def phi4(
     steps = steps or [4, 8, 16, 32, 64, 128, 256]
     if images < 1 or min(steps) < 1:
         raise ValueError(f"images and steps must be at least 1, got {images} and {steps}")
-    figure = None if plot is None else empty_figure(10, 4.5)
+    figure = None if plot is None else empty_figure(plot, 10, 4.5)
     rows = list(energy_table(Path(path), sizes or [8, 16, 32], steps, images, seed))
     if figure is not None and plot is not None:
         plot_energies(rows, figure)

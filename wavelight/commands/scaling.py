@@ -45,7 +45,7 @@ def scaling(
         repetitions: How often every size of both systems is timed, in turns, after one warm-up; the
             median counts.
         out: A JSON file for all numbers, every repetition's among them.
-        plot: A PNG for a figure of MACs and seconds at equal accuracy; it needs matplotlib.
+        plot: A PNG, PDF or SVG for a figure of MACs and seconds at equal accuracy; it needs matplotlib.
 
     Returns:
         Two Markdown tables and the exponents.
@@ -55,7 +55,7 @@ def scaling(
     """
     chosen = sorted(set(sizes or [32, 64, 128, 256, 512]))
     _check(chosen, coarsest, steps, repetitions)
-    figure = None if plot is None else empty_figure(9, 4)
+    figure = None if plot is None else empty_figure(plot, 9, 4)
     rows = measure_scaling(chosen, coarsest, width, eta, kl_per_dim, steps, repetitions)
     conditions = {
         "device": device_name(CPU),

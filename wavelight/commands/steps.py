@@ -29,7 +29,7 @@ def steps(
         kl_per_dim: The accuracy: the largest KL(true || sampled) per pixel, in nats.
         wavelet: WSGM's, an orthogonal wavelet of PyWavelets, such as haar, db4 or sym5.
         xi: The frequency below which the spectra are flat; by default 2 pi / size.
-        plot: A PNG for a figure of the steps against the size; it needs matplotlib.
+        plot: A PNG, PDF or SVG for a figure of the steps against the size; it needs matplotlib.
 
     Returns:
         A Markdown table.
@@ -37,7 +37,7 @@ def steps(
     Raises:
         ValueError: If a value makes no sense, or there is no matplotlib to draw with.
     """
-    figure = None if plot is None else empty_figure(6, 4)
+    figure = None if plot is None else empty_figure(plot, 6, 4)
     rows = list(
         steps_table(sizes or [8, 16, 32, 64, 128, 256], etas or [1, 2], kl_per_dim, wavelet, xi)
     )

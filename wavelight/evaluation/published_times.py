@@ -1,23 +1,18 @@
 """Sampling times that papers print."""
 
-PUBLISHED_SECONDS: dict[str, tuple[float | None, float]] = {
-    "cifar10": (0.07, 0.08),
-    "stl10": (0.12, 0.38),
-    "celeba256": (0.08, 0.79),
-    "celeba512": (0.10, 0.59),
-    "celeba1024": (0.12, 0.59),
-    "church": (0.16, 1.54),
-    "cifar10_ddgan": (None, 0.21),
-    "stl10_ddgan": (None, 0.58),
-    "celeba256_ddgan": (None, 1.73),
-    "celeba512_ddgan": (None, 1.49),
-    "church_ddgan": (None, 3.42),
-    "celeba256_plain": (None, 0.60),
-    "celeba256_no_residual": (None, 0.78),
-    "celeba256_no_updown": (None, 0.61),
-    "celeba256_no_bottleneck": (None, 0.78),
-}
-"""Seconds of one image and of a batch on one A100 (the poster of WaveDiff, CVPR 2023, WED-AM-188)."""
+from wavelight.evaluation.results.published import published_tables, single_image_times
+
+
+def published_seconds(experiment: str) -> tuple[float | None, float | None]:
+    """Return the seconds of one image and of a batch on one A100; None where none is published.
+
+    Args:
+        experiment: The name of one that comes with the package, such as ``church_ddgan``.
+    """
+    image = (row.seconds for row in single_image_times() if row.experiment == experiment)
+    rows = (row for table in published_tables() for row in table.rows)
+    batch = (row.seconds for row in rows if row.experiment == experiment)
+    return next(image, None), next(batch, None)
 
 
 def published_batch(image_size: int) -> int:

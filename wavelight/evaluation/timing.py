@@ -16,7 +16,7 @@ from torch import Tensor
 from wavelight.checkpoints.loading import load, system_from_config
 from wavelight.checkpoints.published import experiment_config
 from wavelight.config.experiments import shipped_experiments
-from wavelight.evaluation.published_times import PUBLISHED_SECONDS, published_batch
+from wavelight.evaluation.published_times import published_batch, published_seconds
 from wavelight.support.peak_memory import peak_memory
 from wavelight.support.pictures import to_uint8
 from wavelight.support.stopwatch import seconds_of
@@ -77,7 +77,7 @@ class Timing(NamedTuple):
     @property
     def published(self) -> float | None:
         """The published seconds on an A100, where there are some for this batch."""
-        image, batch = PUBLISHED_SECONDS.get(self.system, (None, None))
+        image, batch = published_seconds(self.system)
         return {1: image, published_batch(self.image_size): batch}.get(self.images)
 
 

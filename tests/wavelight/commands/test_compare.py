@@ -1,5 +1,6 @@
 """Trained systems are compared on equal terms, and nothing is measured twice."""
 
+import csv
 import json
 import os
 import re
@@ -18,9 +19,11 @@ from tests.checkpoints import IMAGES, SEED, data, sgm, wavediff, written, wsgm
 from tests.places import ROOT
 from wavelight.__main__ import main
 from wavelight.config.seeds import mean_over_seeds
-from wavelight.evaluation.comparison.report import seeds_of_systems
+from wavelight.evaluation.comparison.curves import plot_comparison
 from wavelight.evaluation.comparison.rows import ComparisonRow
-from wavelight.evaluation.comparison.runs import ComparedRun, _names, systems
+from wavelight.evaluation.comparison.runs import ComparedRun, _names, systems_of_runs
+from wavelight.evaluation.comparison.seeds import seeds_of_systems
+from wavelight.support.figures import empty_figure, save_figure
 from wavelight.systems import ImageGenerator
 from wavelight.systems.cost import NetworkCost, cost
 from wavelight.training.cli import CLI
@@ -81,6 +84,11 @@ def compare(paths, *options):
 def rows():
     with open("compare.json") as file:
         return json.load(file)["rows"]
+
+
+def summaries_of_file():
+    with open("compare.json") as file:
+        return json.load(file)["systems"]
 
 
 def table(printed):
@@ -294,6 +302,8 @@ def test_other_data_are_refused(folder, tmp_path, capsys, changes, sentence):
         (["sgm"], ["--reference_images", "0"], "reference_images must be at least 1, got 0"),
         (["gone"], [], "there is no checkpoint"),
         (["sgm"], ["--out", "notes.json"], "notes.json holds no comparison"),
+        (["gone"], ["--out", "x.txt"], "out must end with .json or .csv, got x.txt"),
+        (["gone"], ["--plot", "x.gif"], "plot must end with .pdf, .png, .svg, got x.gif"),
     ],
 )
 def test_bad_input_is_one_sentence(folder, tmp_path, capsys, names, options, sentence):
@@ -313,8 +323,12 @@ def test_a_plot_without_matplotlib_is_refused_before_work_starts(folder, capsys,
     assert "plotting needs matplotlib: pip install matplotlib" in error
 
 
+def row_of(run, steps, networks):
+    return ComparisonRow(run, "a", 1, "", {}, None, steps, networks, 1, 1, "", {}, {}, 0, {})
+
+
 def test_steps_that_differ_are_drawn_at_their_mean():
-    row = ComparisonRow("", None, [18, 8, 4], [], 1, 1, "", {}, {}, 0, {})
+    row = row_of("", [18, 8, 4], [])
     assert row.mean_steps == 10
 
 
@@ -341,7 +355,10 @@ def test_seeds_of_one_system_are_one_row_with_its_interval(folder, tmp_path, cap
     longer = of_seed(folder, tmp_path / "longer", 4, max_epochs=2)
     compare([*paths, longer], "--steps", "[1]", "--plot", "compare.png")
     captured = capsys.readouterr()
-    assert [row["system"] for row in rows()] == ["small-1", "small-2", "small-3", "longer"]
+    assert [row["run"] for row in rows()] == ["small-1", "small-2", "small-3", "longer"]
+    assert [row["system"] for row in rows()] == ["small", "small", "small", "longer"]
+    assert [row["training_seed"] for row in rows()] == [1, 2, 3, 4]
+    assert [row["checkpoint"] for row in rows()] == [str(path) for path in [*paths, longer]]
     values = [row["values"]["fwd"] for row in rows()]
     assert len(set(values[:3])) == 3
     caption, shown = table(captured.out)
@@ -350,6 +367,14 @@ def test_seeds_of_one_system_are_one_row_with_its_interval(folder, tmp_path, cap
     assert "95 % interval (Student's t)" in caption
     assert "small-2, steps 1: fwd" in captured.err
     assert Path("compare.png").exists()
+    small, alone = summaries_of_file()
+    mean = mean_over_seeds(values[:3])
+    assert (small["system"], small["training_seeds"], small["nfe"]) == ("small", [1, 2, 3], 1)
+    assert small["values"]["fwd"]["mean"] == pytest.approx(np.mean(values[:3]))
+    assert small["values"]["fwd"]["interval"] == pytest.approx(
+        [mean.value - mean.half_width, mean.value + mean.half_width]
+    )
+    assert alone["values"]["fwd"] == {"mean": values[3], "half_width": None, "interval": None}
 
 
 def test_intervals_are_those_of_students_t():
@@ -358,6 +383,59 @@ def test_intervals_are_those_of_students_t():
     mean = mean_over_seeds(values)
     assert mean.value - mean.half_width == pytest.approx(low)
     assert mean.value + mean.half_width == pytest.approx(high)
+
+
+@pytest.mark.parametrize(
+    ("ending", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_a_figure_is_what_its_ending_says_and_the_same_each_time(tmp_path, ending, beginning):
+    path = tmp_path / f"plot.{ending}"
+    contents = []
+    for _ in range(2):
+        figure = empty_figure(path, 2, 2)
+        figure.subplots().plot([1, 2])
+        save_figure(figure, path)
+        contents.append(path.read_bytes())
+    assert contents[0].startswith(beginning)
+    assert contents[0] == contents[1]
+
+
+def test_curves_have_ticks_that_are_numbers_and_shares_have_an_axis_from_0_to_1(tmp_path):
+    networks = [NetworkCost("", 4, 1, 10**9)]
+    rows = [
+        row_of(run, [steps], networks)._replace(
+            system=run,
+            values={"fid": 9.0 * factor / steps, "recall": 0.3 + steps / 100},
+            conditions={"images": 10},
+        )
+        for run, factor in (("a", 1), ("b", 5))
+        for steps in (1, 4, 16)
+    ]
+    figure = empty_figure(tmp_path / "plot.svg", 8, 4)
+    plot_comparison(figure, seeds_of_systems(rows), tmp_path / "plot.svg")
+    fid, _, recall, _ = figure.axes
+    assert (fid.get_ylabel(), recall.get_ylabel()) == (
+        "fid of 10 images ↓",
+        "recall of 10 images ↑",
+    )
+    assert (fid.get_yscale(), recall.get_yscale()) == ("log", "linear")
+    low, high = recall.get_ylim()
+    assert -0.05 < low <= 0 < 1 <= high < 1.05
+    ticks = [label.get_text() for label in fid.get_yticklabels()]
+    assert {"1", "2", "5", "10", "20"} <= set(ticks)
+    texts = [text for axes in figure.axes for text in ticks_of(axes) if text]
+    assert all(re.fullmatch(r"\u2212?[\d.]+", text) for text in texts), texts
+    markers = {line.get_marker() for line in fid.get_lines() if line.get_marker() not in "|_"}
+    assert len(markers) == 2
+
+
+def ticks_of(axes):
+    axis = axes.yaxis
+    return [
+        label.get_text()
+        for which in ("major", "minor")
+        for label in axis.get_ticklabels(which=which)
+    ]
 
 
 def run_of(name, seed, images_seen=64, decay=0.9, **trainer):
@@ -384,8 +462,59 @@ def run_of(name, seed, images_seen=64, decay=0.9, **trainer):
     ],
 )
 def test_runs_are_seeds_of_one_system_if_they_differ_in_nothing_else(runs, expected):
-    named = systems(runs)
+    named, _ = systems_of_runs(runs)
     assert [named[run.name] for run in runs] == expected
+
+
+def at(run, name, images_seen):
+    return run._replace(path=run.path.with_name(name), images_seen=images_seen)
+
+
+def test_best_checkpoints_of_seeds_are_joined_whatever_they_have_seen():
+    runs = [at(run_of(f"a-{seed}", seed), "best.ckpt", 10 * seed) for seed in (1, 2)]
+    named, notes = systems_of_runs(runs)
+    assert named == {"a-1": "a", "a-2": "a"}
+    assert notes == []
+    rows = [row_of(run.name, [1], [])._replace(images_seen=run.images_seen) for run in runs]
+    (seeds,) = seeds_of_systems(rows)
+    assert seeds.images_seen == "10 to 20"
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (
+            at(run_of("a-2", 2), "last.ckpt", 32),
+            "a-1 and a-2 are not joined as seeds of one system, because one has seen 64 images and the other 32.",
+        ),
+        (
+            at(run_of("a-2", 2), "best.ckpt", 64),
+            "a-1 and a-2 are not joined as seeds of one system, because one checkpoint is last.ckpt and the other "
+            "best.ckpt.",
+        ),
+        (run_of("again", 1), "a-1, again are not joined, because a seed is among them twice."),
+    ],
+)
+def test_a_sentence_says_why_runs_are_not_joined(other, sentence):
+    _, notes = systems_of_runs([run_of("a-1", 1), other])
+    assert notes == [sentence]
+
+
+def test_other_systems_need_no_sentence():
+    _, notes = systems_of_runs([run_of("a-1", 1), run_of("b-2", 2, decay=0.99)])
+    assert notes == []
+
+
+def test_a_csv_has_a_line_a_row(folder, capsys):
+    compare([last(folder, "wsgm")], "--steps", "[1,2]")
+    compare([last(folder, "wsgm")], "--steps", "[1,2]", "--out", "compare.csv")
+    with open("compare.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["steps"] for line in lines] == ["1 1", "2 2"]
+    for line, row in zip(lines, rows(), strict=True):
+        assert float(line["fwd"]) == row["values"]["fwd"]
+        assert line["checkpoint"] == str(last(folder, "wsgm"))
+        assert int(line["training_seed"]) == SEED
 
 
 def test_names_tell_the_runs_of_a_sweep_apart():
@@ -396,8 +525,8 @@ def test_names_tell_the_runs_of_a_sweep_apart():
 
 def test_seeds_that_cost_differently_are_refused():
     rows = [
-        ComparisonRow(name, None, [1], [NetworkCost("", 1, 1, macs)], 1, 1, "", {}, {}, 0, {})
+        row_of(name, [1], [NetworkCost("", 1, 1, macs)])
         for name, macs in (("a-1", 10), ("a-2", 20))
     ]
     with pytest.raises(ValueError, match="a-1 and a-2 are seeds of a, but cost"):
-        seeds_of_systems(rows, {"a-1": "a", "a-2": "a"})
+        seeds_of_systems(rows)

@@ -59,11 +59,21 @@ class Bench:
     def rows(
         self,
         run: ComparedRun,
+        system_name: str,
         system: ImageGenerator,
         settings: list[list[int]],
         known: Mapping[str, ComparisonRow],
     ) -> Iterator[ComparisonRow]:
-        """Measure a system at each setting of its steps, unless that is known, and tell it."""
+        """Measure a system at each setting of its steps, unless that is known, and tell it.
+
+        Args:
+            run: The run that the system is of.
+            system_name: The name that it shares with other seeds of it.
+            system: The system.
+            settings: Steps of its score models, setting by setting.
+            known: Rows that were measured before, by their keys.
+        """
+        facts = _facts(run, system_name)
         conditions = self.conditions | {
             "weights": digest(system),
             # The same weights may sample with another sampler.
@@ -77,17 +87,17 @@ class Bench:
         }
         for each in settings:
             if tuple(each) in costs:
-                row = self._measure(run, system, each, costs[tuple(each)], conditions)
+                row = self._measure(facts, system, each, costs[tuple(each)], conditions)
                 tell_row(row)
             else:
                 measured = known[row_key(conditions, each)]
-                row = measured._replace(system=run.name, images_seen=run.images_seen)
+                row = measured._replace(**facts)
                 tell_row(row, "measured before")
             yield row
 
     def _measure(
         self,
-        run: ComparedRun,
+        facts: Mapping[str, Any],
         system: ImageGenerator,
         steps: list[int],
         networks: list[NetworkCost],
@@ -96,21 +106,32 @@ class Bench:
         _take_steps(system, steps)
         system.seed = self.seed
         # Evaluation tells it beside the values.
-        system.images_seen = run.images_seen or 0
+        system.images_seen = facts["images_seen"] or 0
         values = self._meter.values(system)
         return ComparisonRow(
-            run.name,
-            run.images_seen,
-            steps,
-            networks,
-            self._times.milliseconds,
-            self.data.eval_batch_size,
-            device_name(self._meter.device),
-            values,
-            self._meter.held_out,
-            min(self.data.held_out_images, self.data.val_images),
-            conditions,
+            **facts,
+            steps=steps,
+            networks=networks,
+            milliseconds=self._times.milliseconds,
+            batch_size=self.data.eval_batch_size,
+            device=device_name(self._meter.device),
+            values=values,
+            held_out=self._meter.held_out,
+            held_out_images=min(self.data.held_out_images, self.data.val_images),
+            conditions=conditions,
         )
+
+
+def _facts(run: ComparedRun, system_name: str) -> dict[str, Any]:
+    """Return the fields of a row that say of which run it is."""
+    return {
+        "run": run.name,
+        "system": system_name,
+        "training_seed": run.seed,
+        "checkpoint": str(run.path),
+        "trained_on": run.trained_on,
+        "images_seen": run.images_seen,
+    }
 
 
 def _counted(system: ImageGenerator, steps: list[int]) -> list[NetworkCost]:

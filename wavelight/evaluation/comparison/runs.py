@@ -1,21 +1,19 @@
 """Which runs take part, what they are called, what they were trained on, and which of them are seeds of one system."""
 
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_modules import WaveletDataModule
 from wavelight.checkpoints.configuration import check_stored, stored_config
 from wavelight.checkpoints.data import build_data, data_options
-from wavelight.checkpoints.run_files import FOLDER
+from wavelight.checkpoints.run_files import BEST, FOLDER
 from wavelight.config.differences import first_difference
-from wavelight.config.seeds import difference_but_seed
+from wavelight.config.seeds import difference_but_seed, groups_of_seeds, names_of_groups
 from wavelight.systems.base import PROGRESS_KEY
 from wavelight.weights import holds_run, read_checkpoint
 
-_SAME_DATA = ("source", "image_size", "held_out", "flip")
+SAME_DATA = ("source", "image_size", "held_out", "flip")
 """Options of the data that must agree; the rest decides how they are read, not which they are."""
 
 
@@ -33,6 +31,22 @@ class ComparedRun(NamedTuple):
     def seed(self) -> int | None:
         """Seed of its training; None where the file does not say."""
         return self.config.get("seed_everything")
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, or the file without its ending where it lies in none."""
+        return _folder(self.path.absolute())
+
+    @property
+    def kind(self) -> str | None:
+        """Which of its run's checkpoints it is: last.ckpt, best.ckpt; None where it lies in no run's folder."""
+        return self.path.name if self.path.parent.name == FOLDER else None
+
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """The options of its data that say which images they are, and their name."""
+        data = self.config["data"]
+        return {name: data.get(name) for name in ("name", *SAME_DATA)}
 
 
 def read_runs(paths: list[Path], trust_code: bool = False) -> list[ComparedRun]:
@@ -97,7 +111,7 @@ def data_of_runs(runs: list[ComparedRun], changes: Mapping[str, Any]) -> Wavelet
         ValueError: If they were trained on different data, or these cannot be had any more.
     """
     options = [data_options(run.path, run.config, changes, run.trust_code) for run in runs]
-    sections = [{name: each.data.as_dict()[name] for name in _SAME_DATA} for each in options]
+    sections = [{name: each.data.as_dict()[name] for name in SAME_DATA} for each in options]
     for run, section in zip(runs, sections, strict=True):
         difference = first_difference(sections[0], section, "data")
         if difference is not None:
@@ -107,53 +121,29 @@ def data_of_runs(runs: list[ComparedRun], changes: Mapping[str, Any]) -> Wavelet
     return build_data(options[0])
 
 
-def systems(runs: list[ComparedRun]) -> dict[str, str]:
-    """Return the name of each run's system, by the run's name: seeds of one system share it.
+def systems_of_runs(runs: list[ComparedRun]) -> tuple[dict[str, str], list[str]]:
+    """Return the name of each run's system, by the run's name, and why runs are not joined that seem to share one.
 
-    They are runs with different seeds whose configurations are alike otherwise, and which have seen
-    as many images. Which images are held out and what metrics compare with does not depend on the
-    seed of a run (``data_modules.source``), and all sample from the same noise, so that values differ
-    by what training made of its seed.
+    Seeds of one system share it: runs with different seeds whose configurations are alike otherwise, at checkpoints
+    that are alike: of as many images, or each the best of its run. Which images are held out and what metrics compare
+    with does not depend on the seed of a run (``data_modules.source``), and all sample from the same noise, so that
+    values differ by what training made of its seed.
     """
-    groups = list(_groups(runs))
-    names = [_group_name(group) for group in groups]
-    return {
-        run.name: name if names.count(name) == 1 else ", ".join(each.name for each in group)
-        for group, name in zip(groups, names, strict=True)
-        for run in group
-    }
+    groups, notes = groups_of_seeds(runs, _why_apart)
+    names = names_of_groups(groups)
+    pairs = zip(groups, names, strict=True)
+    return {run.name: name for group, name in pairs for run in group}, notes
 
 
-def _groups(runs: list[ComparedRun]) -> Iterator[list[ComparedRun]]:
-    found: list[list[ComparedRun]] = []
-    for run in runs:
-        alike = (group for group in found if _are_seeds(group[0], run))
-        group = next(alike, None)
-        if group is None:
-            found.append([run])
-        else:
-            group.append(run)
-    for group in found:
-        # Twice the same seed is no second observation.
-        several = len({run.seed for run in group}) == len(group)
-        yield from [group] if several else [[run] for run in group]
+def _why_apart(one: ComparedRun, other: ComparedRun) -> str | None:
+    if difference_but_seed(one.config, other.config) is not None:
+        return ""
+    if one.kind != other.kind:
+        return f"one checkpoint is {one.path.name} and the other {other.path.name}"
+    if one.images_seen != other.images_seen and one.kind != BEST:
+        return f"one has seen {_count(one.images_seen)} images and the other {_count(other.images_seen)}"
+    return None
 
 
-def _are_seeds(one: ComparedRun, other: ComparedRun) -> bool:
-    files = [run.path.stem if run.path.parent.name == FOLDER else None for run in (one, other)]
-    return (
-        files[0] == files[1]
-        and one.images_seen == other.images_seen
-        and difference_but_seed(one.config, other.config) is None
-    )
-
-
-def _group_name(group: list[ComparedRun]) -> str:
-    """Return what the runs are called apart from their seeds: gan, of gan-1 and gan-2, or gan/seed-1 and gan/seed-2."""
-    if len(group) == 1:
-        return group[0].name
-    bare = {re.sub(rf"[\W_]*(seed)?[\W_]*{run.seed}$", "", run.name) for run in group}
-    if len(bare) > 1:
-        return ", ".join(run.name for run in group)
-    folder = Path(os.path.commonpath([_folder(run.path.absolute()) for run in group])).name
-    return bare.pop() or folder
+def _count(images: int | None) -> str:
+    return "an unknown number of" if images is None else f"{images:,}"
