@@ -1,33 +1,43 @@
-"""Which way is better: most metrics are distances, and some are shares."""
+"""Which way a metric is better, by its name."""
 
-_HIGHER_IS_BETTER = {
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "inception_score",
-    "psnr",
-    "ssim",
-}
+import re
+
+_SHARES = {"precision", "recall", "density", "coverage"}
+"""Shares of images, from 0 to 1; density alone may be above (Naeem et al., 2020)."""
+
+_HIGHER = _SHARES | {"inception", "psnr", "ssim"}
+
+
+def is_share(metric: str) -> bool:
+    """Tell whether a metric's values are shares, to be read on an axis from 0 to 1.
+
+    Args:
+        metric: Its name, such as ``recall`` or ``features_recall``, or as logs have it, ``test/recall50k``.
+    """
+    return not _SHARES.isdisjoint(_words(metric))
 
 
 def higher_is_better(metric: str) -> bool:
-    """Return whether more of a metric is better.
+    """Tell whether a metric is to be high; distances, as all others are, are to be low.
 
-    >>> higher_is_better("test/recall50k"), higher_is_better("val/fid10k")
-    (True, False)
+    >>> [higher_is_better(name) for name in ("fid", "test/recall50k", "features_recall", "val/inception_score10k")]
+    [False, True, True, True]
 
     Args:
-        metric: Its name in logs, with or without the stage before it and the count behind it.
+        metric: Its name, with or without the stage before it and the number of images behind it.
     """
-    name = metric.rpartition("/")[2]
-    return any(name.startswith(each) for each in _HIGHER_IS_BETTER)
+    return not _HIGHER.isdisjoint(_words(metric))
+
+
+def arrow(metric: str) -> str:
+    """Return the arrow that points to better values."""
+    return "↑" if higher_is_better(metric) else "↓"
 
 
 def best_of(metric: str) -> str:
-    """Return ``max`` for a metric of which more is better, ``min`` for all others.
-
-    Args:
-        metric: Its name in logs.
-    """
+    """Return ``max`` for a metric of which more is better, ``min`` for all others."""
     return "max" if higher_is_better(metric) else "min"
+
+
+def _words(metric: str) -> list[str]:
+    return re.findall("[a-z]+", metric)

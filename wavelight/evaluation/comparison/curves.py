@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from wavelight.config.seeds import Mean
 from wavelight.evaluation.comparison.seeds import Seeds
-from wavelight.evaluation.directions import arrow, is_share
+from wavelight.metrics.directions import arrow, is_share
 from wavelight.support.figures import count_from, count_in_numbers, save_figure
 
 if TYPE_CHECKING:

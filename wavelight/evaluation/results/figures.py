@@ -5,12 +5,12 @@ from math import isinf
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from wavelight.evaluation.directions import is_share
 from wavelight.evaluation.results.pareto import pareto_front
 from wavelight.evaluation.results.records import Column, Cost, Point
 from wavelight.evaluation.results.sections import FID, RECALL, Section, by_rank
 from wavelight.evaluation.results.strokes import PAGE, look_of, svg
 from wavelight.evaluation.results.systems import System
+from wavelight.metrics.directions import is_share
 from wavelight.support.figures import count_from, count_in_numbers
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wavelight.evaluation.directions import higher_is_better
 from wavelight.evaluation.results.records import Column, Point, Score
+from wavelight.metrics.directions import higher_is_better
 
 NAME = "metrics.csv"
 

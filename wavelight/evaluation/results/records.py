@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wavelight.evaluation.directions import arrow, higher_is_better
 from wavelight.evaluation.results.published import PublishedRow
+from wavelight.metrics.directions import arrow, higher_is_better
 
 PAPERS = 50_000
 """Generated images that papers measure, unless they say otherwise."""
