@@ -142,7 +142,8 @@ class Recording(L.Callback):
             if isinstance(logger, WandbLogger):
                 progress["steps"] = logger.steps
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Throughput):
+            # A test has those of its checkpoint, which may be an early one.
+            if isinstance(callback, Throughput) and trainer.state.fn == "fit":
                 progress["device_hours"] = callback.device_hours
         with self._going_on.despite_faults():
             self._record.write(progress)

@@ -113,6 +113,16 @@ def test_a_run_that_goes_on_keeps_its_id_and_its_hours(tmp_path):
     assert after["device_hours"] > before["device_hours"]
 
 
+def test_a_test_of_an_early_checkpoint_takes_no_hours_back(tmp_path):
+    fit(tmp_path, Throughput(), max_epochs=1)
+    early = (tmp_path / "checkpoints" / "last.ckpt").rename(tmp_path / "early.ckpt")
+    fit(tmp_path, Throughput(), max_epochs=2, ckpt_path=str(early))
+    hours = json.loads((tmp_path / "run.json").read_text())["device_hours"]
+    trainer = tiny_trainer(tmp_path, Throughput())
+    trainer.test(tiny_system(), datamodule=tiny_data(test_images=4), ckpt_path=str(early))
+    assert json.loads((tmp_path / "run.json").read_text())["device_hours"] == hours
+
+
 def test_a_network_that_cannot_be_counted_is_told_and_trained(tmp_path, monkeypatch):
     def fail(system):
         raise RuntimeError("no meta device")
