@@ -15,10 +15,10 @@ _SECONDS_AN_HOUR = 3600
 
 
 class Throughput(L.Callback):
-    """Logs ``images_per_second`` over all processes, and ``device_hours``: hours of training times devices.
+    """Logs ``images_per_second`` over all processes, and keeps ``device_hours``: hours of training times devices.
 
-    Both are without validation and pictures. Hours are kept in checkpoints, and go on from there, on whatever devices.
-    The rate is over the batches since the last log; the clock is read where the trainer logs and so waits for the
+    Both are without validation and pictures. Hours are part of every row of logs, as ``images_seen`` is, and of
+    checkpoints, from where they go on, on whatever devices. The rate is over the batches since the last log; the clock is read where the trainer logs and so waits for the
     device anyway: no batch waits for it.
     """
 
@@ -59,7 +59,6 @@ class Throughput(L.Callback):
         images = pl_module.images_seen - self._images_then
         rate = images / (time.perf_counter() - self._since)
         pl_module.log("images_per_second", rate, prog_bar=True)
-        pl_module.log("device_hours", self.device_hours)
         self._start_clock(pl_module)
 
     @override

@@ -1,4 +1,4 @@
-"""Loggers that stop no training, and say of each row how many images the run had seen."""
+"""Loggers that stop no training, and say of each row where the run stood."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from wavelight.callbacks import Throughput
 from wavelight.support.faults import GoingOn
 from wavelight.systems import ImageGenerator
 
@@ -35,8 +36,8 @@ def let_faults_pass(loggers: Iterable[Logger]) -> None:
             setattr(logger, name, partial(_call, getattr(logger, name), going_on))
 
 
-def log_images_seen(trainer: L.Trainer) -> None:
-    """Let every row that a trainer's loggers write have ``images_seen``, and rows of a checkpoint its name.
+def log_places(trainer: L.Trainer) -> None:
+    """Let every row of a trainer's loggers have ``images_seen`` and ``device_hours``, and that of a checkpoint its name.
 
     Args:
         trainer: Of any loggers; those of files and of W&B alone take a name.
@@ -57,6 +58,9 @@ def _log(
     row = dict(metrics)
     if isinstance(system, ImageGenerator):
         row.setdefault("images_seen", system.images_seen)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Throughput):
+                row["device_hours"] = callback.device_hours
         if trainer.state.fn != "fit":
             # Lightning counts from 0 there.
             step = system.batches_seen

@@ -40,7 +40,7 @@ from wavelight.training.run_record import names_of_run
 from wavelight.training.saved_config import SaveConfig
 from wavelight.training.signals import Signals, StopAtBatchEnd
 from wavelight.training.slurm import requeue_after
-from wavelight.training.steady_loggers import let_faults_pass, log_images_seen
+from wavelight.training.steady_loggers import let_faults_pass, log_places
 from wavelight.training.supervision import Supervision
 from wavelight.training.writer import ImageWriter, MissingImages
 from wavelight.weights import holds_run, read_checkpoint
@@ -99,7 +99,7 @@ class Trainer(L.Trainer):
             self.strategy.checkpoint_io = WholeCheckpointIO()
         self._order_callbacks()
         let_faults_pass(self.loggers)
-        log_images_seen(self)
+        log_places(self)
 
     def _order_callbacks(self) -> None:
         """Save behind all other callbacks, so that checkpoints know what these have done, and stop behind that."""
