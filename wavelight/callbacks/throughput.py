@@ -18,8 +18,8 @@ class Throughput(L.Callback):
     """Logs ``images_per_second`` over all processes, and keeps ``device_hours``: hours of training times devices.
 
     Both are without validation and pictures. Hours are part of every row of logs, as ``images_seen`` is, and of
-    checkpoints, from where they go on, on whatever devices. The rate is over the batches since the last log; the clock is read where the trainer logs and so waits for the
-    device anyway: no batch waits for it.
+    checkpoints, from where they go on, on whatever devices. The rate is over the batches since the last log; the clock
+    is read where the trainer logs and so waits for the device anyway: no batch waits for it.
     """
 
     def __init__(self) -> None:

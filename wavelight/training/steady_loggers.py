@@ -37,7 +37,7 @@ def let_faults_pass(loggers: Iterable[Logger]) -> None:
 
 
 def log_places(trainer: L.Trainer) -> None:
-    """Let every row of a trainer's loggers have ``images_seen`` and ``device_hours``, and that of a checkpoint its name.
+    """Let every row of a trainer's loggers say ``images_seen`` and ``device_hours``, and name the checkpoint it is of.
 
     Args:
         trainer: Of any loggers; those of files and of W&B alone take a name.
