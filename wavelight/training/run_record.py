@@ -1,6 +1,7 @@
 """Record of a run in its folder, ``run.json``: what it is called, what it trains and costs, and how long it took."""
 
 import json
+import os
 import re
 import secrets
 import shlex
@@ -31,7 +32,9 @@ class RunRecord:
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORD
         self.facts = _read(self.path)
-        self.facts.setdefault("id", secrets.token_hex(_ID_BYTES))
+        # An agent of W&B has chosen one already.
+        chosen = os.environ.get("WANDB_RUN_ID")
+        self.facts.setdefault("id", chosen or secrets.token_hex(_ID_BYTES))
 
     def write(self, facts: Mapping[str, Any]) -> None:
         """Add facts, and bring all of them to the file."""

@@ -30,6 +30,11 @@ def test_an_id_is_kept_from_the_first_start(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["id"] == first.facts["id"]
 
 
+def test_an_agent_of_wandb_gives_the_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "trial17")
+    assert RunRecord(tmp_path).facts == {"id": "trial17"}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"id": 3}', "\x00\xff"])
 def test_a_damaged_file_begins_anew(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
