@@ -38,7 +38,7 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
         read.add(place)
         try:
             found.records.extend(_records(path, found.notes))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             found.notes.append(f"{' '.join(str(error).split())}.")
     if not found.records:
         reasons = " ".join(found.notes) or "it is empty."

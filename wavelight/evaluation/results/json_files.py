@@ -51,7 +51,7 @@ def _compared(rows: list[dict[str, Any]]) -> Iterator[Record]:
             folder=Path(row["checkpoint"]),
             data=data_set(row["trained_on"]),
             scores=_scores(row["values"], images, "compare", against, seen),
-            seed=row["training_seed"],
+            seed=None if row["training_seed"] is None else int(row["training_seed"]),
             variant=f"{row['system']}{setting}",
             cost=Cost(
                 sum(network["evaluations"] for network in networks),

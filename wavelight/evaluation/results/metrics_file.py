@@ -46,10 +46,14 @@ def read_metrics(path: Path, against: str = "", counts: Collection[int] = ()) ->
 
     Raises:
         OSError: If it cannot be read.
+        ValueError: If it is no CSV.
     """
     # A byte that is no text spoils its line alone.
     text = path.read_text(errors="replace").replace("\0", "")
-    header, *lines = list(csv.reader(text.splitlines())) or [[]]
+    try:
+        header, *lines = list(csv.reader(text.splitlines())) or [[]]
+    except csv.Error as error:
+        raise ValueError(f"{path} must be a CSV file: {error}") from error
     rows = [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]
     cut = bool(text) and not text.endswith("\n")
     if cut and rows and len(lines[-1]) == len(header):

@@ -40,16 +40,18 @@ class Section(NamedTuple):
 
     @property
     def main(self) -> Column:
-        """The measured column that is plotted: the most telling one of the most systems."""
+        """The measured column that is plotted: a test of two systems or more, or else what most systems have."""
         measured = [
             column
             for column in self.columns
             if any(column in record.scores for each in self.systems for record in each.records)
         ]
         telling = [column for column in measured if column.metric == measured[0].metric]
-        return max(
-            telling, key=lambda column: sum(bool(each.scores(column)) for each in self.systems)
-        )
+        having = {
+            column: sum(bool(each.scores(column)) for each in self.systems) for column in telling
+        }
+        tests = [column for column in telling if column.stage == "test" and having[column] > 1]
+        return max(tests or telling, key=having.__getitem__)
 
 
 def _validations_of_tested(

@@ -110,9 +110,9 @@ def metric_options(records: Sequence[Record]) -> list[str]:
 
 
 def _metrics(record: Record) -> dict[str, object]:
-    metrics = ((record.config or {}).get("evaluation") or {}).get("metrics") or []
+    metrics = ((record.config or {}).get("evaluation") or {}).get("metrics")
     return {
         str(metric["class_path"]).rpartition(".")[2]: metric.get("init_args") or {}
-        for metric in metrics
+        for metric in (metrics if isinstance(metrics, list) else [])
         if isinstance(metric, dict) and "class_path" in metric
     }

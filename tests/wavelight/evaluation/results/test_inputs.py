@@ -53,6 +53,7 @@ def written(name, text):
             written("metrics.csv", "images_seen,loss\n1,2\n"),
             "has no metric of images: nothing was measured yet.",
         ),
+        (written("metrics.csv", "a" * 200_000), "metrics.csv must be a CSV file: field larger"),
         (written("metrics.csv", ""), "has no metric of images: nothing was measured yet."),
     ],
 )
@@ -137,6 +138,11 @@ def test_a_checkpoint_stands_for_its_run_and_is_not_opened(tmp_path, monkeypatch
         ("x.json", b"[1]", "x.json is no file of `wavelight compare` or `wavelight measure`."),
         ("x.json", b'{"rows": [{"run": "a"}]}', "x.json is no file of `wavelight compare`"),
         ("x.json", b'{"measured": {"folder": "a"}}', "x.json is no file of `wavelight compare`"),
+        (
+            "x.json",
+            b'{"rows": [{"training_seed": [1]}]}',
+            "x.json is no file of `wavelight compare`",
+        ),
         ("x.json", b"\xff", "x.json is no file of `wavelight compare`"),
     ],
 )

@@ -125,6 +125,13 @@ def test_validations_are_shown_where_a_run_has_no_test(tmp_path):
     assert section.main == Column("fid", 10_000, "val")
 
 
+def test_tests_of_two_systems_are_plotted_though_a_third_has_none(tmp_path):
+    folders = runs(tmp_path, "a", {1: 4.0}) + runs(tmp_path, "b", {1: 4.0}, steps=8)
+    folders += runs(tmp_path, "c", {1: None}, steps=16)
+    (section,), _ = sections_of(read_inputs(folders).records)
+    assert section.main == FID
+
+
 def test_other_options_of_a_metric_are_told(tmp_path):
     folders = []
     for seed, side in ((1, 4), (2, 8)):
