@@ -1,4 +1,4 @@
-"""Loggers of a run's numbers: a CSV file, and Weights & Biases."""
+"""Loggers of a run's numbers: a CSV file, TensorBoard, and Weights & Biases."""
 
 import csv
 import os
@@ -142,6 +142,17 @@ def _is_before(row: dict[str, str], images_seen: int, batches_seen: int) -> bool
         return int(row["step"]) < batches_seen
     except (KeyError, ValueError):
         return False
+
+
+class TensorBoardLogger(loggers.TensorBoardLogger):
+    """Writes for TensorBoard into ``tensorboard`` of the run's folder; it needs tensorboard or tensorboardX.
+
+    Args:
+        save_dir: The folder; None is the run's own, ``trainer.default_root_dir``.
+    """
+
+    def __init__(self, save_dir: str | None = None) -> None:
+        super().__init__(save_dir or ".", name="", version="tensorboard")
 
 
 class WandbLogger(loggers.WandbLogger):

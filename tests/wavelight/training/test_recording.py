@@ -138,12 +138,17 @@ def test_a_network_that_cannot_be_counted_is_told_and_trained(tmp_path, monkeypa
 def test_tensorboard_has_the_configuration_and_pictures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["wavelight"])
-    (tmp_path / "more.yaml").write_text(
-        "trainer:\n  max_epochs: 1\n  logger: [{class_path: TensorBoardLogger, init_args: {save_dir: tb}}]\n"
-        "pictures: {images: 1}\n"
+    options = ["--trainer.max_epochs", "1", "--pictures.images", "1"]
+    main(
+        [
+            "fit",
+            "--config",
+            str(TINY),
+            "--trainer.logger+=wavelight.loggers.TensorBoardLogger",
+            *options,
+        ]
     )
-    main(["fit", "--config", str(TINY), "--config", "more.yaml"])
-    (path,) = (tmp_path / "tb").rglob("events.out.*")
+    (path,) = (tmp_path / "runs" / "tiny" / "tensorboard").glob("events.out.*")
     content = path.read_bytes()
     assert b"batch_size: 8" in content
     assert content.count(b"\x89PNG") == 2
