@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
-from wavelight.metrics.directions import best_of
+from wavelight.metrics.directions import best_of, higher_is_better
 from wavelight.support.faults import is_of_the_machine
 from wavelight.support.files import draft_of
 from wavelight.support.private_names import (
@@ -48,6 +48,8 @@ class _AppendingWriter(ExperimentWriter):
         """Append the rows that were logged since the last time."""
         if not self.metrics:
             return
+        # A test may have added columns while its training runs.
+        self._check_log_dir_exists()
         path = Path(self.metrics_file_path)
         header = sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
         if header != self.metrics_keys:
@@ -172,6 +174,9 @@ class WandbLogger(loggers.WandbLogger):
         offline: Whether to write offline even if W&B could be reached; ``wandb sync`` uploads the
             files later.
         id: The run's id, to append to a run that exists; None takes that of the run's folder.
+
+    Attributes:
+        best: The best values of metrics so far, by name; in the run's summary they are ``best/val/fid10k``.
     """
 
     def __init__(
@@ -203,6 +208,7 @@ class WandbLogger(loggers.WandbLogger):
             job_type="train",
             settings=patience(),
         )
+        self.best: dict[str, float] = {}
         self._first_step = 0
         self._defined: set[str] = set()
         # Lightning passes it on, and W&B warns that it means nothing any more.
@@ -220,17 +226,22 @@ class WandbLogger(loggers.WandbLogger):
             if wandb_option(self, option) is None:
                 set_wandb_option(self, option, value)
 
-    def continue_run(self, id: str, steps: int) -> None:
+    def continue_run(self, id: str, steps: int, best: Mapping[str, float]) -> None:
         """Belong to a run that may have been logged to before; for before the first use.
 
         Args:
-            id: The run's, unless the logger was given another one.
+            id: The run's.
             steps: How many steps W&B has of it: an offline file does not know those before it.
+            best: The best values so far, by the names of their metrics.
         """
-        if wandb_option(self, "id") is None:
-            set_wandb_option(self, "id", id)
-        if wandb_option(self, "id") == id:
-            self._first_step = steps
+        set_wandb_option(self, "id", id)
+        self._first_step = steps
+        self.best = dict(best)
+
+    @property
+    def id(self) -> str | None:
+        """The run's id, None where nobody has given one yet."""
+        return wandb_option(self, "id")
 
     @property
     def steps(self) -> int:
@@ -278,6 +289,19 @@ class WandbLogger(loggers.WandbLogger):
             run.log(dict(metrics), step=self._first_step, commit=True)
         else:
             run.log(dict(metrics))
+        self._keep_best(run, metrics)
+
+    def _keep_best(self, run: Any, metrics: Mapping[str, Any]) -> None:
+        """Bring best values to the summary: W&B's own are of one process, and a second one overwrites them."""
+        better = {
+            name: float(value)
+            for name, value in metrics.items()
+            if name.startswith(_MEASURED)
+            and (name not in self.best or _is_better(name, value, self.best[name]))
+        }
+        if better:
+            self.best |= better
+            run.summary.update({f"best/{name}": value for name, value in better.items()})
 
     def _say_where(self) -> None:
         """Let W&B be silent offline, in whose place one line says why, and online say where the run is."""
@@ -290,6 +314,10 @@ class WandbLogger(loggers.WandbLogger):
         rank_zero_info(
             f"W&B writes offline, because {self._why_offline}; upload later with `wandb sync`."
         )
+
+
+def _is_better(metric: str, value: float, than: float) -> bool:
+    return value > than if higher_is_better(metric) else value < than
 
 
 def _mode_offline(mode: str | None) -> str | None:

@@ -32,6 +32,33 @@ def test_csv_of_another_run_is_continued_not_removed(tmp_path):
     assert [row["fid"] for row in rows] == ["", "", "3.0"]
 
 
+def test_a_test_adds_columns_while_its_training_writes_on(tmp_path):
+    training, test = CSVLogger(str(tmp_path)), CSVLogger(str(tmp_path))
+    training.log_metrics({"loss": 1.0, "images_seen": 8}, step=1)
+    training.save()
+    test.log_metrics({"test/fid50k": 3.0, "images_seen": 8, "checkpoint": "best.ckpt"}, step=1)
+    test.save()
+    training.log_metrics({"loss": 0.5, "images_seen": 16}, step=2)
+    training.save()
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert [row["loss"] for row in rows] == ["1.0", "", "0.5"]
+    assert [row["images_seen"] for row in rows] == ["8", "8", "16"]
+    assert [row["test/fid50k"] for row in rows] == ["", "3.0", ""]
+
+
+def test_the_best_values_are_those_of_all_starts(tmp_path, monkeypatch):
+    run = FakeRun()
+    monkeypatch.setattr("wandb.init", lambda **_: run)
+    monkeypatch.setattr("wandb.run", None)
+    logger = WandbLogger(save_dir=str(tmp_path), offline=True)
+    logger.continue_run("abc", 7, {"val/fid10k": 3.0, "val/recall10k": 0.5})
+    assert logger.id == "abc"
+    for fid, recall in ((4.0, 0.6), (2.0, 0.4), (5.0, 0.1)):
+        logger.log_metrics({"val/fid10k": fid, "val/recall10k": recall, "train/loss": fid})
+    assert run.summary == {"best/val/fid10k": 2.0, "best/val/recall10k": 0.6}
+    assert logger.best == {"val/fid10k": 2.0, "val/recall10k": 0.6}
+
+
 def test_without_a_key_wandb_is_offline_and_says_so_once(tmp_path, monkeypatch, caplog):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
@@ -64,11 +91,12 @@ class FakeRun:
 
     def __init__(self):
         self.logged = []
+        self.summary = {}
 
     def define_metric(self, *args, **options):
         pass
 
-    def log(self, values):
+    def log(self, values, **options):
         self.logged.append(values)
 
 

@@ -69,9 +69,11 @@ class BestCheckpoint(Checkpoint):
 
     def _save(self, trainer: L.Trainer, value: float) -> None:
         self._due = None
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self.best = value
-            trainer.save_checkpoint(_folder(trainer) / BEST, weights_only=False)
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        before, self.best = self.best, value
+        if not save_or_warn(trainer, _folder(trainer) / BEST):
+            self.best = before
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -195,16 +197,28 @@ class LastCheckpoint(Checkpoint):
         self._evaluated_at = state_dict["evaluated_at"]
 
     def _save_or_warn(self, trainer: L.Trainer) -> None:
-        try:
-            self._save(trainer)
-        except OSError as error:
-            self._failed = True
-            rank_zero_warn(f"{error}; training goes on, and tries again")
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._failed = not save_or_warn(trainer, _folder(trainer) / LAST)
 
     def _save(self, trainer: L.Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(_folder(trainer) / LAST, weights_only=False)
             self._failed = False
+
+
+def save_or_warn(trainer: L.Trainer, path: Path) -> bool:
+    """Write a checkpoint, and tell whether it could be written, with a warning where it could not; collective.
+
+    Args:
+        trainer: In training.
+        path: The file, which is untouched where another cannot take its place.
+    """
+    try:
+        trainer.save_checkpoint(path, weights_only=False)
+    except OSError as error:
+        rank_zero_warn(f"{error}; training goes on, and tries again")
+        return False
+    return True
 
 
 def _folder(trainer: L.Trainer) -> Path:

@@ -13,6 +13,7 @@ from wavelight.callbacks.ema import ema_tensors, swap
 from wavelight.callbacks.evaluation import Evaluation
 from wavelight.metrics.directions import higher_is_better
 from wavelight.support.errors import OptionError
+from wavelight.systems import ImageGenerator
 
 EMAS_KEY = "wavelight_emas"
 """Key of a checkpoint's EMAs of further decays: the tensors of each by its decay."""
@@ -23,7 +24,7 @@ class EMADecays(L.Callback):
 
     The best decay is not known before a run, grows with its length, and differs between metrics (Karras et al., 2024,
     "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3). Each costs a copy of the weights,
-    in memory and in checkpoints, and one evaluation more; its metrics are logged as ``val/fid10k_ema0.999``.
+    in memory and in checkpoints, and one evaluation more; its metrics are logged as ``val/fid10k_ema0_999``.
 
     Args:
         decays: The share of each EMA that is kept at a batch, each 0 to below 1; none keeps only the run's own.
@@ -40,10 +41,12 @@ class EMADecays(L.Callback):
                 raise ValueError(f"ema_decays.decays must be at least 0 and below 1, got {decay}")
         self.decays = list(dict.fromkeys(decays))
         self.use = use
+        self._used = False
         self._emas: dict[float, dict[str, Tensor]] = {}
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._check_used(trainer, pl_module)
         # Restored on the CPU, before the networks move to their device.
         self._emas = {
             decay: {name: tensor.to(pl_module.device) for name, tensor in ema.items()}
@@ -68,6 +71,11 @@ class EMADecays(L.Callback):
             get_ema_multi_avg_fn(decay)(emas, list(weights.values()), None)
 
     @override
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._check_used(trainer, pl_module)
+
+    @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # In a run of its own a checkpoint's decay is chosen, and an untrained network has none.
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not self._emas:
@@ -79,10 +87,11 @@ class EMADecays(L.Callback):
     def _compare(
         self, trainer: L.Trainer, pl_module: L.LightningModule, evaluation: Evaluation
     ) -> None:
-        if not evaluation.history:
+        assert isinstance(pl_module, ImageGenerator)
+        # The run's own EMA, which has been measured just before, if there was anything to measure.
+        seen, own = evaluation.history[-1] if evaluation.history else (-1, {})
+        if seen != pl_module.images_seen:
             return
-        # The run's own EMA, which has been measured just before.
-        _, own = evaluation.history[-1]
         found = {"the run's own": own}
         for decay, ema in self._emas.items():
             swap(pl_module, ema)
@@ -92,7 +101,9 @@ class EMADecays(L.Callback):
                 swap(pl_module, ema)
             found[f"{decay:g}"] = measured
             for name, value in measured.items():
-                pl_module.log(f"{name}_ema{decay:g}", value, sync_dist=True)
+                # To W&B a dot is a step down into a dictionary.
+                decay_name = f"{decay:g}".replace(".", "_")
+                pl_module.log(f"{name}_ema{decay_name}", value, sync_dist=True)
         for name in own:
             values = {decay: measured[name] for decay, measured in found.items()}
             best = (max if higher_is_better(name) else min)(values, key=values.__getitem__)
@@ -126,3 +137,24 @@ class EMADecays(L.Callback):
                 )
             for name, weight in weights.items():
                 weight.copy_(emas[self.use][name])
+            self._used = True
+
+    def _check_used(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.use is not None and not self._used:
+            raise OptionError(
+                f"ema_decays.use must go with a checkpoint to measure or to sample from, got {self.use:g} without one"
+            )
+
+    on_test_start = on_predict_start = _check_used
+
+
+def weights_of(trainer: L.Trainer, checkpoint: str) -> str:
+    """Return what weights a trainer measures, by the name of their checkpoint and the decay of their EMA, if chosen.
+
+    Args:
+        trainer: In ``test`` or ``validate``.
+        checkpoint: The name of the file.
+    """
+    chosen = [each.use for each in trainer.callbacks if isinstance(each, EMADecays)]  # type: ignore[attr-defined]
+    decay = next((use for use in chosen if use is not None), None)
+    return checkpoint if decay is None else f"{checkpoint}, EMA {decay:g}"

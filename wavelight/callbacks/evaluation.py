@@ -332,7 +332,8 @@ def _evaluating(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[No
 
 
 def _validation_batches(trainer: L.Trainer) -> Iterator[Any]:
-    limit = trainer.limit_val_batches
+    # As many as Lightning takes, which may be a share of them.
+    limit = sum(trainer.num_val_batches)
     loader = reference_data(trainer).val_dataloader()
     for batch in itertools.islice(loader, limit if isinstance(limit, int) else None):
         yield trainer.strategy.batch_to_device(batch)

@@ -7,6 +7,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from wavelight.callbacks.checkpointing import save_or_warn
 from wavelight.checkpoints.run_files import FOLDER
 from wavelight.systems import ImageGenerator
 
@@ -46,4 +47,4 @@ class Snapshots(Checkpoint):
         before = seen - len(batch["index"]) * trainer.world_size
         if seen // self.every_n_images > before // self.every_n_images:
             folder = Path(trainer.default_root_dir) / FOLDER
-            trainer.save_checkpoint(folder / f"images_{seen:010d}.ckpt", weights_only=False)
+            save_or_warn(trainer, folder / f"images_{seen:010d}.ckpt")

@@ -17,9 +17,10 @@ _SECONDS_AN_HOUR = 3600
 class Throughput(L.Callback):
     """Logs ``images_per_second`` over all processes, and keeps ``device_hours``: hours of training times devices.
 
-    Both are without validation and pictures. Hours are part of every row of logs, as ``images_seen`` is, and of
-    checkpoints, from where they go on, on whatever devices. The rate is over the batches since the last log; the clock
-    is read where the trainer logs and so waits for the device anyway: no batch waits for it.
+    Both are without validation and pictures; saving inside an epoch counts. Hours are part of every row of logs, as
+    ``images_seen`` is, and of checkpoints, from where they go on, on whatever devices. The rate is over the batches
+    since the last log; the clock is read where the trainer logs and so waits for the device anyway: no batch waits for
+    it.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,13 @@ class Throughput(L.Callback):
         """Hours of training so far, times the devices that took part."""
         running = time.perf_counter() - self._hours_since if self._hours_since else 0.0
         return self._hours + running * self._devices / _SECONDS_AN_HOUR
+
+    @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ImageGenerator)
+        self._hours_since = 0.0
+        if pl_module.images_seen == 0:
+            self._hours = 0.0
 
     @override
     def on_train_batch_start(

@@ -37,8 +37,8 @@ class MeasuredNames:
 
     @property
     def best_validation(self) -> str:
-        """The summary's key of the lowest value that a validation has measured."""
-        return f"{self.in_validation[0]}.min"
+        """The summary's key of the best value that a validation has measured."""
+        return f"best/{self.in_validation[0]}"
 
     @property
     def tests(self) -> list[str]:

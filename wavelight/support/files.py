@@ -56,6 +56,15 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text)
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; an empty one where there is no file, a damaged one, or another value."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write numbers for people and programs to read, in place of what the file has."""
     write_text(path, json.dumps(content, indent=1) + "\n")

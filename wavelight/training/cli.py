@@ -229,7 +229,7 @@ class CLI(LightningCLI):
         folder = _folder_option(folder_of_run(checkpoint))
         if name_a_model(of_parser):
             return [folder], None
-        trusted = value_of(words, TRUST_CODE) == "true"
+        trusted = (value_of(words, TRUST_CODE) or "").lower() in ("true", "yes")
         stored = ["--config", stored_options(checkpoint, trusted)]
         return [folder, *stored], None if trusted else Origin(str(checkpoint), TRUST)
 

@@ -1,14 +1,11 @@
-"""Recording of a run: one run of W&B and one ``run.json`` for all of its starts, opened once it may begin."""
+"""Recording of a run: one run of W&B and one ``run.json`` for all of its starts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from typing_extensions import override
 
@@ -18,6 +15,8 @@ from wavelight.support.faults import GoingOn
 from wavelight.support.stopwatch import device_name
 from wavelight.systems import ImageGenerator
 from wavelight.systems.cost import cost
+from wavelight.training.closed_loggers import open_loggers
+from wavelight.training.run_lock import is_held_elsewhere
 from wavelight.training.run_record import RunRecord, command_line, names_of_run
 from wavelight.training.saved_config import git_revision
 
@@ -26,38 +25,20 @@ _COLUMNS = ("system", "dataset", "seed", "published", "cost", "command", "device
 
 
 class Recording(L.Callback):
-    """Keeps the record of a run, and lets loggers begin once its data and configuration were checked.
-
-    Lightning opens loggers before it looks at anything, so that a refused command would leave a run in W&B.
-    """
+    """Keeps the record of a run, ``run.json``, and lets its loggers begin as one run of W&B."""
 
     def __init__(self) -> None:
-        self._held: list[Logger] = []
+        self.cost: dict[str, Any] = {}
+        """NFE, GMACs and parameters of an image, on the first process; empty where they cannot be counted."""
         self._record: RunRecord | None = None
-        self._cost: dict[str, Any] = {}
         self._going_on = GoingOn("writing run.json", "what it says may be old")
 
-    @contextmanager
-    def held_back(self, trainer: L.Trainer, system: L.LightningModule) -> Iterator[None]:
-        """Hold back the loggers of a trainer inside this context until a hook of this callback lets them begin."""
-        self._held, trainer.loggers = trainer.loggers, []
+    @rank_zero_only
+    def begin(self, trainer: L.Trainer, system: L.LightningModule) -> None:
+        """Count what an image costs, before a trainer wraps the system."""
         self._record = None
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            # Before the trainer wraps it.
-            self._cost = _counted(system)
-        try:
-            yield
-        finally:
-            self._let_begin(trainer)
-
-    @property
-    def cost(self) -> dict[str, Any]:
-        """NFE, GMACs and parameters of an image, on the first process; empty where they cannot be counted."""
-        return self._cost
-
-    def _let_begin(self, trainer: L.Trainer) -> None:
-        if self._held:
-            trainer.loggers, self._held = self._held, []
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.cost = _counted(system)
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -88,59 +69,80 @@ class Recording(L.Callback):
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._write_progress(trainer)
 
+    def _let_begin(self, trainer: L.Trainer) -> None:
+        """Give a trainer its loggers back, and those of W&B the run that they belong to; nothing is opened."""
+        open_loggers(trainer)
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._find_record(trainer)
+
+    def _find_record(self, trainer: L.Trainer) -> None:
+        folder = Path(trainer.default_root_dir)
+        if trainer.state.fn != "fit" and is_held_elsewhere(folder):
+            # Two processes would overwrite what each says of the run.
+            trainer.loggers = [
+                each for each in trainer.loggers if not isinstance(each, WandbLogger)
+            ]
+            rank_zero_info(
+                f"{folder} is that of a run that still trains: this is logged without W&B"
+            )
+            return
+        self._record = record = RunRecord(folder)
+        name, group, tags = _names(trainer)
+        for logger in _of_wandb(trainer):
+            record.facts["id"] = logger.id or record.facts["id"]
+            logger.describe(name, group, tags)
+            logger.continue_run(
+                record.facts["id"], record.facts.get("steps", 0), record.facts.get("best", {})
+            )
+
     @rank_zero_only
     def _open(self, trainer: L.Trainer, system: L.LightningModule) -> None:
         assert isinstance(system, ImageGenerator)
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if self._record is None:
             return
-        folder = Path(trainer.default_root_dir)
-        self._record = record = RunRecord(folder)
-        facts = self._facts(trainer, system, record)
+        facts = self._facts(trainer, system, self._record.facts)
         with self._going_on.despite_faults():
-            record.write(facts)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                _tell_wandb(logger, record.facts)
+            self._record.write(facts)
+        for logger in _of_wandb(trainer):
+            _tell_wandb(logger, self._record.facts)
 
     def _facts(
-        self, trainer: L.Trainer, system: ImageGenerator, record: RunRecord
+        self, trainer: L.Trainer, system: ImageGenerator, known: dict[str, Any]
     ) -> dict[str, Any]:
         """Return the facts of a training, or of a measurement those that the folder does not say yet."""
-        name, variant = names_of_run(Path(trainer.default_root_dir))
-        # Data of one's own may have no name.
-        data = getattr(trainer, "datamodule", None)
-        dataset = getattr(data, "name", None) or type(data).__name__.lower()
+        name, group, _ = _names(trainer)
         facts = {
             "name": name,
-            "group": f"{variant} on {dataset}",
+            "group": group,
             "system": type(system).__name__,
-            "dataset": dataset,
+            "dataset": _dataset(trainer),
             "seed": system.seed,
             "published": _published(system),
-            "cost": self._cost,
-            "command": command_line(),
+            "cost": self.cost,
             "revision": git_revision(),
             "devices": trainer.world_size,
             "device": device_name(trainer.strategy.root_device),
         }
         if trainer.state.fn != "fit":
-            facts = {key: value for key, value in facts.items() if key not in record.facts}
+            facts = {key: value for key, value in facts.items() if key not in known}
+        elif system.images_seen == 0 or "command" not in known:
+            # Later starts go on with what the first one was asked.
+            facts["command"] = command_line()
         floors = {
             name: value
             for callback in trainer.callbacks  # type: ignore[attr-defined]
             if isinstance(callback, Evaluation)
             for name, value in callback.floors.items()
         }
-        return {**facts, "held_out": record.facts.get("held_out", {}) | floors}
+        return {**facts, "held_out": known.get("held_out", {}) | floors}
 
     @rank_zero_only
     def _write_progress(self, trainer: L.Trainer) -> None:
-        if self._record is None:
+        if self._record is None or "system" not in self._record.facts:
             return
         progress: dict[str, Any] = {}
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                progress["steps"] = logger.steps
+        for logger in _of_wandb(trainer):
+            progress |= {"steps": logger.steps, "best": logger.best}
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             # A test has those of its checkpoint, which may be an early one.
             if isinstance(callback, Throughput) and trainer.state.fn == "fit":
@@ -149,12 +151,26 @@ class Recording(L.Callback):
             self._record.write(progress)
 
 
+def _of_wandb(trainer: L.Trainer) -> list[WandbLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def _names(trainer: L.Trainer) -> tuple[str, str, list[str]]:
+    """Return a run's name, group and tags."""
+    name, variant = names_of_run(Path(trainer.default_root_dir))
+    dataset = _dataset(trainer)
+    return name, f"{variant} on {dataset}", [type(trainer.lightning_module).__name__, dataset]
+
+
+def _dataset(trainer: L.Trainer) -> str:
+    # Data of one's own may have no name.
+    return getattr(trainer.datamodule, "name", None) or "unnamed data"  # type: ignore[attr-defined]
+
+
 def _tell_wandb(logger: WandbLogger, facts: dict[str, Any]) -> None:
-    logger.describe(facts["name"], facts["group"], [facts["system"], facts["dataset"]])
-    logger.continue_run(facts["id"], facts.get("steps", 0))
     columns = {"git_revision": facts["revision"]}
     for name in _COLUMNS:
-        value = facts[name]
+        value = facts.get(name)
         columns |= (
             {f"{name}/{part}": inner for part, inner in value.items()}
             if isinstance(value, dict)
@@ -163,7 +179,8 @@ def _tell_wandb(logger: WandbLogger, facts: dict[str, Any]) -> None:
     going_on = GoingOn("telling W&B about the run", "it is in run.json")
     with going_on.despite_faults():
         logger.experiment.config.update(columns, allow_val_change=True)
-        logger.experiment.summary.update(facts["held_out"])
+        best = {f"best/{name}": value for name, value in logger.best.items()}
+        logger.experiment.summary.update(facts["held_out"] | best)
 
 
 def _published(system: ImageGenerator) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """The row that papers print of a checkpoint: quality, time and cost, as a table and in the run's ``test.json``."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wavelight.support.files import write_json
+from wavelight.support.files import read_object, write_json
 from wavelight.support.tables import markdown_table
 
 RESULTS = "test.json"
@@ -70,16 +69,7 @@ class ResultRow(NamedTuple):
     def write(self, folder: Path) -> None:
         """Write the row into the folder of its run, beside those of other checkpoints."""
         row = self._asdict() | {"images_per_second": self.images_per_second}
-        write_json(folder / RESULTS, _rows(folder / RESULTS) | {self.checkpoint: row})
-
-
-def _rows(path: Path) -> dict[str, Any]:
-    """Return the rows of a file; none where there is none, or a damaged one."""
-    try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return rows if isinstance(rows, dict) else {}
+        write_json(folder / RESULTS, read_object(folder / RESULTS) | {self.checkpoint: row})
 
 
 def _rounded(value: float | None) -> str:

@@ -57,6 +57,16 @@ def locked(folder: Path, patience: float = _DEAD_AFTER_SECONDS) -> Iterator[None
                 path.parent.rmdir()
 
 
+def is_held_elsewhere(folder: Path) -> bool:
+    """Return whether another process trains in a folder, so far as its lock tells.
+
+    Args:
+        folder: The run's.
+    """
+    holder = _read(Path(folder) / NAME)
+    return holder is not None and holder != _own() and not _is_gone(holder)
+
+
 def unlock(folder: Path) -> None:
     """Let other runs into a run's folder, if this process keeps them out."""
     path = Path(folder) / NAME

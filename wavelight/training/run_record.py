@@ -1,6 +1,5 @@
 """Record of a run in its folder, ``run.json``: what it is called, what it trains and costs, and how long it took."""
 
-import json
 import os
 import re
 import secrets
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wavelight.support.files import write_json
+from wavelight.support.files import read_object, write_json
 
 RECORD = "run.json"
 """Name of the file."""
@@ -31,7 +30,9 @@ class RunRecord:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORD
-        self.facts = _read(self.path)
+        self.facts = read_object(self.path)
+        if not isinstance(self.facts.get("id", ""), str):
+            self.facts = {}
         # An agent of W&B has chosen one already.
         chosen = os.environ.get("WANDB_RUN_ID")
         self.facts.setdefault("id", chosen or secrets.token_hex(_ID_BYTES))
@@ -42,15 +43,6 @@ class RunRecord:
         write_json(self.path, self.facts)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the facts of a file; none where there is none, or a damaged one, which the next facts replace."""
-    try:
-        facts = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) and isinstance(facts.get("id", ""), str) else {}
-
-
 def names_of_run(folder: Path) -> tuple[str, str]:
     """Return what a run is called, and what it shares with others that differ in the seed alone.
 
@@ -58,11 +50,13 @@ def names_of_run(folder: Path) -> tuple[str, str]:
     (('church', 'church'), ('sgm/seed-1', 'sgm'))
 
     Args:
-        folder: The run's; seeds of one system lie beside each other, as ``seed-1`` or ``1``.
+        folder: The run's; seeds of one system lie beside each other, as ``seed-1`` or ``1``, and trials of an agent
+            of W&B under their ids.
     """
     folder = folder.absolute()
     name, parent = folder.name, folder.parent.name
-    return (f"{parent}/{name}", parent) if _OF_A_SEED.fullmatch(name) else (name, name)
+    beside_others = _OF_A_SEED.fullmatch(name) or name == os.environ.get("WANDB_RUN_ID")
+    return (f"{parent}/{name}", parent) if beside_others else (name, name)
 
 
 def command_line() -> str:

@@ -9,6 +9,7 @@ import lightning as L
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from wavelight.callbacks import Throughput
+from wavelight.callbacks.ema_decays import weights_of
 from wavelight.support.faults import GoingOn
 from wavelight.systems import ImageGenerator
 
@@ -66,7 +67,7 @@ def _log(
             step = system.batches_seen
             row.pop("epoch", None)
             if trainer.ckpt_path and isinstance(logger, CSVLogger | WandbLogger):
-                row["checkpoint"] = Path(trainer.ckpt_path).name
+                row["checkpoint"] = weights_of(trainer, Path(trainer.ckpt_path).name)
     log_metrics(row, step)
 
 

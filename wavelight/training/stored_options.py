@@ -1,5 +1,6 @@
 """The options that a checkpoint was trained with, for commands that measure it or sample from it without a YAML."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
@@ -22,14 +23,13 @@ _WORDS = ("last", "best")
 """Checkpoints of the run's folder, whose configuration is that of the folder."""
 
 _SECTIONS = ("seed_everything", "model", "data", "ema", "evaluation", "acceleration", "published")
-_OF_TRAINER = ("precision", "logger")
-"""Devices are those of the machine that measures."""
+_OUR_LOGGERS = "wavelight.loggers."
+"""Those of others take options that name servers and folders, to which a stranger could send what is logged."""
 
-_LINKED = {"model": ("seed", "image_size", "channels"), "data": ("seed",)}
-"""Options that follow others, which may be given beside the checkpoint."""
+_OF_LOGGER = ("project", "group", "tags", "offline")
 
-_OF_THE_RUN = ("id", "save_dir")
-"""Options of a logger that say where it wrote then."""
+_LEFT_OUT = {"model": ("seed", "image_size", "channels"), "data": ("seed", "cache_dir")}
+"""Options that follow others, which may be given beside the checkpoint, and a folder of another machine."""
 
 
 def named_checkpoint(words: Sequence[str]) -> Path | None:
@@ -39,21 +39,23 @@ def named_checkpoint(words: Sequence[str]) -> Path | None:
         words: The words of the command line.
     """
     named = value_of(words, _CHECKPOINT)
-    return None if named in (None, *_WORDS) else Path(named)
+    return None if named is None or named in ("", *_WORDS) else Path(named)
 
 
 def folder_of_run(checkpoint: Path) -> Path:
-    """Return the folder of the run that wrote a checkpoint, or one of the file's name where it lies in no run's.
+    """Return the folder of the run that wrote a checkpoint, or one of its own where the file lies in no run's.
 
-    >>> folder_of_run(Path("runs/church/checkpoints/best.ckpt")), folder_of_run(Path("church.ckpt"))
-    (PosixPath('runs/church'), PosixPath('runs/church'))
+    >>> folder_of_run(Path("runs/church/checkpoints/best.ckpt")), folder_of_run(Path("/a/church.ckpt"))
+    (PosixPath('runs/church'), PosixPath('runs/church-0744cf'))
 
     Args:
         checkpoint: The file.
     """
     if checkpoint.parent.name == FOLDER:
         return checkpoint.parent.parent
-    return Path("runs", checkpoint.stem)
+    # Of its path, for another run may be called so.
+    digest = hashlib.sha256(str(checkpoint.absolute()).encode()).hexdigest()[:6]
+    return Path("runs", f"{checkpoint.stem}-{digest}")
 
 
 def name_a_model(words: Sequence[str]) -> bool:
@@ -87,22 +89,37 @@ def stored_options(path: Path, trust_code: bool) -> str:
         )
     stored_model(config, path)
     taken = {name: deepcopy(config[name]) for name in _SECTIONS if name in config}
-    taken["trainer"] = _of_trainer(config.get("trainer"))
+    trainer = config.get("trainer")
+    trainer = trainer if isinstance(trainer, Mapping) else {}
+    taken["trainer"] = _of_trainer(trainer)
     if not trust_code:
-        check_options(taken, str(path), TRUST)
-    for section, names in _LINKED.items():
+        # Of all loggers, though not all are taken.
+        check_options(taken | {"trainer": trainer.get("logger")}, str(path), TRUST)
+    for section, names in _LEFT_OUT.items():
         _drop(taken.get(section), names)
     return yaml.safe_dump(taken, sort_keys=False)
 
 
-def _of_trainer(trainer: Any) -> dict[str, Any]:
-    if not isinstance(trainer, Mapping):
-        return {}
-    taken = {name: deepcopy(trainer[name]) for name in _OF_TRAINER if name in trainer}
-    loggers = taken.get("logger")
-    for logger in loggers if isinstance(loggers, list) else [loggers]:
-        _drop(logger, _OF_THE_RUN)
-    return taken
+def _of_trainer(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    # Devices are those of the machine that measures.
+    taken = {"precision": trainer["precision"]} if "precision" in trainer else {}
+    loggers = trainer.get("logger")
+    ours = (
+        [_logger(each) for each in loggers if _is_ours(each)] if isinstance(loggers, list) else []
+    )
+    return taken | ({"logger": ours} if ours else {})
+
+
+def _is_ours(logger: Any) -> bool:
+    return isinstance(logger, Mapping) and str(logger.get("class_path")).startswith(_OUR_LOGGERS)
+
+
+def _logger(logger: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a logger of a stored configuration without what says where it wrote then."""
+    options = logger.get("init_args")
+    options = options if isinstance(options, Mapping) else {}
+    kept = {name: options[name] for name in _OF_LOGGER if name in options}
+    return {"class_path": logger["class_path"], "init_args": kept}
 
 
 def _drop(section: Any, names: Sequence[str]) -> None:

@@ -16,10 +16,12 @@ from typing_extensions import override
 
 from wavelight.callbacks import Evaluation, LastCheckpoint
 from wavelight.callbacks.batch_times import BatchTimes
+from wavelight.callbacks.ema_decays import weights_of
 from wavelight.callbacks.throughput import DEVICE_HOURS_KEY
 from wavelight.checkpoints.run_files import BEST, FOLDER, newest_checkpoint
 from wavelight.sampling.image_folder import image_folder
 from wavelight.support.errors import OptionError
+from wavelight.support.faults import GoingOn
 from wavelight.support.private_names import replace_signal_handling
 from wavelight.support.stopwatch import device_name
 from wavelight.systems import ImageGenerator
@@ -32,6 +34,7 @@ from wavelight.training.capabilities import (
     check_strategy,
 )
 from wavelight.training.checkpoint_io import UnsavedError, WholeCheckpointIO
+from wavelight.training.closed_loggers import closed
 from wavelight.training.going_on import GoOn, check_same_optimizers
 from wavelight.training.recording import Recording
 from wavelight.training.result_row import ResultRow
@@ -146,7 +149,7 @@ class Trainer(L.Trainer):
             self._requeued(),
             self._locked_folder(),
             self._named_last_good_file(),
-            self._recording.held_back(self, model),
+            self._recorded(model),
         ):
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, path, weights_only=True
@@ -192,6 +195,13 @@ class Trainer(L.Trainer):
     def _locked_folder(self) -> Any:
         alone = not self.is_global_zero or self.fast_dev_run  # type: ignore[attr-defined]
         return nullcontext() if alone else locked(Path(self.default_root_dir))
+
+    @contextmanager
+    def _recorded(self, model: ImageGenerator) -> Iterator[None]:
+        """Record a run, whose loggers stay closed until it may begin."""
+        self._recording.begin(self, model)
+        with closed(self):
+            yield
 
     @contextmanager
     def _supervised(self) -> Iterator[None]:
@@ -293,7 +303,7 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        with self._supervised(), self._recording.held_back(self, model):
+        with self._supervised(), self._recorded(model):
             return super().validate(
                 model, dataloaders, path, datamodule=datamodule, weights_only=True
             )
@@ -322,11 +332,11 @@ class Trainer(L.Trainer):
         times = BatchTimes()
         # Before the evaluation, whose work is no sampling.
         self.callbacks.insert(0, times)
-        with self._supervised(), self._recording.held_back(self, model):
-            found = super().test(
-                model, dataloaders, path, verbose=False, datamodule=datamodule, weights_only=True
-            )
-        self.callbacks.remove(times)
+        try:
+            with self._supervised(), self._recorded(model):
+                found = super().test(model, dataloaders, path, False, datamodule, weights_only=True)
+        finally:
+            self.callbacks.remove(times)
         if self.is_global_zero and times.images and not self.fast_dev_run:  # type: ignore[attr-defined]
             self._report(model, path, times)
         return found
@@ -339,7 +349,7 @@ class Trainer(L.Trainer):
         ]
         row = ResultRow(
             run=names_of_run(folder)[0],
-            checkpoint=path.name if path else "",
+            checkpoint=weights_of(self, path.name) if path else "",
             metrics=measured[0].history[-1][1] if measured else {},
             milliseconds=times.milliseconds,
             peak_memory=times.peak_memory,
@@ -350,7 +360,9 @@ class Trainer(L.Trainer):
             devices=self.world_size,
         )
         print(row.table)
-        row.write(folder)
+        # The folder may be another's, which only they may write.
+        with GoingOn("writing test.json", "its row is printed").despite_faults():
+            row.write(folder)
 
     def predict(  # type: ignore[override]
         self,
@@ -385,10 +397,9 @@ class Trainer(L.Trainer):
         path = self._weights(ckpt_path)
         folder = image_folder(model, out, images, seed)
         self.callbacks.append(ImageWriter(folder))
-        # Nothing is measured, so that nothing is logged.
-        self.loggers = []
         model.seed = seed
-        with self._supervised():
+        # Nothing is measured, so that nothing is logged.
+        with self._supervised(), closed(self):
             super().predict(
                 model,
                 datamodule=MissingImages(folder, batch_size),

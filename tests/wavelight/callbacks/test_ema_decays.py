@@ -51,7 +51,7 @@ def test_each_is_measured_and_the_best_is_told(tmp_path, capsys):
     with pytest.warns(UserWarning, match="covariances are singular"):
         measured(tmp_path, evaluation(), Keep(DECAYS))
     (values,) = metrics
-    assert values["val/fwd8_ema0.9"] == pytest.approx(values["val/fwd8"], rel=1e-6)
+    assert values["val/fwd8_ema0_9"] == pytest.approx(values["val/fwd8"], rel=1e-6)
     assert values["val/fwd8_ema0"] != pytest.approx(values["val/fwd8"], rel=1e-6)
     told = capsys.readouterr().out
     best = "0" if values["val/fwd8_ema0"] < values["val/fwd8"] else "the run's own"
@@ -83,6 +83,28 @@ def test_a_decay_that_a_checkpoint_has_not_is_refused(tmp_path):
         OptionError, match=r"ema_decays.use must be one .* got 0\.5; it has 0\.9, 0$"
     ):
         trainer.test(tiny_system(), datamodule=tiny_data(test_images=4), ckpt_path="last")
+
+
+def test_a_decay_is_for_measuring_a_checkpoint(tmp_path):
+    with pytest.raises(OptionError, match=r"ema_decays.use must go with a checkpoint"):
+        fit(tmp_path, EMADecays(use=0.5), max_epochs=1)
+    trainer = tiny_trainer(tmp_path, EMADecays(use=0.5))
+    with pytest.raises(OptionError, match=r"ema_decays.use must go with a checkpoint"):
+        trainer.test(tiny_system(), datamodule=tiny_data(test_images=4))
+
+
+def test_they_are_measured_on_as_many_images_as_the_own_one(tmp_path, capsys):
+    data = tiny_data(val_images=8, cache_dir=tmp_path / "cache")
+    with pytest.warns(UserWarning, match="covariances are singular"):
+        fit(
+            tmp_path,
+            evaluation(),
+            EMADecays(DECAYS),
+            data=data,
+            limit_val_batches=0.5,
+            max_epochs=1,
+        )
+    assert "EMA decays by val/fwd4:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

@@ -2,6 +2,7 @@ import pytest
 
 from tests.runs import assert_same_run, fit, last
 from wavelight.callbacks import Snapshots
+from wavelight.training.trainer import Trainer
 from wavelight.weights import read_checkpoint
 
 
@@ -19,6 +20,20 @@ def test_a_run_goes_on_from_one(tmp_path):
     path = tmp_path / "whole" / "checkpoints" / "images_0000000024.ckpt"
     fit(tmp_path / "again", max_epochs=2, ckpt_path=str(path))
     assert_same_run(last(tmp_path / "whole"), last(tmp_path / "again"))
+
+
+def test_a_full_disk_is_told_and_trained_on(tmp_path, monkeypatch):
+    real = Trainer.save_checkpoint
+
+    def save(trainer, path, **options):
+        if "images_" in str(path):
+            raise OSError(28, "No space left on device")
+        real(trainer, path, **options)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", save)
+    with pytest.warns(UserWarning, match="No space left on device; training goes on"):
+        fit(tmp_path, Snapshots(20), max_epochs=2)
+    assert last(tmp_path)["wavelight_progress"]["images_seen"] == 64
 
 
 def test_none_are_kept_by_default(tmp_path):

@@ -62,7 +62,7 @@ def test_runs_of_a_data_set_are_compared_in_groups_of_systems_by_their_tests(cap
     ]
     assert [(each["key"]["name"], each["ascending"]) for each in runs["sort"]["keys"]] == [
         ("test/fid50k.last", True),
-        ("val/fid10k.min", True),
+        ("best/val/fid10k", True),
     ]
 
 
@@ -86,7 +86,7 @@ def test_columns_are_what_papers_print_and_what_it_took(capsys):
         "config:published/recall.value",
         "summary:test/fid50k.last",
         "summary:test/recall50k.last",
-        "summary:val/fid10k.min",
+        "summary:best/val/fid10k",
         "summary:device_hours",
     ]
     assert feed["columnOrder"] == columns
@@ -145,7 +145,7 @@ def test_small_experiments_are_compared_by_their_own_metric_and_counts(capsys):
     assert name.startswith("val/fwd1")
     assert [each["key"]["name"] for each in runs["sort"]["keys"]] == [
         "test/fwd4k.last",
-        f"{name}.min",
+        f"best/{name}",
     ]
     assert "recall4k" not in str(found)
 

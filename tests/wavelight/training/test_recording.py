@@ -5,6 +5,7 @@ import json
 
 import lightning as L
 import pytest
+from lightning.pytorch.callbacks import DeviceStatsMonitor
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from tests.places import TINY
@@ -14,7 +15,7 @@ from tests.wandb_files import offline_runs
 from wavelight.__main__ import main
 from wavelight.callbacks import Throughput
 from wavelight.callbacks.throughput import DEVICE_HOURS_KEY
-from wavelight.loggers import CSVLogger
+from wavelight.loggers import CSVLogger, WandbLogger
 from wavelight.support.errors import OptionError
 from wavelight.weights import read_checkpoint
 
@@ -55,6 +56,72 @@ def test_loggers_are_those_of_the_trainer_again_behind_a_refusal(tmp_path):
     with pytest.raises(OptionError):
         trainer.fit(tiny_system(), datamodule=tiny_data())
     assert trainer.loggers == [logger]
+
+
+def test_callbacks_find_the_loggers_names_and_folders_while_these_are_closed(tmp_path):
+    logger = CSVLogger(str(tmp_path))
+    found = []
+
+    class Look(L.Callback):
+        def setup(self, trainer, pl_module, stage):
+            found.append((len(trainer.loggers), trainer.logger.save_dir, trainer.logger.log_dir))
+
+    fit(tmp_path, Look(), DeviceStatsMonitor(), logger=logger, max_epochs=1)
+    assert found == [(1, str(tmp_path), str(tmp_path))]
+
+
+def test_a_run_that_still_trains_is_left_alone_by_a_test_of_it(tmp_path, monkeypatch):
+    fit(tmp_path, max_epochs=1)
+    before = (tmp_path / "run.json").read_text()
+    monkeypatch.setattr("wavelight.training.recording.is_held_elsewhere", lambda folder: True)
+    logger = WandbLogger(save_dir=str(tmp_path), offline=True)
+    rows = Recorded()
+    trainer = tiny_trainer(tmp_path, logger=[logger, rows])
+    trainer.test(tiny_system(), datamodule=tiny_data(test_images=4), ckpt_path="last")
+    assert not (tmp_path / "wandb").exists()
+    assert (tmp_path / "run.json").read_text() == before
+    assert trainer.loggers == [logger, rows]
+
+
+def test_an_id_of_the_users_own_is_the_runs(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr("wandb.init", lambda **options: given.update(options) or FakeRun())
+    monkeypatch.setattr("wandb.run", None)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    fit(tmp_path, logger=WandbLogger(save_dir=str(tmp_path), id="mine"), max_epochs=1)
+    assert given["id"] == "mine"
+    assert json.loads((tmp_path / "run.json").read_text())["id"] == "mine"
+
+
+def test_hyperparameters_of_a_system_open_the_run_by_its_id(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr("wandb.init", lambda **options: given.update(options) or FakeRun())
+    monkeypatch.setattr("wandb.run", None)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    system = tiny_system()
+    system.save_hyperparameters({"width": 16})
+    fit(tmp_path, logger=WandbLogger(save_dir=str(tmp_path)), system=system, max_epochs=1)
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert (given["id"], given["name"]) == (facts["id"], facts["name"])
+
+
+class FakeRun:
+    step = 0
+
+    def __init__(self):
+        self.config = FakeConfig()
+        self.summary = {}
+
+    def define_metric(self, *words, **options):
+        pass
+
+    def log(self, values, **options):
+        pass
+
+
+class FakeConfig(dict):
+    def update(self, values, **options):
+        super().update(values)
 
 
 def test_every_row_says_how_many_images_were_seen(tmp_path):
@@ -203,6 +270,8 @@ def test_starts_and_tests_of_a_folder_are_one_run_of_wandb(tmp_path, monkeypatch
     assert metric.step_metric == "images_seen"
     assert metric.summary.min
     assert metric.summary.last
+    best = min(value for each in runs for value in each.column("val/fwd100"))
+    assert runs[-1].summary["best/val/fwd100"] == best
     assert "val/fwd100_held_out" in runs[0].summary
     assert "val/fwd100_held_out" not in runs[0].names
     assert "lr/generator" in runs[0].names

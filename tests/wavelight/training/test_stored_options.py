@@ -14,6 +14,7 @@ from wavelight.__main__ import main
 from wavelight.config.known_classes import EXTENSIONS
 from wavelight.systems.base import CONFIG_KEY
 from wavelight.training.cli import CLI
+from wavelight.training.stored_options import folder_of_run
 from wavelight.weights import read_checkpoint
 
 FEW = [
@@ -121,10 +122,44 @@ def test_what_decides_numbers_is_taken_and_what_belongs_to_a_place_is_not(traine
     assert config.acceleration.tensor_float_32 is True
     assert config.trainer.precision == "bf16-mixed"
     assert (config.trainer.devices, config.trainer.num_nodes) == ("auto", 1)
-    assert config.trainer.default_root_dir == "runs/changed"
+    assert config.trainer.default_root_dir == str(folder_of_run(path))
+    assert Path(config.trainer.default_root_dir).parent == Path("runs")
     (kept,) = config.trainer.logger
     assert (kept.init_args.project, kept.init_args.id) == ("mine", None)
-    assert kept.init_args.save_dir == "runs/changed"
+    assert kept.init_args.save_dir == config.trainer.default_root_dir
+
+
+def test_loggers_of_others_get_nothing_from_a_stored_configuration(trained):
+    """Their options name servers, which would be sent the user's key, and folders."""
+    stored = yaml.safe_load(read_checkpoint(trained)[CONFIG_KEY])
+    theirs = "lightning.pytorch.loggers"
+    loggers = [
+        {
+            "class_path": f"{theirs}.WandbLogger",
+            "init_args": {"settings": {"base_url": "http://127.0.0.1:1"}, "save_dir": "/elsewhere"},
+        },
+        {"class_path": f"{theirs}.CSVLogger", "init_args": {"save_dir": "/elsewhere"}},
+        {
+            "class_path": "wavelight.loggers.WandbLogger",
+            "init_args": {"entity": "somebody", "group": "g", "save_dir": "/elsewhere"},
+            "dict_kwargs": {"settings": {"base_url": "http://127.0.0.1:1"}},
+        },
+    ]
+    path = changed(trained, trainer=stored["trainer"] | {"logger": loggers})
+    (kept,) = options("--ckpt_path", str(path)).trainer.logger
+    assert kept.class_path == "wavelight.loggers.WandbLogger"
+    assert kept.init_args.group == "g"
+    assert kept.init_args.entity is None
+    assert "dict_kwargs" not in kept
+    path = changed(trained, trainer=stored["trainer"] | {"logger": loggers[:2]})
+    (kept,) = options("--ckpt_path", str(path)).trainer.logger
+    assert kept.class_path == "wavelight.loggers.CSVLogger"
+
+
+def test_files_of_one_name_have_folders_of_their_own(tmp_path):
+    one, other = (folder_of_run(tmp_path / name / "last.ckpt") for name in ("a", "b"))
+    assert one != other
+    assert one.name.startswith("last-")
 
 
 def test_options_and_files_beside_it_beat_what_it_holds(trained):
