@@ -66,7 +66,7 @@ def test_callbacks_find_the_loggers_names_and_folders_while_these_are_closed(tmp
         def setup(self, trainer, pl_module, stage):
             found.append((len(trainer.loggers), trainer.logger.save_dir, trainer.logger.log_dir))
 
-    fit(tmp_path, Look(), DeviceStatsMonitor(), logger=logger, max_epochs=1)
+    fit(tmp_path, Look(), DeviceStatsMonitor(cpu_stats=False), logger=logger, max_epochs=1)
     assert found == [(1, str(tmp_path), str(tmp_path))]
 
 

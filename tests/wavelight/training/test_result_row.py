@@ -14,6 +14,7 @@ from wavelight.callbacks.throughput import DEVICE_HOURS_KEY
 from wavelight.checkpoints.loading import load
 from wavelight.systems.cost import cost
 from wavelight.training.result_row import RESULTS, ResultRow
+from wavelight.training.stored_options import folder_of_run
 from wavelight.weights import read_checkpoint
 
 FEW = [
@@ -129,7 +130,12 @@ def test_a_checkpoint_that_does_not_say_its_hours_has_a_dash(trained, capsys):
     torch.save(content, "old.ckpt")
     main(["test", "--ckpt_path", "old.ckpt"])
     assert cells(capsys.readouterr().out)["device hours"] == "-"
-    assert json.loads(Path("runs/old", RESULTS).read_text())["old.ckpt"]["device_hours"] is None
+    assert (
+        json.loads((folder_of_run(Path("old.ckpt")) / RESULTS).read_text())["old.ckpt"][
+            "device_hours"
+        ]
+        is None
+    )
 
 
 def test_a_trial_of_the_code_leaves_no_row(trained, capsys):
