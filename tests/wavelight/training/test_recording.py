@@ -67,7 +67,7 @@ def test_callbacks_find_the_loggers_names_and_folders_while_these_are_closed(tmp
             found.append((len(trainer.loggers), trainer.logger.save_dir, trainer.logger.log_dir))
 
     fit(tmp_path, Look(), DeviceStatsMonitor(cpu_stats=False), logger=logger, max_epochs=1)
-    assert found == [(1, str(tmp_path), str(tmp_path))]
+    assert found == [(1, str(tmp_path), logger.log_dir)]
 
 
 def test_a_run_that_still_trains_is_left_alone_by_a_test_of_it(tmp_path, monkeypatch):
