@@ -36,8 +36,9 @@ class Recording(L.Callback):
     @rank_zero_only
     def begin(self, trainer: L.Trainer, system: L.LightningModule) -> None:
         """Count what an image costs, before a trainer wraps the system."""
-        self._record = None
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        self._record, self.cost = None, {}
+        # Systems of others may stand in for ours where something is measured.
+        if isinstance(system, ImageGenerator) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.cost = _counted(system)
 
     @override
@@ -77,7 +78,11 @@ class Recording(L.Callback):
 
     def _find_record(self, trainer: L.Trainer) -> None:
         folder = Path(trainer.default_root_dir)
-        if trainer.state.fn != "fit" and is_held_elsewhere(folder):
+        measures = trainer.state.fn != "fit"
+        if measures and not trainer.loggers:
+            # What is measured is asked for by another command, and belongs to no run.
+            return
+        if measures and is_held_elsewhere(folder):
             # Two processes would overwrite what each says of the run.
             trainer.loggers = [
                 each for each in trainer.loggers if not isinstance(each, WandbLogger)
@@ -97,8 +102,7 @@ class Recording(L.Callback):
 
     @rank_zero_only
     def _open(self, trainer: L.Trainer, system: L.LightningModule) -> None:
-        assert isinstance(system, ImageGenerator)
-        if self._record is None:
+        if self._record is None or not isinstance(system, ImageGenerator):
             return
         facts = self._facts(trainer, system, self._record.facts)
         with self._going_on.despite_faults():
@@ -191,9 +195,8 @@ def _published(system: ImageGenerator) -> dict[str, Any]:
     }
 
 
-def _counted(system: L.LightningModule) -> dict[str, Any]:
+def _counted(system: ImageGenerator) -> dict[str, Any]:
     """Return what sampling an image costs; nothing, with a warning, of networks of others that cannot be counted."""
-    assert isinstance(system, ImageGenerator)
     try:
         networks = cost(system)
     except Exception as error:

@@ -197,9 +197,10 @@ class Trainer(L.Trainer):
         return nullcontext() if alone else locked(Path(self.default_root_dir))
 
     @contextmanager
-    def _recorded(self, model: ImageGenerator) -> Iterator[None]:
+    def _recorded(self, model: ImageGenerator, counted: bool = True) -> Iterator[None]:
         """Record a run, whose loggers stay closed until it may begin."""
-        self._recording.begin(self, model)
+        if counted:
+            self._recording.begin(self, model)
         with closed(self):
             yield
 
@@ -303,7 +304,7 @@ class Trainer(L.Trainer):
         """
         path = self._weights(ckpt_path)
         model.check_data(datamodule)
-        with self._supervised(), self._recorded(model):
+        with self._supervised(), self._recorded(model, counted=bool(self.loggers)):
             return super().validate(
                 model, dataloaders, path, datamodule=datamodule, weights_only=True
             )

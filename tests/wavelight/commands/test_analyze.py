@@ -11,7 +11,7 @@ from PIL import Image
 from data_modules import Scenes, ShardStream
 from data_modules.prepare import prepare
 from tests.places import ROOT
-from tests.wavelight.test_loggers import records
+from tests.wandb_files import records
 from wavelight.__main__ import main
 from wavelight.commands import analyze as command
 from wavelight.evaluation.bands import images as analyze

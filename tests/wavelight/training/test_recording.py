@@ -148,6 +148,13 @@ class Measuring(L.Callback):
         pl_module.log("test/one", 1.0)
 
 
+def test_what_another_command_measures_leaves_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr("wavelight.training.recording.cost", pytest.fail)
+    trainer = tiny_trainer(tmp_path / "run")
+    trainer.validate(tiny_system(), datamodule=tiny_data())
+    assert not (tmp_path / "run").exists()
+
+
 def test_sampling_opens_no_run(tmp_path):
     fit(tmp_path / "run", max_epochs=1)
     logger = Recorded()
