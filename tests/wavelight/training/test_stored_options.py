@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,6 @@ def test_nothing_that_a_checkpoint_names_is_run(trained, payloads, refused, kind
         ("model", "init_args", "scheduler"),
         ("data", "source"),
         ("evaluation", "metrics"),
-        ("trainer", "logger"),
     ]
     for place in places:
         config = kinds.with_value(stored, place, payloads[kind])
@@ -226,6 +226,18 @@ def test_nothing_that_a_checkpoint_names_is_run(trained, payloads, refused, kind
         said = refused("test", "--ckpt_path", str(path))
         assert not payloads.ran
         assert len(said) < 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_a_logger_that_a_checkpoint_names_is_not_run(trained, payloads, kind):
+    stored = yaml.safe_load(read_checkpoint(trained)[CONFIG_KEY])
+    config = kinds.with_value(stored, ("trainer", "logger"), payloads[kind])
+    path = changed(trained, **config)
+    # Refused by its class, or left out.
+    with suppress(SystemExit):
+        main(["test", "--ckpt_path", str(path)])
+    assert not payloads.ran
 
 
 def test_a_class_from_elsewhere_is_taken_where_the_file_is_trusted(trained, monkeypatch, refused):
