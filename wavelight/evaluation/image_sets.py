@@ -1,8 +1,10 @@
 """Sets of images in files of any model or data set, all of one size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -75,6 +77,11 @@ class PackedImages(Source):
 
     @override
     def read(self, index: int, size: int) -> Sample:
+        if self.own_size(index) != (size, size):
+            raise DataError(
+                f"{self.name(index)} must have {size}x{size} pixels, got {_by(self.own_size(index))}: images of an NPZ "
+                "file are not resized; give a folder or a zip"
+            )
         image = torch.from_numpy(self._opened_images[index]).movedim(-1, 0)
         return Sample(image.expand(3, -1, -1).contiguous())
 
@@ -88,7 +95,7 @@ class PackedImages(Source):
             raise DataError(
                 f"{self.path} must hold images as {_STACK}, got {', '.join(sorted(_names(self.path))) or 'nothing'}"
             )
-        with np.load(self.path, allow_pickle=False) as archive:
+        with _read_archive(self.path) as archive:
             images = archive[_STACK]
         if images.ndim == 3:
             images = images[..., None]
@@ -167,10 +174,18 @@ def side_of(source: Source) -> int:
 def _names(path: Path) -> set[str]:
     if not path.is_file():
         raise DataError(f"there is no {path}: check the path of the images")
+    with _read_archive(path) as archive:
+        return set(archive.files)
+
+
+@contextmanager
+def _read_archive(path: Path) -> Iterator[Any]:
+    """Open an NPZ file; what is damaged in it is one sentence, also while it is read."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return set(archive.files)
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+            yield archive
+    # A single array is no context.
+    except (ValueError, OSError, EOFError, TypeError, BadZipFile) as error:
         raise DataError(f"{path} is not a complete NPZ file: {error}") from error
 
 

@@ -5,7 +5,8 @@ import re
 _SHARES = {"precision", "recall", "density", "coverage"}
 """Shares of images, from 0 to 1; density alone may be above (Naeem et al., 2020)."""
 
-_HIGHER = _SHARES | {"inception", "psnr", "ssim"}
+_HIGHER = _SHARES | {"psnr", "ssim"}
+_INCEPTION_SCORE = re.compile(r"inception_score(\d|$)")
 
 
 def is_share(metric: str) -> bool:
@@ -22,11 +23,13 @@ def higher_is_better(metric: str) -> bool:
 
     >>> [higher_is_better(name) for name in ("fid", "test/recall50k", "features_recall", "val/inception_score10k")]
     [False, True, True, True]
+    >>> higher_is_better("frechet_inception"), higher_is_better("inception_score_std10k")
+    (False, False)
 
     Args:
         metric: Its name, with or without the stage before it and the number of images behind it.
     """
-    return not _HIGHER.isdisjoint(_words(metric))
+    return not _HIGHER.isdisjoint(_words(metric)) or bool(_INCEPTION_SCORE.search(metric))
 
 
 def arrow(metric: str) -> str:

@@ -47,7 +47,7 @@ class Neighbours(FeatureMeasure):
     @override
     def values(self, generated: Tensor, real: Tensor) -> dict[str, Tensor]:
         # Distances go through a matrix product, which loses digits where features are far from 0.
-        centre = real.double().mean(0).float()
+        centre = real.mean(0, dtype=torch.float64).float()
         generated, real = generated - centre, real - centre
         with full_precision(real.device):
             nearest = nearest_neighbours(real, self.least - 1)

@@ -1,6 +1,7 @@
 """Statistics of real images that others computed: the mean and the covariance of Inception's features, from a file."""
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
@@ -78,22 +79,57 @@ def _pickled_dictionary(path: Path) -> dict[str, object]:
         _, _, dtype = header(file)
         if not dtype.hasobject:
             raise ValueError("it is a plain array")
-        held = _ArraysOnly(file, path).load().item()
-    if not isinstance(held, dict):
-        raise ValueError(f"it holds {type(held).__name__}, no dictionary")
-    return {str(name): value for name, value in held.items()}
+        outer = _ArraysOnly(file, path).load()
+    held = outer.content if isinstance(outer, _Array) else outer
+    if not (isinstance(held, list) and len(held) == 1 and isinstance(held[0], dict)):
+        raise ValueError("it holds no dictionary")
+    return {
+        str(name): value.content if isinstance(value, _Array) else value
+        for name, value in held[0].items()
+    }
 
 
-_BUILDS: dict[str, Callable[..., object]] = {
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
-    # NumPy 1 and 2 know it by different names.
-    **{
-        f"numpy.{core}.multiarray._reconstruct": cast(
-            Callable[..., object], np.empty(0).__reduce__()[0]
+class _Type:
+    """Stands in a pickle for the type of an array's numbers: NumPy's own follows a file's state wherever it leads."""
+
+    def __init__(self, code: str, *rest: object) -> None:
+        self.code = code
+        self.order = "="
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        self.order = str(state[1])
+
+
+class _Array:
+    """Stands in a pickle for an array: numbers, or objects in a list."""
+
+    def __init__(self, *rest: object) -> None:
+        self.content: object = None
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        _, shape, kind, is_fortran, content = state
+        if not isinstance(kind, _Type):
+            raise ValueError("an array has no type")
+        if isinstance(content, list):
+            self.content = content
+            return
+        if not _NUMBERS.fullmatch(kind.code) or kind.order not in _ORDERS:
+            raise ValueError(f"an array is of type {kind.code}")
+        # Python 2 wrote bytes as text.
+        data = content.encode("latin1") if isinstance(content, str) else content
+        numbers = np.frombuffer(cast(bytes, data), np.dtype(kind.order + kind.code))
+        self.content = numbers.reshape(
+            cast(tuple[int, ...], shape), order="F" if is_fortran else "C"
         )
-        for core in ("core", "_core")
-    },
+
+
+_NUMBERS = re.compile("[fiu][1248]")
+_ORDERS = {"<", ">", "=", "|"}
+_BUILDS: dict[str, Callable[..., object]] = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Type,
+    # NumPy 1 and 2 know it by different names.
+    **{f"numpy.{core}.multiarray._reconstruct": _Array for core in ("core", "_core")},
 }
 
 
@@ -101,7 +137,7 @@ class _ArraysOnly(pickle.Unpickler):
     """Builds arrays of numbers, and the lists and dictionaries round them; refuses all else before it runs."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
-        super().__init__(file)
+        super().__init__(file, encoding="latin1")
         self._path = path
 
     @override

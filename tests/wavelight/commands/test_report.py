@@ -111,6 +111,12 @@ def test_names_of_runs_are_escaped(page):
     assert any(EVIL in text for text in found.texts)
 
 
+def test_the_style_is_as_it_was_written(page):
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "tr > th:first-child" in style
+    assert "&" not in style
+
+
 def test_the_page_needs_no_other_file(page):
     tags = parsed(page).tags
     named = [

@@ -9,6 +9,7 @@ from tests.wavelight.metrics.test_frechet import random_gaussian
 from wavelight.metrics import gaussian_from_sums
 from wavelight.metrics.frechet import sums_of_gaussian
 from wavelight.metrics.statistics_files import read_statistics
+from wavelight.support.errors import OptionError
 
 DIMENSION = 5
 
@@ -125,3 +126,33 @@ def test_missing_files_and_other_endings_are_sentences(tmp_path):
 def test_sums_of_a_gaussian_are_those_of_its_samples():
     gaussian = random_gaussian(DIMENSION, 1)
     torch.testing.assert_close(gaussian_from_sums(**sums_of_gaussian(gaussian)), gaussian)
+
+
+class Forged:
+    """Pickles as a call of NumPy's own ``_reconstruct`` with a state of the forger's."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def __reduce__(self):
+        make = np.empty(0).__reduce__()[0]
+        return make, (np.ndarray, (0,), b"b"), self.state
+
+
+class ForgedType:
+    """Pickles as a type of objects that says that it has none, so that bytes would pass for pointers."""
+
+    def __reduce__(self):
+        flags = (3, "|", None, None, None, -1, -1, 0)
+        return np.dtype, ("O8", False, True), flags
+
+
+def test_bytes_of_a_file_never_pass_for_objects(tmp_path):
+    forged = Forged((1, (), ForgedType(), False, b"\x10" * 8))
+    path = tmp_path / "forged.npy"
+    with path.open("wb") as file:
+        header = {"descr": "|O", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(file, header)
+        pickle.dump(forged, file, protocol=4)
+    with pytest.raises(OptionError, match="cannot be read .*an array is of type O8"):
+        read_statistics(path, 3)

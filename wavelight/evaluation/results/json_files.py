@@ -22,8 +22,14 @@ def read_json(path: Path) -> list[Record]:
         content = json.loads(path.read_text())
         if "measured" in content:
             return [_measured(content["measured"])]
-        return list(_compared(content["rows"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        records = [record for record in _compared(content["rows"]) if record.scores]
+        if not records:
+            raise ValueError("no value is a number")
+        return records
+    except (
+        *(OSError, ValueError, OverflowError, KeyError),
+        *(TypeError, AttributeError, RecursionError),
+    ) as error:
         raise ValueError(
             f"{path} is no file of `wavelight compare` or `wavelight measure`"
         ) from error
@@ -33,6 +39,8 @@ def _measured(content: Mapping[str, Any]) -> Record:
     folder, reference = Path(content["folder"]), str(content["reference"])
     images = int(content["images"])
     scores = _scores(content["values"], images, "measure", f"against {reference}", None)
+    if not scores:
+        raise ValueError("no value is a number")
     return Record(folder.name or str(folder), folder, DataSet(reference, None, {}), scores)
 
 
@@ -64,11 +72,8 @@ def _compared(rows: list[dict[str, Any]]) -> Iterator[Record]:
 def _scores(
     values: Mapping[str, Any], images: int, stage: str, against: str, seen: float | None
 ) -> dict[Column, Score]:
-    found = {
+    return {
         Column(str(name), images, stage, against): Score(value, None if seen is None else int(seen))
         for name, each in values.items()
         if (value := number_of(each)) is not None
     }
-    if not found:
-        raise ValueError("no value is a number")
-    return found

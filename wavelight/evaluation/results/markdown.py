@@ -50,7 +50,8 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _heading(heading: Heading) -> str:
-    return f"{heading.title} ({heading.conditions})" if heading.conditions else heading.title
+    text = f"{heading.title} ({heading.conditions})" if heading.conditions else heading.title
+    return _escaped(text)
 
 
 def _escaped(text: str) -> str:

@@ -15,7 +15,12 @@ from wavelight.metrics.directions import higher_is_better
 NAME = "metrics.csv"
 
 _MEASURED = re.compile(r"(val|test)/(\w*?[A-Za-z_])(\d+)(k?)")
+_OF_AN_EMA = re.compile(r"_ema\d")
+"""In names of the metrics of EMAs beside a run's own, which stand for no row of their own."""
+
 _MOST_TELLING = ("fid", "fwd")
+_WITHOUT_DIGITS = {"fid", "fwd", "kid", "precision", "recall", "density", "coverage", "frechet"}
+"""Metrics whose names end with no digit, so that all that follow are the number of images."""
 
 
 class Logged(NamedTuple):
@@ -118,6 +123,8 @@ def column_of(name: str, against: str = "", counts: Collection[int] = ()) -> Col
     (2048, None, None)
     >>> column_of("val/fd_dinov22048", counts=[2048]).metric
     'fd_dinov2'
+    >>> column_of("test/fid2500", counts=[500]).images, column_of("val/fid10k_ema0_999")
+    (2500, None)
 
     Args:
         name: The name.
@@ -126,10 +133,11 @@ def column_of(name: str, against: str = "", counts: Collection[int] = ()) -> Col
             digit.
     """
     found = _MEASURED.fullmatch(name)
-    if not found:
+    if not found or _OF_AN_EMA.search(name):
         return None
     stage, metric, digits, thousands = found.groups()
-    for end in range(len(digits)):
+    # A test may generate another number than its run was to.
+    for end in range(0 if metric in _WITHOUT_DIGITS else len(digits)):
         images = int(digits[end:]) * (1000 if thousands else 1)
         if images in counts and digits[end] != "0":
             return Column(metric + digits[:end], images, stage, against)

@@ -116,9 +116,12 @@ def data_set(options: Mapping[str, Any], name: str = "") -> DataSet:
 
 def number_of(value: Any) -> float | None:
     """Return a number out of a file that may hold anything; None where there is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _config(folder: Path) -> dict[str, Any]:

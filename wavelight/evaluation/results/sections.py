@@ -109,7 +109,24 @@ def _section(records: list[Record]) -> Section:
         if data.resolution is not None and table.is_of(data.name, data.resolution)
     ]
     tables = tables or list(_told_by_experiments(systems))
-    return Section(data, systems, tables, [*notes, *metric_options(records)])
+    notes = [*notes, *metric_options(records), *_trained_unequally(systems)]
+    return Section(data, systems, tables, notes)
+
+
+def _trained_unequally(systems: Sequence[System]) -> Iterator[str]:
+    """Yield a sentence for every system whose seeds were tested after different lengths of training."""
+    for system in systems:
+        lengths = {
+            score.images_seen
+            for record in system.records
+            for column, score in record.scores.items()
+            if column.stage == "test" and score.images_seen is not None
+        }
+        if len(lengths) > 1:
+            yield (
+                f"Seeds of {system.name} were tested after {min(lengths):,} to {max(lengths):,} images, so that their "
+                "mean is of systems that were not trained equally."
+            )
 
 
 def _told_by_experiments(systems: Sequence[System]) -> Iterator[PublishedTable]:

@@ -1,5 +1,6 @@
 """How figures of a page are drawn: the look of each system, and SVG that takes the page's colours."""
 
+import html
 import io
 import re
 from collections.abc import Callable
@@ -92,8 +93,8 @@ def _as_part(text: str, title: str) -> str:
     # Names that all figures share.
     text = re.sub(r' id="[\w.]+_\d+"', "", text)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(
-        r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{title}"', text, count=1
-    )
+    # Names of metrics come from files that anybody may have written.
+    label = f' role="img" aria-label="{html.escape(title)}"'
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', lambda found: found[1] + label, text, count=1)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     return text.replace(PAGE, "currentColor").strip()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.run_folders import write_run
-from wavelight.evaluation.results.metrics_file import curves_of, read_metrics, scores_of
+from wavelight.evaluation.results.metrics_file import column_of, curves_of, read_metrics, scores_of
 from wavelight.evaluation.results.records import Column, Score
 
 FID = Column("fid", 10_000, "val")
@@ -121,3 +121,14 @@ def test_without_device_hours_none_are_made_up(path):
     metrics = read(path, "images_seen,val/fid10k\n8,9\n16,8\n")
     assert metrics.device_hours is None
     assert [point.device_hours for point in curves_of(metrics.logged)[FID]] == [None, None]
+
+
+def test_emas_beside_a_runs_own_are_no_columns():
+    assert column_of("val/fid2048_ema0_999") is None
+    assert column_of("val/fid10k_ema0_9999") is None
+
+
+def test_a_test_of_another_number_of_images_is_read_as_it_is():
+    found = column_of("test/fid2500", counts=[500])
+    assert (found.metric, found.images) == ("fid", 2500)
+    assert column_of("test/fid12k", counts=[2000]).images == 12_000
