@@ -95,7 +95,10 @@ def test_nothing_but_arrays_is_built(tmp_path, word):
         (statistics(sigma=np.eye(6)), r"got \(5,\) and \(6, 6\) in"),
         (statistics(mu=np.full(5, np.nan)), "must hold finite numbers"),
         (statistics(sigma=np.triu(np.ones((5, 5)))), "differs from its transpose by 1: "),
-        (statistics(mu=np.array(["a"] * 5)), "mu in .* must be numbers, got <U1"),
+        (
+            statistics(mu=np.array(["a"] * 5)),
+            "mu in .* must be numbers, got <U1|an array is of type U1",
+        ),
     ],
 )
 def test_other_content_is_a_sentence(tmp_path, name, content, sentence):
@@ -154,5 +157,5 @@ def test_bytes_of_a_file_never_pass_for_objects(tmp_path):
         header = {"descr": "|O", "fortran_order": False, "shape": ()}
         np.lib.format.write_array_header_1_0(file, header)
         pickle.dump(forged, file, protocol=4)
-    with pytest.raises(OptionError, match="cannot be read .*an array is of type O8"):
+    with pytest.raises(OptionError, match=r"cannot be read .*an array is of type O8"):
         read_statistics(path, 3)
