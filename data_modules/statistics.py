@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Moments:
-    """Count, mean, sum of squared deviations and peak of each channel, in float64.
+    """Count, mean and peak of each channel, and sums of products of their deviations, in float64.
 
     Chan, Golub and LeVeque 1979, «Updating formulae and a pairwise algorithm for computing sample
     variances»: no large sums are subtracted from each other, so that a small deviation beside a
@@ -26,7 +26,7 @@ class Moments:
     def __init__(self, channels: int) -> None:
         self.count = 0
         self.mean = torch.zeros(channels, dtype=torch.float64)
-        self.deviation = torch.zeros(channels, dtype=torch.float64)
+        self.products = torch.zeros(channels, channels, dtype=torch.float64)
         self.peak = torch.zeros(channels, dtype=torch.float64)
 
     @classmethod
@@ -36,7 +36,8 @@ class Moments:
         moments = cls(len(values))
         moments.count = values.shape[1]
         moments.mean = values.mean(1)
-        moments.deviation = (values - moments.mean[:, None]).square_().sum(1)
+        deviations = values - moments.mean[:, None]
+        moments.products = deviations @ deviations.T
         moments.peak = values.abs().amax(1)
         return moments
 
@@ -47,19 +48,20 @@ class Moments:
         if self.count == 0:
             # Only bands tell how many channels their details have.
             self.mean = torch.zeros_like(other.mean)
-            self.deviation = torch.zeros_like(other.deviation)
+            self.products = torch.zeros_like(other.products)
             self.peak = torch.zeros_like(other.peak)
         count = self.count + other.count
         shift = other.mean - self.mean
-        self.deviation += other.deviation + shift.square() * (self.count * other.count / count)
+        self.products += other.products + shift.outer(shift) * (self.count * other.count / count)
         self.mean += shift * (other.count / count)
         self.peak = torch.maximum(self.peak, other.peak)
         self.count = count
 
     def statistics(self) -> BandStatistics:
-        """Return mean, standard deviation (of the population) and peak as float32."""
-        std = (self.deviation / max(1, self.count)).sqrt()
-        return BandStatistics(self.mean.float(), std.float(), self.peak.float())
+        """Return mean, standard deviation and covariance (of the population) and peak as float32."""
+        covariance = self.products / max(1, self.count)
+        std = covariance.diagonal().sqrt()
+        return BandStatistics(*(each.float() for each in (self.mean, std, self.peak, covariance)))
 
 
 class BandMoments:

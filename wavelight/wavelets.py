@@ -52,6 +52,9 @@ class BandStatistics(NamedTuple):
     peak: Tensor
     """The largest magnitude that was seen."""
 
+    covariance: Tensor
+    """Of the channels at a position, ``(C, C)``."""
+
 
 class LevelStatistics(NamedTuple):
     """Statistics of one level of a pyramid: its LL ``(C,)``, and its details, ``(3C,)`` of a wavelet."""

@@ -29,6 +29,8 @@ def test_they_equal_a_direct_computation(images, wavelet):
             std = (values - values.mean(1, keepdim=True)).square().mean(1).sqrt()
             assert torch.allclose(band.mean.double(), values.mean(1), atol=1e-6)
             assert torch.allclose(band.std.double(), std, atol=1e-6)
+            covariance = values.cov(correction=0).reshape(len(values), len(values))
+            assert torch.allclose(band.covariance.double(), covariance, atol=1e-5)
             assert torch.equal(
                 band.peak, expected.abs().amax((0, 2, 3)) if len(values) else torch.empty(0)
             )
@@ -54,7 +56,7 @@ def test_parts_measured_apart_are_merged(images):
     ):
         assert mine.count == theirs.count
         assert torch.allclose(mine.mean, theirs.mean)
-        assert torch.allclose(mine.deviation, theirs.deviation)
+        assert torch.allclose(mine.products, theirs.products)
 
 
 def test_a_process_without_images_adds_nothing():

@@ -4,6 +4,7 @@ from wavelight.factorizations.base import Factor, Factorization, Pixels, Refinem
 from wavelight.factorizations.pyramids import LaplacianPyramid, LevelByLevel, Pyramid
 from wavelight.factorizations.scaling import (
     BandScaling,
+    Eigenbasis,
     Half,
     Peak,
     PerChannel,
@@ -15,6 +16,7 @@ from wavelight.factorizations.subbands import Subbands
 
 __all__ = [
     "BandScaling",
+    "Eigenbasis",
     "Factor",
     "Factorization",
     "Half",

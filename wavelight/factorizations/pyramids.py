@@ -34,6 +34,7 @@ class LevelByLevel(Factorization):
         scaling: How bands are scaled; standardised per channel unless said otherwise.
         channels: The channels of the images.
         detail_channels: The channels of the details of a level.
+        detail_scaling: How details are scaled, where it is not as LL is.
 
     Raises:
         ValueError: If there is no level, or no wavelet of this name.
@@ -46,6 +47,7 @@ class LevelByLevel(Factorization):
         scaling: BandScaling | None,
         channels: int,
         detail_channels: int,
+        detail_scaling: BandScaling | None = None,
     ) -> None:
         super().__init__()
         check_transform(wavelet, levels)
@@ -54,7 +56,7 @@ class LevelByLevel(Factorization):
         self.channels = channels
         scaling = scaling or PerChannel()
         self.coarse = scaled_bands(scaling, levels, channels)
-        self.details = scaled_bands(scaling, levels, detail_channels)
+        self.details = scaled_bands(detail_scaling or scaling, levels, detail_channels)
 
     @abstractmethod
     def given(self, coarse: Tensor) -> Tensor:
@@ -138,6 +140,7 @@ class Pyramid(LevelByLevel):
         wavelet: The wavelet, by PyWavelets' name.
         scaling: How bands are scaled; standardised per channel unless said otherwise.
         channels: The channels of the images.
+        detail_scaling: How details are scaled, where it is not as LL is.
 
     Raises:
         ValueError: If there is no level, or no wavelet of this name.
@@ -149,8 +152,10 @@ class Pyramid(LevelByLevel):
         wavelet: str = "haar",
         scaling: BandScaling | None = None,
         channels: int = 3,
+        detail_scaling: BandScaling | None = None,
     ) -> None:
-        super().__init__(levels, wavelet, scaling, channels, DETAIL_BANDS * channels)
+        detail_channels = DETAIL_BANDS * channels
+        super().__init__(levels, wavelet, scaling, channels, detail_channels, detail_scaling)
 
     @override
     def given(self, coarse: Tensor) -> Tensor:
@@ -183,13 +188,20 @@ class LaplacianPyramid(LevelByLevel):
         levels: How often the image is halved.
         scaling: How bands are scaled; standardised per channel unless said otherwise.
         channels: The channels of the images.
+        detail_scaling: How residuals are scaled, where it is not as LL is.
 
     Raises:
         ValueError: If there is no level.
     """
 
-    def __init__(self, levels: int, scaling: BandScaling | None = None, channels: int = 3) -> None:
-        super().__init__(levels, "haar", scaling, channels, channels)
+    def __init__(
+        self,
+        levels: int,
+        scaling: BandScaling | None = None,
+        channels: int = 3,
+        detail_scaling: BandScaling | None = None,
+    ) -> None:
+        super().__init__(levels, "haar", scaling, channels, channels, detail_scaling)
 
     @property
     @override

@@ -1,15 +1,20 @@
 """The scaling of each band to the range that networks like."""
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.wavelets import (
     BandStatistics,
     filter_length,
 )
+
+LEAST_POWER = 1e-5
+"""Least eigenvalue of a correlation matrix that float32 statistics tell from 0."""
 
 HAAR_TAPS = 2
 """Length of Haar's filters, and of no other wavelet's."""
@@ -31,6 +36,15 @@ class BandScaling(ABC):
             channels: The channels of the band.
             statistics: Statistics of the band over the training set; None where they are not known yet.
         """
+
+    def mixing(self, channels: int, statistics: BandStatistics | None) -> Tensor | None:
+        """Return the matrix ``(channels, channels)`` that makes standardised channels of what networks see, if any.
+
+        Args:
+            channels: The channels of the band.
+            statistics: Statistics of the band over the training set; None where they are not known yet.
+        """
+        return None
 
     def bounds(self, wavelet: str) -> bool:
         """Tell whether the scaled bands of images in [-1, 1] lie there, too, whatever the level.
@@ -113,11 +127,35 @@ class PerChannel(BandScaling):
         return statistics.mean.float(), statistics.std.float()
 
 
+class Eigenbasis(PerChannel):
+    """Makes the channels of a band white: uncorrelated at a position, with mean 0 and standard deviation 1.
+
+    Standardised channels have a covariance V diag(lambda) V^T over the training set; networks see diag(lambda)^(-1/2)
+    V^T of them, principal components of which each has the same power. So white noise of the networks' range has the
+    band's colours, as it is.
+    """
+
+    @override
+    def mixing(self, channels: int, statistics: BandStatistics | None) -> Tensor:
+        if statistics is None:
+            return torch.eye(channels)
+        std = statistics.std.double()
+        power, basis = torch.linalg.eigh(statistics.covariance.double() / std.outer(std))
+        if not power[0] > LEAST_POWER:
+            raise ValueError(
+                "scaling Eigenbasis needs channels of which none follows from the others, got a band whose correlation "
+                f"matrix has the eigenvalue {float(power[0]):.1e}: take PerChannel, or --data.channels 1 for grey images"
+            )
+        return (basis * power.sqrt()).float()
+
+
 class ScaledBand(nn.Module):
     """The numbers that scale one band, kept in the checkpoint so that sampling needs no data."""
 
     mean: Tensor
     scale: Tensor
+    mixing: Tensor | None
+    """Of a scaling that mixes channels, L ``(C, C)``, of orthogonal columns: standardised channels are L times white."""
 
     def __init__(self, scaling: BandScaling, level: int, channels: int) -> None:
         super().__init__()
@@ -127,6 +165,7 @@ class ScaledBand(nn.Module):
         mean, scale = scaling.mean_and_scale(level, channels, None)
         self.register_buffer("mean", mean.reshape(-1, 1, 1))
         self.register_buffer("scale", scale.reshape(-1, 1, 1))
+        self.register_buffer("mixing", scaling.mixing(channels, None))
 
     def fit(self, statistics: BandStatistics) -> None:
         """Choose the numbers from the statistics of the training set.
@@ -142,14 +181,35 @@ class ScaledBand(nn.Module):
             )
         self.mean.copy_(mean.reshape(-1, 1, 1))
         self.scale.copy_(scale.reshape(-1, 1, 1))
+        if self.mixing is not None:
+            self.mixing.copy_(cast(Tensor, self.scaling.mixing(self.channels, statistics)))
 
     def forward(self, band: Tensor) -> Tensor:
         """Bring a band ``(N, C, H, W)`` to the networks' range."""
-        return (band - self.mean) / self.scale
+        scaled = (band - self.mean) / self.scale
+        if self.mixing is None:
+            return scaled
+        return mixed(self.mixing.T / self.powers()[:, None], scaled)
 
     def inverse(self, band: Tensor) -> Tensor:
         """Bring a band back to the range of the transform."""
-        return band * self.scale + self.mean
+        return self.unmixed(band) * self.scale + self.mean
+
+    def unmixed(self, band: Tensor) -> Tensor:
+        """Bring a band from the networks' range to channels that are scaled each by itself."""
+        return band if self.mixing is None else mixed(self.mixing, band)
+
+    def powers(self) -> Tensor:
+        """Return the power of each channel that networks see in the standardised channels, ``(C,)``: its eigenvalue."""
+        if self.mixing is None:
+            return torch.ones_like(self.scale.flatten())
+        return self.mixing.square().sum(0)
+
+
+def mixed(matrix: Tensor, band: Tensor) -> Tensor:
+    """Multiply the channels of a band ``(N, C, H, W)`` at each position by a matrix ``(D, C)``, in float32."""
+    with torch.autocast(band.device.type, enabled=False):
+        return functional.conv2d(band.float(), matrix[:, :, None, None].float())
 
 
 def scaled_bands(scaling: BandScaling, levels: int, channels: int) -> nn.ModuleList:

@@ -10,7 +10,13 @@ from wavelight.systems.base import ImageGenerator, SystemOptions, one_a_level
 class PyramidFactory(Protocol):
     """Makes a pyramid; in YAML the name of its class, ``LaplacianPyramid``."""
 
-    def __call__(self, levels: int, scaling: BandScaling | None, channels: int) -> LevelByLevel:
+    def __call__(
+        self,
+        levels: int,
+        scaling: BandScaling | None,
+        channels: int,
+        detail_scaling: BandScaling | None,
+    ) -> LevelByLevel:
         """Make a pyramid of so many levels, whose bands are scaled so, for images of so many channels."""
         ...
 
@@ -31,8 +37,10 @@ class Hybrid(ImageGenerator):
         scaling: How bands are scaled: ``PerChannel`` (the default, as in WSGM), or one that keeps
             them in [-1, 1], for a generator that ends in tanh: ``Half`` for Haar, ``Peak`` for any
             wavelet.
-        pyramid: A pyramid in place of the wavelet's, which levels, scaling and channels are handed to:
+        pyramid: A pyramid in place of the wavelet's, which levels, scalings and channels are handed to:
             ``LaplacianPyramid``.
+        detail_scaling: How details are scaled, where it is not as LL is: ``Eigenbasis``, in which white noise has
+            their colours.
         **options: Those of every system.
 
     Raises:
@@ -49,6 +57,7 @@ class Hybrid(ImageGenerator):
         wavelet: str = "haar",
         scaling: BandScaling | None = None,
         pyramid: PyramidFactory | None = None,
+        detail_scaling: BandScaling | None = None,
         **options: Unpack[SystemOptions],
     ) -> None:
         if pyramid is not None and wavelet != "haar":
@@ -57,9 +66,11 @@ class Hybrid(ImageGenerator):
             )
         channels = options.get("channels", 3)
         factorization = (
-            Pyramid(levels, wavelet, scaling, channels)
+            Pyramid(levels, wavelet, scaling, channels, detail_scaling)
             if pyramid is None
-            else pyramid(levels=levels, scaling=scaling, channels=channels)
+            else pyramid(
+                levels=levels, scaling=scaling, channels=channels, detail_scaling=detail_scaling
+            )
         )
         of_levels = one_a_level(details, levels, share_details)
         super().__init__(factorization=factorization, models=[coarse, *of_levels], **options)

@@ -18,6 +18,7 @@ class WSGM(ImageGenerator):
         wavelet: The wavelet, by PyWavelets' name.
         scaling: How bands are scaled: ``PerChannel`` (the default, as in the published code) or
             ``Scalar`` (one number a band, as in the paper's theory).
+        detail_scaling: How details are scaled, where it is not as LL is.
         **options: Those of every system.
 
     Raises:
@@ -32,10 +33,13 @@ class WSGM(ImageGenerator):
         levels: int,
         wavelet: str = "haar",
         scaling: BandScaling | None = None,
+        detail_scaling: BandScaling | None = None,
         **options: Unpack[SystemOptions],
     ) -> None:
         super().__init__(
-            factorization=Pyramid(levels, wavelet, scaling, options.get("channels", 3)),
+            factorization=Pyramid(
+                levels, wavelet, scaling, options.get("channels", 3), detail_scaling
+            ),
             models=[coarse, *one_a_level(details, levels)],
             **options,
         )

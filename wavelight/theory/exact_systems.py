@@ -235,7 +235,12 @@ def _statistics(coarse: float, details: float) -> LevelStatistics:
 
 def _band_statistics(variance: float, channels: int) -> BandStatistics:
     std = torch.full((channels,), variance, dtype=torch.float64).sqrt()
-    return BandStatistics(mean=torch.zeros_like(std), std=std, peak=torch.full_like(std, torch.inf))
+    return BandStatistics(
+        mean=torch.zeros_like(std),
+        std=std,
+        peak=torch.full_like(std, torch.inf),
+        covariance=std.square().diag(),
+    )
 
 
 def _coefficients(x: Tensor) -> Tensor:

@@ -70,7 +70,8 @@ def measured(band):
     values = band.transpose(0, 1).flatten(1)
     # A band of one number has no spread.
     spread = values.std(1, correction=0).clamp(min=0.1)
-    return BandStatistics(values.mean(1), spread, values.abs().amax(1).clamp(min=0.1))
+    peak = values.abs().amax(1).clamp(min=0.1)
+    return BandStatistics(values.mean(1), spread, peak, spread.square().diag())
 
 
 def check_split(case):

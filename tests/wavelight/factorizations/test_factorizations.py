@@ -3,7 +3,7 @@ import torch
 
 from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.pyramids import LaplacianPyramid, LevelByLevel, Pyramid
-from wavelight.factorizations.scaling import Half, Peak, PerChannel, Scalar, Unscaled
+from wavelight.factorizations.scaling import Eigenbasis, Half, Peak, PerChannel, Scalar, Unscaled
 from wavelight.factorizations.subbands import Subbands
 from wavelight.wavelets import BandOrder, BandStatistics, LevelStatistics, dwt2
 
@@ -32,7 +32,7 @@ def statistics(levels, split):
 
 def measure(band):
     values = band.transpose(0, 1).flatten(1)
-    return BandStatistics(values.mean(1), values.std(1), values.abs().amax(1))
+    return BandStatistics(values.mean(1), values.std(1), values.abs().amax(1), values.cov())
 
 
 FACTORIZATIONS = [
@@ -50,6 +50,7 @@ FACTORIZATIONS = [
     Pyramid(2, "db2"),
     Pyramid(2, scaling=Half()),
     Pyramid(2, scaling=Unscaled()),
+    Pyramid(2, scaling=Eigenbasis()),
     *LAPLACIANS,
 ]
 
@@ -203,6 +204,30 @@ def test_scalings_tell_whether_they_keep_images_in_range():
         assert not Subbands(scaling=scaling).bounded()
 
 
+def test_the_eigenbasis_makes_channels_white_and_orders_them_by_power():
+    pyramid = Pyramid(2, scaling=Eigenbasis())
+    pyramid.fit(statistics(2, pyramid.split))
+    for factor in pyramid.encode(images()):
+        white = factor.target.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(white.cov(), torch.eye(len(white)), atol=1e-4, rtol=0)
+    band, standardised = pyramid.details[0], Pyramid(2)
+    standardised.fit(statistics(2, standardised.split))
+    expected = standardised.encode(images())[-1].target
+    torch.testing.assert_close(band.unmixed(factor.target), expected, atol=1e-5, rtol=0)
+    eigenvalues = torch.linalg.eigvalsh(expected.transpose(0, 1).flatten(1).corrcoef())
+    torch.testing.assert_close(band.powers(), eigenvalues, atol=1e-4, rtol=0)
+    assert torch.equal(standardised.details[0].powers(), torch.ones(9))
+
+
+def test_the_eigenbasis_of_channels_that_follow_from_others_is_refused():
+    grey = images()[:, :1].expand(-1, 3, -1, -1)
+    levels = [LevelStatistics(measure(grey), measure(dwt2(grey)[1])) for _ in range(2)]
+    with pytest.raises(
+        ValueError, match=r"Eigenbasis needs channels of which none follows .* take PerChannel"
+    ):
+        Pyramid(1, scaling=Eigenbasis()).fit(levels)
+
+
 def test_only_some_scalings_need_statistics():
     assert not Subbands().needs_statistics()
     assert Subbands(scaling=Peak()).needs_statistics()
@@ -211,7 +236,7 @@ def test_only_some_scalings_need_statistics():
 
 
 def test_constant_bands_are_refused():
-    flat = BandStatistics(torch.zeros(3), torch.zeros(3), torch.zeros(3))
+    flat = BandStatistics(torch.zeros(3), torch.zeros(3), torch.zeros(3), torch.zeros(3, 3))
     with pytest.raises(ValueError, match="constant over the training set"):
         Pyramid(1).coarse[0].fit(flat)
 

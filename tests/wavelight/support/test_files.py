@@ -24,7 +24,7 @@ def write_letters(path, letter):
 
 
 def band_statistics(number):
-    bands = torch.full((2, 3, 500), float(number))
+    bands = torch.full((2, 4, 500), float(number))
     return [LevelStatistics(*(BandStatistics(*band) for band in bands))]
 
 
