@@ -144,7 +144,7 @@ class Eigenbasis(PerChannel):
         if not power[0] > LEAST_POWER:
             raise ValueError(
                 "scaling Eigenbasis needs channels of which none follows from the others, got a band whose correlation "
-                f"matrix has the eigenvalue {float(power[0]):.1e}: take PerChannel, or --data.channels 1 for grey images"
+                f"matrix has the eigenvalue {float(power[0]):.1e}: take PerChannel, or --data.channels 1 for grey ones"
             )
         return (basis * power.sqrt()).float()
 
@@ -155,7 +155,7 @@ class ScaledBand(nn.Module):
     mean: Tensor
     scale: Tensor
     mixing: Tensor | None
-    """Of a scaling that mixes channels, L ``(C, C)``, of orthogonal columns: standardised channels are L times white."""
+    """L ``(C, C)`` of orthogonal columns, where a scaling mixes channels: standardised ones are L times white ones."""
 
     def __init__(self, scaling: BandScaling, level: int, channels: int) -> None:
         super().__init__()

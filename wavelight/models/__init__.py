@@ -10,6 +10,7 @@ from wavelight.models.base import (
 from wavelight.models.denoising_gan import DenoisingGAN
 from wavelight.models.detail_gan import DetailGAN
 from wavelight.models.detail_regression import DetailRegression
+from wavelight.models.detail_scoring import DetailScoring
 from wavelight.models.linear_gaussian import LinearGaussian
 from wavelight.models.score_model import ScoreModel
 
@@ -17,6 +18,7 @@ __all__ = [
     "DenoisingGAN",
     "DetailGAN",
     "DetailRegression",
+    "DetailScoring",
     "GenerativeModel",
     "LinearGaussian",
     "ModelFactory",

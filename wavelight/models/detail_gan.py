@@ -12,7 +12,8 @@ from wavelight.factors import FactorShape
 from wavelight.losses import AdversarialLoss
 from wavelight.losses.gan import Critic
 from wavelight.models.base import NetworkFactory, OptimizerFactory, Player, differentiable_twice
-from wavelight.models.one_shot import GENERATOR, OneShotModel, completed_side
+from wavelight.models.one_shot import GENERATOR
+from wavelight.models.reconstructing import ReconstructingModel, completed_side
 from wavelight.networks import DetailDiscriminator
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
@@ -20,7 +21,7 @@ from wavelight.support.errors import check_least
 DISCRIMINATOR = "discriminator"
 
 
-class DetailGAN(OneShotModel):
+class DetailGAN(ReconstructingModel):
     """A conditional GAN of the details of a level, held to the truth by MSE and SSIM (Xiao et al., 2024).
 
     Its authors (arXiv 2411.09356) name it GANO. The discriminator sees images one level finer, the

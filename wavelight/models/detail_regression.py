@@ -6,11 +6,11 @@ from typing_extensions import override
 from wavelight.factorizations.base import Factor
 from wavelight.factors import FactorShape
 from wavelight.models.base import NetworkFactory, OptimizerFactory
-from wavelight.models.one_shot import OneShotModel
+from wavelight.models.reconstructing import ReconstructingModel
 from wavelight.noise import Noise
 
 
-class DetailRegression(OneShotModel):
+class DetailRegression(ReconstructingModel):
     """Predicts details without noise and without a game: the published hybrid with alpha = 0.
 
     Args:

@@ -3,6 +3,7 @@
 from wavelight.networks.attention_gate_unet import AttentionGateUNet
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.improved_unet import ImprovedUNet
+from wavelight.networks.late_noise_unet import LateNoiseUNet
 from wavelight.networks.modern_gan import GroupedDiscriminator, GroupedUNet
 from wavelight.networks.ncsnpp import NCSNpp
 from wavelight.networks.one_shot import DetailDiscriminator, DetailGenerator
@@ -17,6 +18,7 @@ __all__ = [
     "GroupedUNet",
     "ImprovedUNet",
     "LargeDiscriminator",
+    "LateNoiseUNet",
     "NCSNpp",
     "ResidualDiscriminator",
     "SmallDiscriminator",

@@ -37,12 +37,12 @@ class DetailGenerator(nn.Module, ABC):
         """Sample details.
 
         Args:
-            noise: Standard normal noise ``(N, noise_channels, H, W)``; without channels, and
-                therefore empty, where ``noise_channels`` is 0.
+            noise: Standard normal noise ``(m N, noise_channels, H, W)``, m samples at each LL: one of all N, then
+                the next of all; without channels, and therefore empty, where ``noise_channels`` is 0.
             condition: LL bands ``(N, condition_channels, H, W)``, and what else there is.
 
         Returns:
-            Details ``(N, channels, H, W)``.
+            Details ``(m N, channels, H, W)``.
 
         Raises:
             ValueError: If noise or LL do not have the channels that the network is made for,
@@ -65,7 +65,17 @@ class DetailGenerator(nn.Module, ABC):
             )
 
     def conditioned(self, noise: Tensor, condition: Condition) -> Tensor:
-        """Put the noise after LL, ``(N, condition_channels + noise_channels, H, W)``."""
+        """Put the noise after LL, ``(m N, condition_channels + noise_channels, H, W)``."""
+        ll = self.checked(noise, condition)
+        x = torch.cat([ll.repeat(len(noise) // len(ll), 1, 1, 1), noise], dim=1)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def checked(self, noise: Tensor, condition: Condition) -> Tensor:
+        """Return LL, channels last, that noise and network fit.
+
+        Raises:
+            ValueError: As :meth:`forward`.
+        """
         ll = condition.true_ll()
         found = ll.shape[1], noise.shape[1]
         if found != (self.condition_channels, self.noise_channels):
@@ -80,8 +90,11 @@ class DetailGenerator(nn.Module, ABC):
             )
         for side in ll.shape[2:]:
             self.check_side(side)
-        x = torch.cat([ll, noise], dim=1)
-        return x.contiguous(memory_format=torch.channels_last)
+        if len(noise) % len(ll):
+            raise ValueError(
+                f"noise must be for one or more samples of each of {len(ll)} LL bands, got {len(noise)}"
+            )
+        return ll.contiguous(memory_format=torch.channels_last)
 
 
 class DetailDiscriminator(nn.Module, ABC):

@@ -10,7 +10,7 @@ from wavelight.factors import Condition, FactorShape
 from wavelight.losses import BoundedCriticLoss, NonSaturatingLoss, RpGANLoss
 from wavelight.losses.reconstruction import dissimilarity
 from wavelight.models import DetailGAN, DetailRegression
-from wavelight.models.one_shot import completed_side
+from wavelight.models.reconstructing import completed_side
 from wavelight.networks import (
     GroupedDiscriminator,
     GroupedUNet,

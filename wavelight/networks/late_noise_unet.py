@@ -1,0 +1,116 @@
+"""A U-Net of details that reads LL alone, and is given its noise so late that samples share most of the work."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from wavelight.factors import Condition, FactorShape
+from wavelight.networks.improved_unet import (
+    DecoderLevel,
+    EncoderLevel,
+    ScaleShiftBlock,
+    Shared,
+    Stage,
+)
+from wavelight.networks.modulation import all_at_once
+from wavelight.networks.normalization import group_norm
+from wavelight.networks.one_shot import DetailGenerator
+from wavelight.networks.resampling import check_halvings, fitted
+
+
+class LateNoiseUNet(DetailGenerator):
+    """Samples details as F + exp(S) * noise, where F and S depend on LL and on that noise.
+
+    It is the U-Net of ``ImprovedUNet``, with a learnt vector where that has the embedding of a time. Noise of the
+    channels of the details is added once, to the features at the decoder's full resolution: what is before depends on
+    LL alone, and samples at the same LL share it. F and S begin at 0, so the first samples are the noise itself, which
+    with the scaling ``Eigenbasis`` has the spread and the colours of the details: there is no noise to be woken up. S,
+    the local scale, makes a scale mixture of Gaussians of the details, as those of natural images are (Wainwright and
+    Simoncelli, 2000).
+
+    Args:
+        shape: The shape of the details, and of LL; where one network serves several levels, of the coarsest.
+        width: Channels of the features, of which the multipliers are multiples.
+        multipliers: Channels at each resolution as multiples of ``width``, from the full resolution down by halves.
+        attention_resolutions: Sides of feature maps whose residual blocks are followed by attention. There is one
+            attention more at the smallest.
+        blocks: Residual blocks at each resolution of the encoder; the decoder has one more.
+        heads: Number of heads of every attention.
+        smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
+            many, the first are left out, where too few, the last is repeated; none takes as many as there are.
+
+    Raises:
+        ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for channels that group
+            normalization or the heads cannot split.
+    """
+
+    def __init__(
+        self,
+        shape: FactorShape,
+        width: int,
+        multipliers: Sequence[int],
+        attention_resolutions: Sequence[int],
+        blocks: int = 1,
+        heads: int = 2,
+        smallest_side: int | None = None,
+    ) -> None:
+        multipliers = fitted(multipliers, shape.side, smallest_side)
+        check_halvings(shape.side, len(multipliers))
+        smallest = len(multipliers) - 1
+        super().__init__(
+            shape.channels,
+            shape.condition_channels,
+            noise_channels=shape.channels,
+            halvings=smallest,
+        )
+        widths = [width * multiplier for multiplier in multipliers]
+        entering = [widths[0], *widths]  # channels of the features on their way down, at each level
+        attends = [shape.side >> level in attention_resolutions for level in range(len(widths))]
+        shared = Shared(4 * width, heads, dropout=0.0, periodic=False)
+
+        def encoder_level(level: int) -> EncoderLevel:
+            inputs, outputs = entering[level], widths[level]
+            return EncoderLevel(
+                inputs, outputs, blocks, shared, attends[level], last=level == smallest
+            )
+
+        def decoder_level(level: int) -> DecoderLevel:
+            inputs, outputs = widths[min(level + 1, smallest)], widths[level]
+            skips = [outputs] * blocks + [entering[level]]
+            return DecoderLevel(inputs, outputs, skips, shared, attends[level], last=level == 0)
+
+        self.constant = nn.Parameter(torch.randn(1, shared.embedding))
+        self.stem = shared.convolution(shape.condition_channels, widths[0])
+        self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
+        self.middle = nn.ModuleList(
+            Stage(widths[-1], widths[-1], shared, attends) for attends in (True, False)
+        )
+        self.coarse_decoder = nn.ModuleList(
+            decoder_level(level) for level in range(smallest, 0, -1)
+        )
+        self.noise_stem = shared.convolution(shape.channels, widths[min(1, smallest)])
+        self.finest_decoder = decoder_level(0)
+        self.head_norm = group_norm(widths[0])
+        self.head = shared.silent_convolution(widths[0], 2 * shape.channels)
+        self.to(memory_format=torch.channels_last)
+
+    @override
+    def forward(self, noise: Tensor, condition: Condition) -> Tensor:
+        blocks = [module for module in self.modules() if isinstance(module, ScaleShiftBlock)]
+        affines = all_at_once([block.affine for block in blocks], self.constant)
+        skips = [self.stem(self.checked(noise, condition))]
+        for level in self.encoder:
+            skips += level(skips[-1], affines)
+        h = skips[-1]
+        for stage in self.middle:
+            h = stage(h, next(affines))
+        for level in self.coarse_decoder:
+            h = level(h, skips, affines)
+        samples = len(noise) // len(h)
+        h = h.repeat(samples, 1, 1, 1) + self.noise_stem(noise)
+        h = self.finest_decoder(h, [skip.repeat(samples, 1, 1, 1) for skip in skips], affines)
+        location, log_scale = self.head(functional.silu(self.head_norm(h))).chunk(2, dim=1)
+        return (location + log_scale.exp() * noise).contiguous()
