@@ -1,4 +1,4 @@
-"""Linear views of details, whose numbers are scored one by one: each sees another part of their joint law."""
+"""Linear views of targets, whose numbers are scored one by one: each sees another part of their joint law."""
 
 from abc import ABC, abstractmethod
 
@@ -12,7 +12,7 @@ from wavelight.wavelets import dwt2
 
 
 class View(ABC):
-    """Numbers that details are looked at as; a proper score of them is proper for details, if not strictly.
+    """Numbers that a target is looked at as; a proper score of them is proper for the target, if not strictly.
 
     Args:
         weight: Of its score in a loss.
@@ -31,12 +31,12 @@ class View(ABC):
         """The name of its term in logs."""
 
     @abstractmethod
-    def __call__(self, details: Tensor, band: ScaledBand, turn: int) -> Tensor:
-        """Look at details.
+    def __call__(self, target: Tensor, band: ScaledBand | None, turn: int) -> Tensor:
+        """Look at a target.
 
         Args:
-            details: ``(N, C, H, W)``, as networks see them.
-            band: How they are scaled.
+            target: ``(N, C, H, W)``, as networks see it.
+            band: How details are scaled; None for other targets.
             turn: The number of batches before this one, on which a view that changes depends alone.
 
         Returns:
@@ -44,10 +44,10 @@ class View(ABC):
         """
 
     def check(self, side: int) -> None:  # noqa: B027 (most views take any)
-        """Refuse details that cannot be looked at so.
+        """Refuse targets that cannot be looked at so.
 
         Args:
-            side: Of the details, in pixels.
+            side: Of the targets, in pixels.
 
         Raises:
             ValueError: If they cannot.
@@ -55,13 +55,13 @@ class View(ABC):
 
 
 class Channels(View):
-    """Each channel of the details by itself, scaled by its own standard deviation where the scaling says it."""
+    """Each channel by itself, scaled by its own standard deviation where the scaling says it."""
 
     name = "channels"
 
     @override
-    def __call__(self, details: Tensor, band: ScaledBand, turn: int) -> Tensor:
-        return band.unmixed(details)
+    def __call__(self, target: Tensor, band: ScaledBand | None, turn: int) -> Tensor:
+        return _channels(target, band)
 
 
 class HalfWhitened(View):
@@ -75,8 +75,8 @@ class HalfWhitened(View):
     name = "half_whitened"
 
     @override
-    def __call__(self, details: Tensor, band: ScaledBand, turn: int) -> Tensor:
-        return details * band.powers().reshape(-1, 1, 1) ** 0.25
+    def __call__(self, target: Tensor, band: ScaledBand | None, turn: int) -> Tensor:
+        return target if band is None else target * band.powers().reshape(-1, 1, 1) ** 0.25
 
 
 class ShiftedPackets(View):
@@ -86,7 +86,7 @@ class ShiftedPackets(View):
     single details do not.
 
     Args:
-        levels: How often the details are split: blocks have a side of ``2 ** levels``.
+        levels: How often the target is split: blocks have a side of ``2 ** levels``.
         weight: Of its score in a loss.
 
     Raises:
@@ -101,9 +101,9 @@ class ShiftedPackets(View):
         self.levels = levels
 
     @override
-    def __call__(self, details: Tensor, band: ScaledBand, turn: int) -> Tensor:
+    def __call__(self, target: Tensor, band: ScaledBand | None, turn: int) -> Tensor:
         across, down = _corner(turn, 2**self.levels)
-        packets = torch.roll(band.unmixed(details), (down, across), dims=(2, 3))
+        packets = torch.roll(_channels(target, band), (down, across), dims=(2, 3))
         for _ in range(self.levels):
             packets = torch.cat(dwt2(packets), dim=1)
         return packets
@@ -112,9 +112,14 @@ class ShiftedPackets(View):
     def check(self, side: int) -> None:
         if side % 2**self.levels:
             raise ValueError(
-                f"levels of ShiftedPackets must halve the side of the details evenly, got {self.levels} for side "
+                f"levels of ShiftedPackets must halve the side of the target evenly, got {self.levels} for side "
                 f"{side}: give fewer"
             )
+
+
+def _channels(target: Tensor, band: ScaledBand | None) -> Tensor:
+    """Return channels that are scaled each by itself."""
+    return target if band is None else band.unmixed(target)
 
 
 def _corner(turn: int, side: int) -> list[int]:

@@ -11,6 +11,7 @@ from wavelight.models.denoising_gan import DenoisingGAN
 from wavelight.models.detail_gan import DetailGAN
 from wavelight.models.detail_regression import DetailRegression
 from wavelight.models.detail_scoring import DetailScoring
+from wavelight.models.distributional_diffusion import DistributionalDiffusion
 from wavelight.models.linear_gaussian import LinearGaussian
 from wavelight.models.score_model import ScoreModel
 
@@ -19,6 +20,7 @@ __all__ = [
     "DetailGAN",
     "DetailRegression",
     "DetailScoring",
+    "DistributionalDiffusion",
     "GenerativeModel",
     "LinearGaussian",
     "ModelFactory",

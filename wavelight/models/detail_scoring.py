@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor
 from typing_extensions import override
 
-from wavelight.factorizations.base import Factor, Refinement
+from wavelight.factorizations.base import Factor
 from wavelight.factorizations.views import View
 from wavelight.factors import FactorShape
-from wavelight.losses.scoring_rules import fair_crps
 from wavelight.models.base import NetworkFactory, OptimizerFactory
 from wavelight.models.one_shot import OneShotModel
+from wavelight.models.view_scores import ViewScores
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
 
@@ -27,7 +27,8 @@ class DetailScoring(OneShotModel):
         shape: Of the details, and of LL.
         generator: Called ``(noise, condition)`` with noise of m N images and N conditions, samples details.
         generator_optimizer: Makes the generator's optimizer.
-        views: What is scored: classes of :mod:`wavelight.factorizations.views`, with their weights.
+        views: Linear views of the details that are scored: classes of :mod:`wavelight.factorizations.views`, with
+            their weights.
         samples: Samples at each LL, m; the score is fair for any m.
 
     Raises:
@@ -44,33 +45,15 @@ class DetailScoring(OneShotModel):
         samples: int = 2,
     ) -> None:
         check_least({"samples": (samples, 2)})
-        if not any(view.weight for view in views):
-            raise ValueError(
-                f"views must have one of a weight above 0, got {len(views)}: the generator would learn nothing"
-            )
         super().__init__(shape, generator, generator_optimizer)
-        for view in views:
-            view.check(shape.side)
+        self.scores = ViewScores(views, shape.side)
         if not self.generator.noise_channels:
             raise ValueError(
                 "noise_channels of the generator must be at least 1 for DetailScoring, got 0: without noise there is "
                 "one sample at each LL, and DetailRegression is the model for it"
             )
-        self.views = [view for view in views if view.weight]
         self.samples = samples
 
     @override
     def losses(self, player: str, factor: Factor, turn: int, noise: Noise) -> dict[str, Tensor]:
-        ensemble = self.ensemble(self.samples, factor.condition, noise)
-        assert factor.finer is not None
-        return {
-            view.name: view.weight * self._score(view, ensemble, factor.target, factor.finer, turn)
-            for view in self.views
-        }
-
-    def _score(
-        self, view: View, ensemble: Tensor, true: Tensor, finer: Refinement, turn: int
-    ) -> Tensor:
-        seen = view(ensemble.flatten(0, 1), finer.details, turn)
-        score = fair_crps(seen.unflatten(0, (self.samples, -1)), view(true, finer.details, turn))
-        return score.mean()
+        return self.scores(self.ensemble(self.samples, factor.condition, noise), factor, turn)

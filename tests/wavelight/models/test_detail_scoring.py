@@ -162,5 +162,7 @@ def test_bad_options_are_refused():
         scoring(generator(noise_channels=0))
     with pytest.raises(ValueError, match="DetailScoring models details given LL, which this"):
         scoring(shape=FactorShape.square(3, 8))
-    with pytest.raises(ValueError, match="levels of ShiftedPackets must halve the side"):
+    with pytest.raises(
+        ValueError, match="levels of ShiftedPackets must halve the side of the target"
+    ):
         scoring(views=[ShiftedPackets(levels=4)])
