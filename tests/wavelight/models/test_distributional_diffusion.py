@@ -16,10 +16,11 @@ from wavelight.models import DistributionalDiffusion
 from wavelight.noise import Noise
 
 LL = FactorShape.square(3, 8)
+CHANNELS = [Channels()]
 PROCESSES = [VarianceExploding(largest=80.0), RectifiedFlow()]
 
 
-def model(shape=LL, steps=2, process=PROCESSES[0], views=(Channels(),), samples=2, smallest=0.1):
+def model(shape=LL, steps=2, process=PROCESSES[0], views=CHANNELS, samples=2, smallest=0.1):
     torch.manual_seed(0)
     return DistributionalDiffusion(
         shape,
