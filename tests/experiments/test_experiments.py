@@ -13,6 +13,8 @@ import yaml
 from tests.places import ROOT
 from wavelight.__main__ import main
 from wavelight.config.bases import with_bases
+from wavelight.factorizations.views import Channels, HalfWhitened, ShiftedPackets
+from wavelight.models import DetailScoring
 from wavelight.networks.resampling import fitted
 from wavelight.systems.cost import cost
 from wavelight.training.cli import CLI
@@ -22,7 +24,15 @@ FOLDER = ROOT / "experiments"
 EXPERIMENTS = sorted(FOLDER.glob("*.yaml"))
 PARTS_OF_EXPERIMENTS = sorted(FOLDER.glob("*/*.yaml"))
 # By what their names hold; the first that fits.
-KINDS = {"wsgm": "WSGM", "sgm": "SGM", "hybrid": "Hybrid", "ddgan": "DDGAN", "": "WaveDiff"}
+KINDS = {
+    "wsgm": "WSGM",
+    "sgm": "SGM",
+    "hybrid": "Hybrid",
+    "scoring": "Hybrid",
+    "ddgan": "DDGAN",
+    "modern": "WaveletDiffusion",
+    "": "WaveDiff",
+}
 
 
 @cache
@@ -69,7 +79,13 @@ PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN
 OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
 HYBRIDS = [path for path in EXPERIMENTS if system_of(path) == "Hybrid"]
 PUBLISHED_HYBRID = "celeba128_hybrid_published"
-OUR_HYBRIDS = [path for path in HYBRIDS if path.stem != PUBLISHED_HYBRID]
+GAN_HYBRIDS = [
+    path
+    for path in HYBRIDS
+    if path.stem in (PUBLISHED_HYBRID, "cifar10_small_hybrid", "photos_small_hybrid")
+]
+SCORED_HYBRIDS = [path for path in HYBRIDS if path not in GAN_HYBRIDS]
+OUR_GAN_HYBRIDS = [path for path in GAN_HYBRIDS if path.stem != PUBLISHED_HYBRID]
 
 
 def every(paths):
@@ -94,7 +110,8 @@ every_experiment = every(EXPERIMENTS)
 every_on_files = every(ON_FILES)
 every_published = every(PUBLISHED)
 every_of_scores = every(OF_SCORES)
-every_hybrid = every(HYBRIDS)
+every_gan_hybrid = every(GAN_HYBRIDS)
+every_scored_hybrid = every(SCORED_HYBRIDS)
 
 
 class Networks(NamedTuple):
@@ -251,28 +268,22 @@ SCORES_AS_PUBLISHED = ("celeba128_sgm", "celeba128_wsgm")
 # docs/published.md, «The hybrid», for the one as published (one for all levels); the coarsest level's come first.
 DETAIL_NETWORKS = {
     "celeba128_hybrid_published": [DetailNetworks(36_470_636, 42_632_257)],
-    "celeba128_hybrid": [
-        DetailNetworks(32_925_705, 18_874_945),
-        DetailNetworks(33_921_033, 19_022_497),
-    ],
-    "cifar10_hybrid": [
-        DetailNetworks(17_283_081, 12_638_593),
-        DetailNetworks(20_822_025, 13_118_017),
-    ],
-    "church_hybrid": [
-        DetailNetworks(32_925_705, 18_874_945),
-        DetailNetworks(33_921_033, 19_022_497),
-        DetailNetworks(34_225_161, 19_073_233),
-    ],
     "cifar10_small_hybrid": [
         DetailNetworks(1_278_372, 57_969),
         DetailNetworks(1_278_372, 97_137),
     ],
-    "demo_hybrid": [DetailNetworks(1_278_372, 57_969), DetailNetworks(1_278_372, 97_137)],
     "photos_small_hybrid": [
         DetailNetworks(1_278_372, 100_209),
         DetailNetworks(1_278_372, 139_377),
     ],
+}
+# Parameters of the generators that learn by a scoring rule; the coarsest level's come first.
+SCORED_NETWORKS = {
+    "celeba128_hybrid": [141_858_066, 156_010_770],
+    "church_hybrid": [18_608_530, 19_345_042, 30_240_914],
+    "cifar10_hybrid": [32_235_026, 46_408_722],
+    "cifar10_small_scoring": [707_698, 745_138],
+    "demo_hybrid": [707_698, 745_138],
 }
 # The WSGM whose score model of the coarsest band each of ours has, but for the one that doubles your own images.
 RIVALS = {
@@ -280,6 +291,7 @@ RIVALS = {
     "cifar10_hybrid": "cifar10_wsgm",
     "church_hybrid": "church_wsgm",
     "cifar10_small_hybrid": "cifar10_small_wsgm",
+    "cifar10_small_scoring": "cifar10_small_wsgm",
     "demo_hybrid": "demo_wsgm",
 }
 ALONE = "photos_small_hybrid"
@@ -415,7 +427,7 @@ def test_the_wheel_takes_all_experiments_and_their_parts_along():
     assert taken > set(EXPERIMENTS)
 
 
-@every([path for path in EXPERIMENTS if path not in OF_SCORES + HYBRIDS])
+@every([path for path in EXPERIMENTS if system_of(path) in ("WaveDiff", "DDGAN")])
 def test_schedule_ends_with_the_run(path):
     config = read(path)
     length = config["model"]["init_args"]["scheduler"]["init_args"]["T_max"]
@@ -427,8 +439,9 @@ def test_facts_and_experiments_are_of_the_same_names():
     assert names == set(NETWORKS) == set(RUNS)
     assert {data_set(path) for path in PUBLISHED} == set(TRAINING)
     assert {path.stem for path in OF_SCORES} == set(SCORE_NETWORKS)
-    assert {path.stem for path in HYBRIDS} == set(DETAIL_NETWORKS)
-    assert set(DETAIL_NETWORKS) == {*RIVALS, PUBLISHED_HYBRID, ALONE}
+    assert {path.stem for path in GAN_HYBRIDS} == set(DETAIL_NETWORKS)
+    assert {path.stem for path in SCORED_HYBRIDS} == set(SCORED_NETWORKS)
+    assert {path.stem for path in HYBRIDS} == {*RIVALS, PUBLISHED_HYBRID, ALONE}
 
 
 @every_published
@@ -680,7 +693,23 @@ def test_the_modern_variant_has_the_networks_of_the_published_one(name):
     assert one == other
 
 
-@every_hybrid
+@every_scored_hybrid
+def test_scored_hybrids_have_the_networks_and_the_views_that_are_told(path):
+    parts, system = read(path)["model"]["init_args"], built(path)
+    _, *models = system.models
+    assert [size(model.generator) for model in models] == SCORED_NETWORKS[path.stem]
+    assert parts["detail_scaling"]["class_path"] == "wavelight.factorizations.Eigenbasis"
+    for model in models:
+        assert type(model) is DetailScoring
+        assert model.samples == 2
+        assert [type(view) for view in model.scores.views] == [
+            Channels,
+            HalfWhitened,
+            ShiftedPackets,
+        ]
+
+
+@every_gan_hybrid
 def test_detail_networks_are_of_the_sizes_that_are_told(path):
     facts, system = DETAIL_NETWORKS[path.stem], built(path)
     _, *models = system.models
@@ -750,7 +779,7 @@ def test_hybrids_differ_from_their_rival_in_their_details_alone(path):
                 del config["trainer"][length]
             del config["ema"]["decay"]
         parts = config["model"]["init_args"]
-        for name in ("share_details", "pyramid"):
+        for name in ("share_details", "pyramid", "detail_scaling", "scheduler"):
             parts.pop(name, None)
         del config["model"]["class_path"], parts["details"]
         return config
@@ -759,7 +788,7 @@ def test_hybrids_differ_from_their_rival_in_their_details_alone(path):
     assert rest(path) == rest(rival)
 
 
-@every(OUR_HYBRIDS)
+@every(OUR_GAN_HYBRIDS)
 def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
     """A tanh, a discriminator without LL, no penalty of gradients, noise that is not worth its while."""
     config = read(path)
@@ -781,20 +810,19 @@ def test_what_is_a_defect_of_the_published_hybrid_is_not_in_ours(path):
         assert options["discriminator_every"] == 1
 
 
-@every([path for path in OUR_HYBRIDS if path in ON_FILES])
+@every([path for path in SCORED_HYBRIDS if path in ON_FILES])
 def test_the_fast_path_of_hybrids_is_taken(path):
     config = read(path)
     assert config["trainer"]["precision"] == "bf16-mixed"
     assert config["acceleration"] == {"compile": True, "tensor_float_32": True}
-    for options in detail_gans(path):
-        for player in ("generator", "discriminator"):
-            assert options[f"{player}_optimizer"]["init_args"]["fused"]
+    details = config["model"]["init_args"]["details"]["init_args"]
+    assert details["generator_optimizer"]["init_args"]["fused"]
     assert "--trainer.precision 32-true" in first_comment(path)
 
 
 @pytest.mark.slow
 @every_rival
-def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
+def test_details_of_hybrids_cost_a_ninth_of_their_rivals(path):
     """At most; and the first comment tells how much."""
 
     def of(path):
@@ -804,7 +832,7 @@ def test_details_of_hybrids_cost_a_tenth_of_their_rivals(path):
     (rival,) = (other for other in OF_SCORES if other.stem == RIVALS[path.stem])
     (coarse, details), (of_rival, details_of_rival) = of(path), of(rival)
     assert coarse == of_rival
-    assert details < details_of_rival / 10
+    assert details < details_of_rival / 9
     unit, name = (1e9, "billion") if path in ON_FILES else (1e6, "million")
     told = first_comment(path)
     base, *others = (f"{number / unit:.3g}" for number in (coarse, details, details_of_rival))

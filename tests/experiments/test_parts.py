@@ -18,7 +18,13 @@ MODELS = sorted((EXPERIMENTS / "models").glob("*.yaml"))
 BASE = ["--config", str(EXPERIMENTS / "cifar10_small_hybrid.yaml")]
 RIVAL = ["--config", str(EXPERIMENTS / "cifar10_small_wsgm.yaml")]
 LAPLACIAN = ["--model.pyramid", "LaplacianPyramid"]
-OF_DETAILS_ALONE = ("linear_gaussian", "modern_gan", "published_losses", "regression")
+OF_DETAILS_ALONE = (
+    "linear_gaussian",
+    "modern_gan",
+    "published_losses",
+    "regression",
+    "scoring",
+)
 OF_LL_ALONE = ("wavediff",)
 
 # Few images, of which the statistics of bands are soon taken, and no pictures of them.
@@ -77,10 +83,12 @@ def assert_draws(system):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_the_first_comment_tells_the_command(path):
-    config, base, option, file = command_of(path)
+    config, base, option, file, *_ = command_of(path)
     assert (config, base) == ("--config", "experiments/cifar10_small_hybrid.yaml")
     assert option == (
-        "--model.coarse" if path.stem in ("flow", "sgm", "wavediff") else "--model.details"
+        "--model.coarse"
+        if path.stem in ("distributional", "flow", "sgm", "wavediff")
+        else "--model.details"
     )
     assert file == f"experiments/models/{path.name}"
 

@@ -1,6 +1,7 @@
 """The scaling of each band to the range that networks like."""
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -208,7 +209,10 @@ class ScaledBand(nn.Module):
 
 def mixed(matrix: Tensor, band: Tensor) -> Tensor:
     """Multiply the channels of a band ``(N, C, H, W)`` at each position by a matrix ``(D, C)``, in float32."""
-    with torch.autocast(band.device.type, enabled=False):
+    device = band.device.type
+    # Costs are counted on the meta device, which has no autocast.
+    has_autocast = torch.amp.is_autocast_available(device)
+    with torch.autocast(device, enabled=False) if has_autocast else nullcontext():
         return functional.conv2d(band.float(), matrix[:, :, None, None].float())
 
 
