@@ -186,7 +186,7 @@ class ScaledBand(nn.Module):
             self.mixing.copy_(cast(Tensor, self.scaling.mixing(self.channels, statistics)))
 
     def forward(self, band: Tensor) -> Tensor:
-        """Bring a band ``(N, C, H, W)`` to the networks' range."""
+        """Bring a band ``(..., C, H, W)`` to the networks' range."""
         scaled = (band - self.mean) / self.scale
         if self.mixing is None:
             return scaled
@@ -208,12 +208,14 @@ class ScaledBand(nn.Module):
 
 
 def mixed(matrix: Tensor, band: Tensor) -> Tensor:
-    """Multiply the channels of a band ``(N, C, H, W)`` at each position by a matrix ``(D, C)``, in float32."""
+    """Multiply the channels of a band ``(..., C, H, W)`` at each position by a matrix ``(D, C)``, in float32."""
     device = band.device.type
     # Costs are counted on the meta device, which has no autocast.
     has_autocast = torch.amp.is_autocast_available(device)
     with torch.autocast(device, enabled=False) if has_autocast else nullcontext():
-        return functional.conv2d(band.float(), matrix[:, :, None, None].float())
+        images = band.float().reshape(-1, *band.shape[-3:])
+        product = functional.conv2d(images, matrix[:, :, None, None].float())
+        return product.reshape(*band.shape[:-3], *product.shape[1:])
 
 
 def scaled_bands(scaling: BandScaling, levels: int, channels: int) -> nn.ModuleList:

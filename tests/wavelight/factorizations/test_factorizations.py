@@ -214,6 +214,9 @@ def test_the_eigenbasis_makes_channels_white_and_orders_them_by_power():
     standardised.fit(statistics(2, standardised.split))
     expected = standardised.encode(images())[-1].target
     torch.testing.assert_close(band.unmixed(factor.target), expected, atol=1e-5, rtol=0)
+    # Of several samples at once, too.
+    ensemble = torch.stack([factor.target, -factor.target])
+    torch.testing.assert_close(band.inverse(ensemble)[1], band.inverse(-factor.target))
     eigenvalues = torch.linalg.eigvalsh(expected.transpose(0, 1).flatten(1).corrcoef())
     torch.testing.assert_close(band.powers(), eigenvalues, atol=1e-4, rtol=0)
     assert torch.equal(standardised.details[0].powers(), torch.ones(9))
