@@ -30,7 +30,6 @@ KINDS = {
     "hybrid": "Hybrid",
     "scoring": "Hybrid",
     "ddgan": "DDGAN",
-    "modern": "WaveletDiffusion",
     "": "WaveDiff",
 }
 
