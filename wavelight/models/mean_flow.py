@@ -64,7 +64,7 @@ class MeanFlow(GenerativeModel):
         steps: int,
         apart: float = 0.75,
         adaptive_power: float = 0.75,
-        time_scale: float = 100.0,
+        time_scale: float = 20.0,
     ) -> None:
         super().__init__()
         check_least({"adaptive_power": (adaptive_power, 0)})
