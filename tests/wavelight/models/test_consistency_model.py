@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.systems import consistency_model, score_model
+from tests.systems import consistency_model, tiny_wsgm
 from tests.wavelight.models.details import factor
 from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.parameterizations import Preconditioned
@@ -16,6 +16,7 @@ from wavelight.factorizations.base import Factor
 from wavelight.factors import UNCONDITIONAL, FactorShape
 from wavelight.models import ConsistencyModel
 from wavelight.noise import Noise
+from wavelight.weights import load_weights
 
 LL = FactorShape.square(2, 4)
 PROCESSES = [VarianceExploding(largest=80.0), RectifiedFlow()]
@@ -128,11 +129,16 @@ def test_the_less_noisy_side_is_held_fixed():
     assert calls == [False, True]
 
 
-def test_weights_of_a_score_model_fit():
-    shape = FactorShape.square(3, 8)
-    tuned, score = consistency_model()(shape), score_model()(shape)
-    assert tuned.load_state_dict(score.state_dict()).missing_keys == []
-    assert list(tuned.players()) == list(score.players()) == ["score"]
+def test_tuning_starts_from_the_checkpoint_of_a_score_model(tmp_path):
+    scores = tiny_wsgm()
+    path = tmp_path / "scores.ckpt"
+    torch.save({"state_dict": scores.state_dict()}, path)
+    tuned = tiny_wsgm(coarse=consistency_model(), seed=4)
+    torch.nn.init.ones_(tuned.models[0].score.head.bias)
+    assert load_weights(tuned, path) == []
+    state = tuned.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in scores.state_dict().items())
+    assert list(tuned.models[0].players()) == ["score"]
 
 
 def test_it_learns_details_given_ll():
