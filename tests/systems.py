@@ -11,10 +11,17 @@ from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.parameterizations import Preconditioned
 from wavelight.diffusion.processes import VarianceExploding
 from wavelight.diffusion.samplers import heun
-from wavelight.diffusion.schedules import Karras
+from wavelight.diffusion.schedules import Karras, Uniform
 from wavelight.factorizations.scaling import Half
 from wavelight.losses import NonSaturatingLoss
-from wavelight.models import DenoisingGAN, DetailGAN, DetailRegression, ScoreModel
+from wavelight.models import (
+    ConsistencyModel,
+    DenoisingGAN,
+    DetailGAN,
+    DetailRegression,
+    MeanFlow,
+    ScoreModel,
+)
 from wavelight.networks import (
     AttentionGateUNet,
     GroupedUNet,
@@ -48,6 +55,32 @@ def score_model(steps=3, **changes):
         "steps": steps,
     }
     return partial(ScoreModel, **(options | changes))
+
+
+def mean_flow(steps=2):
+    """Return what builds a MeanFlow of any factor."""
+    return partial(
+        MeanFlow,
+        network=partial(NETWORK, two_times=True),
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
+        noise_level_sampling=LogNormalSigma(0.0, 1.0),
+        schedule=Uniform(),
+        steps=steps,
+    )
+
+
+def consistency_model(steps=2):
+    """Return what builds a consistency model of any factor."""
+    return partial(
+        ConsistencyModel,
+        network=NETWORK,
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
+        process=VarianceExploding(),
+        noise_level_sampling=LogNormalSigma(),
+        schedule=Karras(0.8, 80.0),
+        steps=steps,
+        stage_batches=2,
+    )
 
 
 def tiny_sgm(**changes):

@@ -26,6 +26,7 @@ OF_DETAILS_ALONE = (
     "scoring",
 )
 OF_LL_ALONE = ("wavediff",)
+SHOWN_FOR_LL = ("consistency", "distributional", "flow", "mean_flow", "sgm", "wavediff")
 
 # Few images, of which the statistics of bands are soon taken, and no pictures of them.
 TINY = [
@@ -85,11 +86,7 @@ def assert_draws(system):
 def test_the_first_comment_tells_the_command(path):
     config, base, option, file, *_ = command_of(path)
     assert (config, base) == ("--config", "experiments/cifar10_small_hybrid.yaml")
-    assert option == (
-        "--model.coarse"
-        if path.stem in ("distributional", "flow", "sgm", "wavediff")
-        else "--model.details"
-    )
+    assert option == ("--model.coarse" if path.stem in SHOWN_FOR_LL else "--model.details")
     assert file == f"experiments/models/{path.name}"
 
 

@@ -16,14 +16,17 @@ class View(ABC):
 
     Args:
         weight: Of its score in a loss.
+        joint: Whether the numbers at a position are scored together, as a vector, by the energy score: it sees how they
+            go together, where the CRPS of each by itself does not.
 
     Raises:
         ValueError: If the weight is negative.
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: float = 1.0, joint: bool = False) -> None:
         check_least({"weight": (weight, 0)})
         self.weight = weight
+        self.joint = joint
 
     @property
     @abstractmethod
@@ -88,6 +91,7 @@ class ShiftedPackets(View):
     Args:
         levels: How often the target is split: blocks have a side of ``2 ** levels``.
         weight: Of its score in a loss.
+        joint: Whether all numbers of a block, of all channels, are scored together by the energy score.
 
     Raises:
         ValueError: If there is no level.
@@ -95,8 +99,8 @@ class ShiftedPackets(View):
 
     name = "packets"
 
-    def __init__(self, levels: int = 2, weight: float = 1.0) -> None:
-        super().__init__(weight)
+    def __init__(self, levels: int = 2, weight: float = 1.0, joint: bool = False) -> None:
+        super().__init__(weight, joint)
         check_least({"levels": (levels, 1)})
         self.levels = levels
 
@@ -115,6 +119,33 @@ class ShiftedPackets(View):
                 f"levels of ShiftedPackets must halve the side of the target evenly, got {self.levels} for side "
                 f"{side}: give fewer"
             )
+
+
+class DifferencePackets(ShiftedPackets):
+    """Haar packets of the differences of neighbours, across and down, from another position in each batch.
+
+    Images have about the spectrum 1/f, so that fine structure is weak and hardly counts in scores of packets as they
+    are. Differences grow with f, which makes fine and coarse structure about alike. The last column goes on with the
+    first, and so does the last row.
+
+    Args:
+        levels: How often the differences are split: blocks have a side of ``2 ** levels``.
+        weight: Of its score in a loss.
+        joint: Whether all numbers of a block, of all channels, are scored together by the energy score.
+
+    Raises:
+        ValueError: If there is no level.
+    """
+
+    name = "differences"
+
+    @override
+    def __call__(self, target: Tensor, band: ScaledBand | None, turn: int) -> Tensor:
+        differences = [target - torch.roll(target, 1, dims=side) for side in (2, 3)]
+        return torch.cat(
+            [super(DifferencePackets, self).__call__(each, band, turn) for each in differences],
+            dim=1,
+        )
 
 
 def _channels(target: Tensor, band: ScaledBand | None) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.views import View
-from wavelight.losses.scoring_rules import fair_crps
+from wavelight.losses.scoring_rules import fair_crps, fair_energy_score
 
 
 class ViewScores:
@@ -28,6 +28,12 @@ class ViewScores:
             )
         for view in self.views:
             view.check(side)
+        # The same kind of view may come several times, such as packets of several levels.
+        kinds = [view.name for view in self.views]
+        self.names = [
+            name if kinds[:i].count(name) == 0 else f"{name}_{kinds[:i].count(name) + 1}"
+            for i, name in enumerate(kinds)
+        ]
 
     def __call__(
         self, ensemble: Tensor, factor: Factor, turn: int, weight: Tensor | None = None
@@ -41,17 +47,22 @@ class ViewScores:
             weight: Of each image, ``(N,)``; none weighs all alike.
 
         Returns:
-            The mean score of each view, by its name, times the view's weight.
+            The mean score of each view, by its name (``packets_2`` for the second of a name), times the view's weight.
         """
         return {
-            view.name: view.weight * _mean(self._scores(view, ensemble, factor, turn), weight)
-            for view in self.views
+            name: view.weight * _mean(self._scores(view, ensemble, factor, turn), weight)
+            for name, view in zip(self.names, self.views, strict=True)
         }
 
     def _scores(self, view: View, ensemble: Tensor, factor: Factor, turn: int) -> Tensor:
         band = None if factor.finer is None else factor.finer.details
         seen = view(ensemble.flatten(0, 1), band, turn).unflatten(0, ensemble.shape[:2])
-        return fair_crps(seen, view(factor.target, band, turn))
+        true = view(factor.target, band, turn)
+        if not view.joint:
+            return fair_crps(seen, true)
+        # In the unit of one number, so that weights mean the same.
+        size = true.shape[1] ** 0.5
+        return fair_energy_score(seen.movedim(2, -1), true.movedim(1, -1))[:, None] / size
 
 
 def _mean(scores: Tensor, weight: Tensor | None) -> Tensor:

@@ -242,6 +242,8 @@ class ImprovedUNet(nn.Module):
             zeros.
         smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
             many, the first are left out, where too few, the last is repeated; none takes as many as there are.
+        two_times: Whether the network is given two times, such as that of its input and how far its output goes,
+            each of which has its own embedding.
 
     Raises:
         ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for
@@ -259,6 +261,7 @@ class ImprovedUNet(nn.Module):
         dropout: float = 0.0,
         periodic: bool = False,
         smallest_side: int | None = None,
+        two_times: bool = False,
     ) -> None:
         super().__init__()
         channels, resolution, _, condition_channels = shape
@@ -293,6 +296,8 @@ class ImprovedUNet(nn.Module):
         self.decoder = nn.ModuleList(decoder_level(level) for level in reversed(range(len(widths))))
         self.head_norm = group_norm(widths[0])
         self.head = shared.silent_convolution(widths[0], channels)
+        # The last to be built, so that it changes no other's initial weights.
+        self.second_time_mapping = TimestepEmbedding(width, shared.embedding) if two_times else None
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition = UNCONDITIONAL) -> Tensor:
@@ -300,7 +305,8 @@ class ImprovedUNet(nn.Module):
 
         Args:
             x: Noisy images ``(N, channels, resolution, resolution)``.
-            t: Times ``(N,)`` as they are embedded, best between 0 and 1000: the caller scales them.
+            t: Times ``(N,)`` as they are embedded, best between 0 and 1000: the caller scales them. ``(N, 2)`` for a
+                network of two times.
             condition: LL, ``(N, condition_channels, resolution, resolution)``, where
                 ``condition_channels`` is not 0.
 
@@ -339,4 +345,10 @@ class ImprovedUNet(nn.Module):
     def _affines(self, t: Tensor) -> Iterator[Tensor]:
         """Make scales and shifts for all residual blocks, in the order in which they run."""
         blocks = [module for module in self.modules() if isinstance(module, ScaleShiftBlock)]
-        return all_at_once([block.affine for block in blocks], self.time_mapping(t))
+        return all_at_once([block.affine for block in blocks], self._embedded(t))
+
+    def _embedded(self, t: Tensor) -> Tensor:
+        if self.second_time_mapping is None:
+            return self.time_mapping(t)
+        first, second = t.unbind(dim=1)
+        return self.time_mapping(first) + self.second_time_mapping(second)

@@ -5,7 +5,12 @@ import torch
 
 from tests.golden import normal
 from wavelight.factorizations.scaling import Eigenbasis, PerChannel, ScaledBand
-from wavelight.factorizations.views import Channels, HalfWhitened, ShiftedPackets
+from wavelight.factorizations.views import (
+    Channels,
+    DifferencePackets,
+    HalfWhitened,
+    ShiftedPackets,
+)
 from wavelight.wavelets import BandStatistics
 
 
@@ -58,6 +63,24 @@ def test_packets_are_signed_sums_of_a_block_somewhere():
         }
         assert torch.equal(packets, view(details, plain, turn))
     assert len(corners) > 8
+
+
+def test_differences_of_fields_of_spectrum_one_over_f_are_as_strong_in_all_packets():
+    side = 16
+    across, down = torch.fft.rfftfreq(side), torch.fft.fftfreq(side)
+    frequency = (across**2 + down[:, None] ** 2).sqrt()
+    frequency[0, 0] = torch.inf
+    fields = torch.fft.irfft2(torch.fft.rfft2(normal(4, 256, 1, side, side)) / frequency)
+    ratios = {}
+    for view in (ShiftedPackets(levels=2), DifferencePackets(levels=2)):
+        strength = view(fields, None, 0).std((0, 2, 3))
+        ratios[view.name] = (strength.max() / strength.min()).item()
+    assert ratios["packets"] > 5
+    assert ratios["differences"] < 4
+    seen = DifferencePackets(levels=1)(fields, None, 3)
+    assert seen.shape == (256, 8, 8, 8)
+    squares = sum((fields - fields.roll(1, dims)).square().sum() for dims in (2, 3))
+    torch.testing.assert_close(seen.square().sum(), squares)
 
 
 def test_sides_that_do_not_halve_so_often_are_refused():

@@ -287,3 +287,22 @@ def test_a_narrow_network_sees_the_mean_of_its_images(periodic) -> None:
     )
     x, t = normal(1, 4, 1, 8, 8), torch.zeros(4)
     assert (network(x + 2, t) - network(x, t)).std() > 0.1 * network(x, t).std()
+
+
+def test_two_times_are_embedded_each_by_itself():
+    torch.manual_seed(0)
+    one = ImprovedUNet(**NARROW)
+    torch.manual_seed(0)
+    two = ImprovedUNet(**NARROW, two_times=True)
+    missing, unexpected = two.load_state_dict(one.state_dict(), strict=False)
+    assert unexpected == []
+    assert {name.split(".")[0] for name in missing} == {"second_time_mapping"}
+    # It is built last, and so changes no other's initial weights.
+    assert all(
+        torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items()
+    )
+    times = torch.tensor([[3.0, 5.0], [5.0, 3.0]])
+    first, second = two.time_mapping, two.second_time_mapping
+    expected = first(times[:, 0]) + second(times[:, 1])
+    torch.testing.assert_close(two._embedded(times), expected)
+    assert not torch.allclose(*two._embedded(times))

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.examples import EXAMPLES, MANY
 from tests.systems import (
+    consistency_model,
     detail_gan,
+    mean_flow,
     regression,
     score_model,
     tiny_ddgan,
@@ -44,18 +46,19 @@ def systems(draw):
         "ddgan": partial(tiny_ddgan, **image),
         "wavediff": partial(tiny_system, levels=levels, wavelet=wavelet, **image),
         "wsgm": partial(tiny_wsgm, details=details, **of_any),
+        "few_steps": partial(tiny_wsgm, coarse=mean_flow(), details=consistency_model(1), **of_any),
         "gano": partial(tiny_hybrid, details=detail_gan(), share_details=share, **pyramid),
         "regression": partial(tiny_hybrid, details=regression(), share_details=share, **pyramid),
     }
     name = draw(st.sampled_from(sorted(kinds)))
     with_levels = name not in ("sgm", "ddgan")
     side = image["image_size"]
-    wavelet = of_any["wavelet"] if name == "wsgm" else wavelet
+    wavelet = of_any["wavelet"] if name in ("wsgm", "few_steps") else wavelet
     if with_levels:
         assume(side % 2**levels == 0 and side >> (levels - 1) >= filter_length(wavelet))
         # Networks of the tests halve what they get once more.
         assume(side >> levels >= 4)
-    assume(name in ("sgm", "wsgm") or image["bounded"])
+    assume(name in ("sgm", "wsgm", "few_steps") or image["bounded"])
     return kinds[name]().eval()
 
 
