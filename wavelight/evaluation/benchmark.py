@@ -11,7 +11,13 @@ from torch.nn import functional
 
 from wavelight.checkpoints.loading import system_from_config
 from wavelight.checkpoints.published import experiment_config
-from wavelight.evaluation.training_speed import training_gflop, training_in_turns
+from wavelight.evaluation.published_iteration import PublishedIteration, can_stand_in
+from wavelight.evaluation.timing import Precision
+from wavelight.evaluation.training_speed import (
+    compile_for_training,
+    training_gflop,
+    training_in_turns,
+)
 from wavelight.networks.compiled import Compiled
 from wavelight.support.stopwatch import seconds_of
 from wavelight.support.tables import markdown_table
@@ -61,6 +67,9 @@ _GFLOP_OF_ALL_TURNS = 60
 _LATENT = 100
 
 
+_PUBLISHED = "published iteration's arithmetic, float32, eager"
+
+
 _CPU = torch.device("cpu")
 
 
@@ -86,7 +95,7 @@ def benchmark_experiment(experiment: str, turns: int, compiled: bool) -> Iterato
     Args:
         experiment: One of :data:`SAMPLED_GFLOP`.
         turns: How often each thing is measured, at most.
-        compiled: Whether to measure sampling with the compiled generator too.
+        compiled: Whether to measure the compiled networks too.
     """
     torch.manual_seed(0)
     title = f"{experiment}, {torch.get_num_threads()} threads"
@@ -95,7 +104,7 @@ def benchmark_experiment(experiment: str, turns: int, compiled: bool) -> Iterato
         # It holds what it has compiled, with its weights.
         torch.compiler.reset()
     if experiment in TRAINED_IMAGES:
-        yield from _training_table(experiment, title, min(turns, _TRAINING_TURNS))
+        yield from _training_tables(experiment, title, min(turns, _TRAINING_TURNS), compiled)
 
 
 def _sampling_tables(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
@@ -114,17 +123,49 @@ def _sampling_tables(experiment: str, title: str, turns: int, compiled: bool) ->
         yield f"{title}, least of {taken}, {which}\n\n{benchmark_table(rows, least)}\n"
 
 
-def _training_table(experiment: str, title: str, turns: int) -> Iterator[str]:
-    """Measure training beside a product and a convolution, in the same turns."""
-    images, system = TRAINED_IMAGES[experiment], _build(experiment)
-    limit = _convolution(torch.float32, "float32")
-    others = [_product(), limit]
-    gflop = training_gflop(system, images)
-    batches, times = training_in_turns(system, images, turns, _by_name(others))
-    name = f"training iteration of {images}, float32"
+def _training_tables(experiment: str, title: str, turns: int, compiled: bool) -> Iterator[str]:
+    gflop = training_gflop(_build(experiment), TRAINED_IMAGES[experiment])
+    for way in ("eager", "compiled") if compiled else ("eager",):
+        for precision in (Precision.float32, Precision.bfloat16):
+            system = _build(experiment)
+            if way == "compiled":
+                compile_for_training(system)
+            rows, medians = _training_medians(
+                system, TRAINED_IMAGES[experiment], precision, way, turns, gflop
+            )
+            ratio = _ratio(rows, medians)
+            yield f"{title}, median of {turns}\n\n{benchmark_table(rows, medians)}\n{ratio}"
+
+
+def _training_medians(
+    system: ImageGenerator, images: int, precision: Precision, way: str, turns: int, gflop: float
+) -> tuple[list[BenchmarkRow], dict[str, float]]:
+    """Measure training beside a product, a convolution and the published iteration, in the same turns."""
+    dtype = torch.bfloat16 if precision is Precision.bfloat16 else torch.float32
+    limit = _convolution(dtype, precision.value)
+    others = [_product(), limit, *_published(system, images)]
+    batches, times = training_in_turns(system, images, precision, turns, _by_name(others))
+    name = f"training iteration of {images}, {precision.value}, {way}"
     rows = [*(each.row for each in others), BenchmarkRow(name, gflop, limit.row.name)]
-    medians = {name: median(seconds) for name, seconds in (times | {name: batches}).items()}
-    yield f"{title}, median of {turns}\n\n{benchmark_table(rows, medians)}\n"
+    return rows, {each: median(seconds) for each, seconds in (times | {name: batches}).items()}
+
+
+def _published(system: ImageGenerator, images: int) -> list[MeasuredRun]:
+    """Return the stand-in of the published iteration, where it is known for the system."""
+    if not can_stand_in(system):
+        return []
+    side = system.image_size
+    image = torch.rand(images, system.channels, side, side) * 2 - 1
+    row = BenchmarkRow(_PUBLISHED, None, None)
+    return [MeasuredRun(row, PublishedIteration(system, image))]
+
+
+def _ratio(rows: list[BenchmarkRow], seconds: dict[str, float]) -> str:
+    """Say how many times as fast as the published iteration the last row is, where both were measured."""
+    if _PUBLISHED not in seconds:
+        return ""
+    times = seconds[_PUBLISHED] / seconds[rows[-1].name]
+    return f"\n{times:.2f} times as fast as the published iteration's arithmetic.\n"
 
 
 def _by_name(runs: list[MeasuredRun]) -> dict[str, Callable[[], object]]:

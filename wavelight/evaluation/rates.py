@@ -19,7 +19,11 @@ from wavelight.config.bases import chain, content_of
 from wavelight.config.experiments import shipped_experiment
 from wavelight.evaluation.published_times import published_batch
 from wavelight.evaluation.timing import Precision, calculating
-from wavelight.evaluation.training_speed import training_gflop, training_seconds
+from wavelight.evaluation.training_speed import (
+    compile_for_training,
+    training_gflop,
+    training_seconds,
+)
 from wavelight.support.progress import tell
 from wavelight.support.stopwatch import mean_seconds
 from wavelight.support.tables import markdown_table
@@ -35,8 +39,6 @@ MATRIX_SIDE = 8192
 
 _WARM_UPS = 5
 """They compile, choose convolutions, and record CUDA graphs, which takes three."""
-
-_GRAPHS_A_FUNCTION = 64
 
 _LEFT = ("experiment", "precision", "networks")
 
@@ -130,7 +132,7 @@ def _images_a_second(
 ) -> float:
     system = copy.deepcopy(original)
     if mode is not None:
-        _compile(system, mode)
+        compile_for_training(system, mode)
     try:
         return images / seconds_of_batch(system, images, precision, repetitions)
     except (RuntimeError, FloatingPointError) as error:
@@ -138,15 +140,6 @@ def _images_a_second(
         reason = str(error).strip().partition("\n")[0]
         sys.stderr.write(f"{images} images, {precision.value}, {mode or 'eager'}: {reason}\n")
         return nan
-
-
-def _compile(system: ImageGenerator, mode: str) -> None:
-    # What was compiled before counts against a limit, and holds memory.
-    torch.compiler.reset()
-    torch.compiler.config.recompile_limit = _GRAPHS_A_FUNCTION
-    for model in system.factor_models():
-        for player in model.players().values():
-            player.network.compile(mode=mode, dynamic=False)
 
 
 def matrix_rate(precision: Precision, device: torch.device, repetitions: int) -> float:

@@ -1,8 +1,8 @@
 """The speed and the operations of the training that ``fit`` runs, on random images.
 
-A Trainer drives the system's own training step, with its optimizers, in the precision that a run
-would name, but without what costs time beside it: no data are read, no EMA is kept, nothing is logged,
-validated or saved. Every batch is the second of a run, see :class:`_SecondBatch`.
+A Trainer drives the system's own training step, with its optimizers and an EMA, in the precision that a run
+would name, but without what a run does between batches: no data are read, nothing is logged, validated or saved.
+Every batch is the second of a run, see :class:`_SecondBatch`.
 """
 
 import logging
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from data_modules import statistics
+from wavelight.callbacks import ExponentialMovingAverage
 from wavelight.evaluation.timing import Precision, rounding
 from wavelight.support.stopwatch import clock, seconds_of
 from wavelight.systems import ImageGenerator
@@ -30,7 +31,29 @@ from wavelight.wavelets import LevelStatistics, Split, dwt2
 _MIXED = "bf16-mixed"
 _FULL = "32-true"
 
+_WARM_UPS = 2
+
+_GRAPHS_A_FUNCTION = 64
+
+_DECAY = 0.9999
+"""Of the EMA; its time does not depend on it."""
+
 Batch = Mapping[str, Tensor]
+
+
+def compile_for_training(system: ImageGenerator, mode: str = "default") -> None:
+    """Compile the networks that learn, in place, and forget what was compiled before.
+
+    Args:
+        system: The system.
+        mode: Of ``torch.compile``.
+    """
+    # What was compiled before counts against a limit, and holds memory.
+    torch.compiler.reset()
+    torch.compiler.config.recompile_limit = _GRAPHS_A_FUNCTION
+    for model in system.factor_models():
+        for player in model.players().values():
+            player.network.compile(mode=mode, dynamic=False)
 
 
 def training_seconds(
@@ -66,22 +89,30 @@ def training_gflop(system: ImageGenerator, images: int) -> float:
 
 
 def training_in_turns(
-    system: ImageGenerator, images: int, turns: int, others: Mapping[str, Callable[[], object]]
+    system: ImageGenerator,
+    images: int,
+    precision: Precision,
+    turns: int,
+    others: Mapping[str, Callable[[], object]],
 ) -> tuple[list[float], dict[str, list[float]]]:
-    """Return the seconds of training batches in float32, and of what is measured in turns with them.
+    """Return the seconds of training batches, and of what is measured in turns with them.
 
     Args:
         system: It learns, and is left on the CPU.
         images: How many there are in a batch.
-        turns: How often each is measured, after a turn that warms up.
+        precision: Of the networks.
+        turns: How often each is measured, after two turns that warm up.
         others: Each is called once after every batch.
 
     Returns:
         The seconds of each batch, and those of each other's calls by its name.
     """
     watch = _Turns(others)
-    _train(system, images, turns + 1, Precision.float32, watch)
-    return watch.batches[1:], {name: seconds[1:] for name, seconds in watch.others.items()}
+    # The EMA begins with a copy in the first, and is moved, for the first time, in the second.
+    _train(system, images, turns + _WARM_UPS, precision, watch)
+    return watch.batches[_WARM_UPS:], {
+        name: seconds[_WARM_UPS:] for name, seconds in watch.others.items()
+    }
 
 
 def _train(
@@ -98,7 +129,7 @@ def _train(
             max_epochs=1,
             limit_train_batches=batches,
             limit_val_batches=0,
-            callbacks=[_SecondBatch(), watch],
+            callbacks=[_SecondBatch(), ExponentialMovingAverage(_DECAY), watch],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

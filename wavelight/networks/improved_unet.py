@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavelight.factors import UNCONDITIONAL, Condition, FactorShape
+from wavelight.networks.attention import attend
 from wavelight.networks.dropout import Dropout
 from wavelight.networks.embeddings import TimestepEmbedding
 from wavelight.networks.initialization import fan_average
@@ -103,7 +104,7 @@ class HeadsAttention(nn.Module):
         """Attend over ``x`` ``(N, channels, H, W)``."""
         pixels = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)
         heads = pixels.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        read = functional.scaled_dot_product_attention(*heads.unbind())
+        read = attend(*heads.unbind())
         pixels = read.transpose(1, 2).flatten(2)
         return x + self.out(pixels.transpose(1, 2).unflatten(2, x.shape[2:]))
 

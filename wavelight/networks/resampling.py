@@ -30,6 +30,14 @@ class FilteredDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``(N, C, H, W)`` down, by default to ``(N, C, H/2, W/2)``."""
+        if x.device.type != "cpu" or not x.requires_grad:
+            return self._filtered(x)
+        # On a CPU the gradient of a convolution of single channels takes many times as long in 16 bits.
+        with torch.autocast("cpu", enabled=False):
+            wide = x.float() if x.dtype == torch.bfloat16 else x
+            return self._filtered(wide).to(x.dtype)
+
+    def _filtered(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
         return functional.conv2d(

@@ -72,19 +72,59 @@ def test_large_networks_are_measured_less_often():
 
 
 def test_sampling_is_measured_in_both_precisions_and_training_beside_it(tiny):
-    first, second, training = benchmark_experiment("cifar10", turns=1, compiled=False)
+    first, second, *training = benchmark_experiment("cifar10", turns=1, compiled=False)
     sampling = ["matrix product"]
     for precision in ("float32", "bfloat16"):
         sampling += [f"convolution, {precision}", f"generator, {precision}, eager"]
     assert names(first) == names(second) == sampling
     assert "first call" in first
     assert "in cache" in second
-    assert names(training) == [
-        "matrix product",
-        "convolution, float32",
-        "training iteration of 16, float32",
+    assert [names(table) for table in training] == [
+        [
+            "matrix product",
+            f"convolution, {precision}",
+            "published iteration's arithmetic, float32, eager",
+            f"training iteration of 16, {precision}, eager",
+        ]
+        for precision in ("float32", "bfloat16")
     ]
-    assert cells(training.splitlines()[-1])[-1].endswith("%")
+    for table in training:
+        assert cells(table.splitlines()[7])[-1].endswith("%")
+
+
+@pytest.fixture
+def measured(tiny, monkeypatch):
+    """Puts times in the place of measurements: half a second for a batch, a second for all else."""
+
+    def turns(system, images, precision, turns, others):
+        return [0.5], {name: [1.0] for name in others}
+
+    monkeypatch.setattr(benchmark, "training_in_turns", turns)
+    monkeypatch.setattr(benchmark, "training_gflop", lambda system, images: 1.0)
+    monkeypatch.setattr(benchmark, "_sampling_tables", lambda *_: iter(()))
+
+
+def test_the_ratio_to_the_published_iteration_is_that_of_the_table(measured):
+    table, _ = benchmark_experiment("cifar10", turns=1, compiled=False)
+    assert table.endswith("\n2.00 times as fast as the published iteration's arithmetic.\n")
+
+
+def test_systems_without_a_published_iteration_have_no_ratio(measured, monkeypatch):
+    monkeypatch.setattr(benchmark, "can_stand_in", lambda system: False)
+    for table in benchmark_experiment("cifar10", turns=1, compiled=False):
+        assert "published" not in table
+
+
+def test_compiled_training_is_measured_too_where_asked_for(measured, monkeypatch):
+    compiled: list[object] = []
+    monkeypatch.setattr(benchmark, "compile_for_training", compiled.append)
+    last = [names(table)[-1] for table in benchmark_experiment("cifar10", 1, compiled=True)]
+    assert last == [
+        f"training iteration of 16, {precision}, {way}"
+        for way in ("eager", "compiled")
+        for precision in ("float32", "bfloat16")
+    ]
+    assert len(compiled) == 2
 
 
 def test_training_is_measured_where_its_batch_is_known(tiny):

@@ -10,9 +10,11 @@ from torch import nn
 
 from tests.systems import score_model, tiny_hybrid, tiny_sgm, tiny_wsgm, unnormalized_gan
 from tests.tiny import tiny_system
+from wavelight.callbacks import ema
 from wavelight.evaluation import training_speed as module
 from wavelight.evaluation.timing import Precision
 from wavelight.evaluation.training_speed import (
+    compile_for_training,
     training_gflop,
     training_in_turns,
     training_seconds,
@@ -135,12 +137,40 @@ def test_batches_and_others_are_measured_in_turns():
 
     system.models[0].generator.register_forward_hook(see)
     others = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
-    batches, seconds = training_in_turns(system, 2, 3, others)
+    batches, seconds = training_in_turns(system, 2, Precision.float32, 3, others)
     assert len(batches) == 3
     assert [len(each) for each in seconds.values()] == [3, 3]
     assert min(batches) > 0
     calls = order.index("a")
-    assert order == ([*["batch"] * calls, "a", "b"]) * 4
+    assert order == ([*["batch"] * calls, "a", "b"]) * 5
+
+
+def test_the_ema_that_fit_keeps_is_measured_with_a_batch(monkeypatch):
+    """It is moved, for the first time after the second batch, before the clock is read."""
+    events: list[str] = []
+    moved = ema.get_ema_multi_avg_fn
+
+    def averaging(decay):
+        events.append("ema")
+        return moved(decay)
+
+    monkeypatch.setattr(ema, "get_ema_multi_avg_fn", averaging)
+    monkeypatch.setattr(module, "clock", lambda device: events.append("clock") or 0.0)
+    training_in_turns(tiny_system(), 2, Precision.float32, 1, {})
+    assert events == ["clock", "clock", *["clock", "ema", "clock"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [(Precision.float32, torch.float32), (Precision.bfloat16, torch.bfloat16)],
+)
+def test_turns_are_in_the_precision(precision, dtype):
+    system, seen = tiny_system(), set()
+    system.models[0].discriminator.stem.register_forward_hook(
+        lambda module, inputs, output: seen.add(output.dtype)
+    )
+    training_in_turns(system, 2, precision, 1, {})
+    assert seen == {dtype}
 
 
 def test_nothing_is_printed_or_written(tmp_path, monkeypatch, capfd):
@@ -154,6 +184,5 @@ def test_nothing_is_printed_or_written(tmp_path, monkeypatch, capfd):
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling needs a C++ compiler")
 def test_compiled_networks_are_measured():
     system = tiny_system()
-    for player in system.models[0].players().values():
-        player.network.compile(dynamic=False)
+    compile_for_training(system)
     assert once(system, 2) > 0

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.golden import normal
 from wavelight.networks.resampling import (
@@ -85,3 +86,28 @@ def test_multipliers_are_fitted_to_the_smallest_side(
     assert multipliers == [2, 4, 8]
     if smallest_side is not None and side >= smallest_side:
         assert smallest_side <= side / 2 ** (len(found) - 1) < 2 * smallest_side
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_gradients_of_the_filter_in_16_bits_are_computed_in_32(mixed):
+    down = FilteredDown()
+    x = normal(1, 2, 8, 6, 4).bfloat16().requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    dtypes: list[torch.dtype] = []
+
+    class Convolutions(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten.convolution_backward.default:
+                dtypes.append(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        found = down(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), down(exact), atol=1e-2, rtol=1e-2)
+    slope = normal(2, *found.shape)
+    with Convolutions():
+        (gradient,) = torch.autograd.grad(found, x, slope.bfloat16())
+    assert dtypes == [torch.float32]
+    (expected,) = torch.autograd.grad(down(exact), exact, slope.double())
+    torch.testing.assert_close(gradient.double(), expected, atol=1e-2, rtol=1e-2)
