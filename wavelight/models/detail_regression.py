@@ -39,10 +39,10 @@ class DetailRegression(ReconstructingModel):
             raise ValueError(
                 "mse_weight or ssim_weight must be above 0, got 0 for both: the generator would learn nothing"
             )
-        if self.generator.noise_channels:
+        if self.noise_channels:
             raise ValueError(
                 "noise_channels of the generator must be 0 for DetailRegression, which predicts without noise, got "
-                f"{self.generator.noise_channels}: give noise_channels 0, or take DetailGAN"
+                f"{self.noise_channels}: give noise_channels 0, or take DetailGAN"
             )
 
     @override

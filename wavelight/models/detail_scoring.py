@@ -47,7 +47,7 @@ class DetailScoring(OneShotModel):
         check_least({"samples": (samples, 2)})
         super().__init__(shape, generator, generator_optimizer)
         self.scores = ViewScores(views, shape.side)
-        if not self.generator.noise_channels:
+        if not self.noise_channels:
             raise ValueError(
                 "noise_channels of the generator must be at least 1 for DetailScoring, got 0: without noise there is "
                 "one sample at each LL, and DetailRegression is the model for it"

@@ -42,6 +42,8 @@ class OneShotModel(GenerativeModel):
             )
         self.generator = cast(DetailGenerator, generator(shape))
         self.generator.check_side(shape.side)
+        # A compiled generator does not say it any more.
+        self.noise_channels = self.generator.noise_channels
         self._generator_optimizer = generator_optimizer
 
     @override
@@ -68,7 +70,7 @@ class OneShotModel(GenerativeModel):
             ``(m, N, C, H, W)``, float32.
         """
         latents = [
-            noise.normal(self.generator.noise_channels, *condition.true_ll().shape[2:])
+            noise.normal(self.noise_channels, *condition.true_ll().shape[2:])
             for _ in range(samples)
         ]
         details = self.generator(torch.cat(latents), condition).float()

@@ -24,7 +24,8 @@ class ViewScores:
         self.views = [view for view in views if view.weight > 0]
         if not self.views:
             raise ValueError(
-                f"views must have one of a weight above 0, got {len(views)} without: the network would learn nothing"
+                f"views must have one of a weight above 0, got weights {[view.weight for view in views]}: the network "
+                "would learn nothing"
             )
         for view in self.views:
             view.check(side)

@@ -146,6 +146,25 @@ def test_samples_of_one_call_are_the_samples_of_several():
     assert not torch.allclose(many[0], many[1])
 
 
+class OnlyCalled(nn.Module):
+    """A network of which nothing is left but its call, as of a compiled one."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, noise, condition):
+        return self.network(noise, condition)
+
+
+@pytest.mark.parametrize("network", [NETWORK, generator(noise_channels=3)])
+def test_sampling_asks_a_generator_for_nothing_but_its_call(network):
+    model, condition = scoring(network).eval(), factor(2).condition
+    expected = model.sample((9, 8, 8), condition, Noise(0, torch.arange(4)))
+    model.generator = OnlyCalled(model.generator)
+    assert torch.equal(model.sample((9, 8, 8), condition, Noise(0, torch.arange(4))), expected)
+
+
 def test_any_generator_with_noise_will_do():
     model = scoring(generator(noise_channels=3))
     losses = model.losses("generator", factor(1), 0, Noise(0, torch.arange(4)))
@@ -156,7 +175,9 @@ def test_any_generator_with_noise_will_do():
 def test_bad_options_are_refused():
     with pytest.raises(ValueError, match="samples must be at least 2, got 1"):
         scoring(samples=1)
-    with pytest.raises(ValueError, match="views must have one of a weight above 0, got 0"):
+    with pytest.raises(
+        ValueError, match=r"views must have one of a weight above 0, got weights \[\]"
+    ):
         scoring(views=[])
     with pytest.raises(ValueError, match="noise_channels of the generator must be at least 1"):
         scoring(generator(noise_channels=0))
