@@ -11,7 +11,7 @@ THREADS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
-demo: $(VENV)/.installed  ## train a small hybrid on synthetic scenes (8 minutes of a core), and show its results
+demo: $(VENV)/.installed  ## train a small hybrid on synthetic scenes (6 minutes on two cores), and show its results
 	$(BIN)/python -m wavelight fit --config experiments/demo_hybrid.yaml --ckpt_path last
 	$(BIN)/python -m wavelight sample runs/demo_hybrid/checkpoints/last.ckpt --out runs/demo_hybrid/generated --images 64 --seed 1 --with_grid true
 	$(BIN)/python -m wavelight report runs/demo_hybrid --out runs/demo_hybrid/results.html
