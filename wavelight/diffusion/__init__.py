@@ -19,6 +19,7 @@ from wavelight.diffusion.samplers import (
     dpmpp_2m,
     euler_maruyama,
     heun,
+    posterior,
 )
 from wavelight.diffusion.schedules import Cosine, Karras, Quadratic, Schedule, Uniform
 
@@ -44,4 +45,5 @@ __all__ = [
     "dpmpp_2m",
     "euler_maruyama",
     "heun",
+    "posterior",
 ]

@@ -84,17 +84,19 @@ def ancestral(
     a process that preserves variance. The last step samples no noise. So samples the published code of WSGM. One
     evaluation a step. For the arguments, see this module's docstring.
     """
-    alpha, variance = process.alpha(times), process.sigma(times) ** 2
-    keep = alpha[:-1] / alpha[1:]
-    beta = variance[:-1] - keep**2 * variance[1:]
-    of_x0 = alpha[1:] * beta / variance[:-1]
-    of_xt = keep * variance[1:] / variance[:-1]
-    last = len(times) - 2
-    for k, t in enumerate(_batches(times[:-1], x)):
-        x = of_x0[k] * denoise(x, t) + of_xt[k] * x
-        if k < last:
-            x = x + beta[k].sqrt() * noise()
-    return x
+    return _through_posteriors(denoise, process, times, x, noise, least=False)
+
+
+def posterior(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise
+) -> Tensor:
+    """Sample each step from the posterior given x_0 itself (Ho et al., 2020, equation 7).
+
+    The variance is the smaller of the paper's two, which is the true one where ``denoise`` does not predict the mean of
+    x_0 but samples it, as distributional diffusion does. One evaluation a step. For the arguments, see this module's
+    docstring.
+    """
+    return _through_posteriors(denoise, process, times, x, noise, least=True)
 
 
 def ddim(
@@ -215,6 +217,24 @@ class HeunWithChurn:
             x = x + fresh[k] * noise()
             x = _heun_step(denoise, x, here, there, last=there is levels[-1])
         return x * levels[-1].scale
+
+
+def _through_posteriors(
+    denoise: Denoiser, process: Process, times: Tensor, x: Tensor, noise: FreshNoise, least: bool
+) -> Tensor:
+    """Sample each step from the posterior of x at the next time, of its least variance or that of the forward step."""
+    alpha, variance = process.alpha(times), process.sigma(times) ** 2
+    keep = alpha[:-1] / alpha[1:]
+    beta = variance[:-1] - keep**2 * variance[1:]
+    of_x0 = alpha[1:] * beta / variance[:-1]
+    of_xt = keep * variance[1:] / variance[:-1]
+    added = beta * variance[1:] / variance[:-1] if least else beta
+    last = len(times) - 2
+    for k, t in enumerate(_batches(times[:-1], x)):
+        x = of_x0[k] * denoise(x, t) + of_xt[k] * x
+        if k < last:
+            x = x + added[k].sqrt() * noise()
+    return x
 
 
 class _Level(NamedTuple):

@@ -12,8 +12,9 @@ from wavelight.diffusion.processes import Process, over_pixels
 from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
 from wavelight.factors import Condition, FactorShape
-from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
+from wavelight.models.base import NetworkFactory, OptimizerFactory, Player
 from wavelight.models.score_model import SCORE
+from wavelight.models.stepped import SteppedModel
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
 
@@ -21,7 +22,7 @@ _SLOPE = 8.0
 """Of the mapping of noise levels, k (Geng et al., 2024, appendix on CIFAR-10)."""
 
 
-class ConsistencyModel(GenerativeModel):
+class ConsistencyModel(SteppedModel):
     """A function f(x_t, t) from any point of a path to its end, by easy consistency tuning (Geng et al., 2024).
 
     arXiv 2406.14548. The end found from x_t is to be the one found from x_r, held fixed, which is a little less noisy
@@ -66,40 +67,20 @@ class ConsistencyModel(GenerativeModel):
         huber: float = 0.001,
         sigma_data: float = 1.0,
     ) -> None:
-        super().__init__()
+        parameterization = Preconditioned(sigma_data)
+        super().__init__(process, schedule, steps, parameterization)
         check_least({"stage_batches": (stage_batches, 1), "stages": (stages, 1)})
         if not (shrink > 1 and huber > 0):
             raise ValueError(f"shrink must be above 1 and huber above 0, got {shrink} and {huber}")
         # The name that a score model gives it, so that weights go from one to the other.
         self.score = network(shape)
-        self.process = process
-        self.parameterization = Preconditioned(sigma_data)
+        self.parameterization = parameterization
         self.noise_level_sampling = noise_level_sampling
-        self.schedule = schedule
         self.stage_batches = stage_batches
         self.stages = stages
         self.shrink = shrink
         self.huber = huber
-        self.take_steps(steps)
         self._optimizer = optimizer
-
-    @override
-    def take_steps(self, steps: int) -> None:
-        # Numbers for the sampler, which are needed where networks are built without values, too.
-        with torch.device("cpu"):
-            self.times = self.schedule(self.process, steps)
-            level = self.process.sigma_over_alpha(self.times[0])
-        if not level.isfinite():
-            raise ValueError(
-                f"schedule must start before time {self.times[0]:g} of {type(self.process).__name__}, where nothing is "
-                f"left of the image, got {type(self.schedule).__name__}: take Karras"
-            )
-
-    @property
-    @override
-    def steps(self) -> int:
-        """The number of steps."""
-        return len(self.times) - 1
 
     @override
     def players(self) -> Mapping[str, Player]:

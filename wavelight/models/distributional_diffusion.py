@@ -9,11 +9,13 @@ from typing_extensions import override
 from wavelight.diffusion.noise_level_sampling import NoiseLevelSampling
 from wavelight.diffusion.parameterizations import Preconditioned
 from wavelight.diffusion.processes import Process, over_pixels
+from wavelight.diffusion.samplers import posterior
 from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
 from wavelight.factorizations.views import View
 from wavelight.factors import Condition, FactorShape
-from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
+from wavelight.models.base import NetworkFactory, OptimizerFactory, Player
+from wavelight.models.stepped import SteppedModel
 from wavelight.models.view_scores import ViewScores
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
@@ -21,7 +23,7 @@ from wavelight.support.errors import check_least
 DENOISER = "denoiser"
 
 
-class DistributionalDiffusion(GenerativeModel):
+class DistributionalDiffusion(SteppedModel):
     """A diffusion model whose network samples x_0 given x_t, where others predict its mean (De Bortoli et al., 2025).
 
     arXiv 2502.02483. Steps may be as long as is wanted, down to one, since what is sampled at each is a clean target
@@ -62,30 +64,16 @@ class DistributionalDiffusion(GenerativeModel):
         samples: int = 2,
         sigma_data: float = 1.0,
     ) -> None:
-        super().__init__()
+        parameterization = Preconditioned(sigma_data)
+        super().__init__(process, schedule, steps, parameterization)
         check_least({"samples": (samples, 2)})
         noisy = shape._replace(condition_channels=shape.condition_channels + shape.channels)
         self.denoiser = network(noisy)
-        self.process = process
         self.noise_level_sampling = noise_level_sampling
-        self.schedule = schedule
-        self.parameterization = Preconditioned(sigma_data)
+        self.parameterization = parameterization
         self.scores = ViewScores(views, shape.side)
         self.samples = samples
-        self.take_steps(steps)
         self._optimizer = optimizer
-
-    @override
-    def take_steps(self, steps: int) -> None:
-        # Numbers for the sampler, which are needed where networks are built without values, too.
-        with torch.device("cpu"):
-            self.times = self.schedule(self.process, steps)
-
-    @property
-    @override
-    def steps(self) -> int:
-        """The number of steps."""
-        return len(self.times) - 1
 
     @override
     def players(self) -> Mapping[str, Player]:
@@ -109,22 +97,11 @@ class DistributionalDiffusion(GenerativeModel):
 
     @override
     def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
-        x = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
-        alpha, variance = self.process.alpha(self.times), self.process.sigma(self.times) ** 2
-        keep = alpha[:-1] / alpha[1:]
-        beta = variance[:-1] - keep**2 * variance[1:]
-        for k, t in enumerate(self.times[:-1].tolist()):
-            times = torch.full((len(x),), t, device=x.device)
-            x0 = self._clean(x, times, noise.normal(*shape), condition)
-            x = (
-                float(alpha[k + 1] * beta[k] / variance[k]) * x0
-                + float(keep[k] * variance[k + 1] / variance[k]) * x
-            )
-            # The posterior's variance: what is sampled is a target, not a mean (Ho et al., 2020, equation 7).
-            posterior = float(beta[k] * variance[k + 1] / variance[k])
-            if posterior > 0:
-                x = x + posterior**0.5 * noise.normal(*shape)
-        return x
+        def denoise(xt: Tensor, t: Tensor) -> Tensor:
+            return self._clean(xt, t, noise.normal(*shape), condition)
+
+        start = float(self.process.sigma(self.times[0])) * noise.normal(*shape)
+        return posterior(denoise, self.process, self.times, start, lambda: noise.normal(*shape))
 
     def _clean(self, xt: Tensor, t: Tensor, latent: Tensor, condition: Condition) -> Tensor:
         """Sample x_0 given x_t ``(N, C, H, W)`` at times ``(N,)``, from a latent of its shape, in float32."""

@@ -14,19 +14,19 @@ from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
 from wavelight.factors import Condition, FactorShape
 from wavelight.models.base import (
-    GenerativeModel,
     NetworkFactory,
     OptimizerFactory,
     Player,
     differentiable_twice,
 )
+from wavelight.models.stepped import SteppedModel
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
 
 VELOCITY = "velocity"
 
 
-class MeanFlow(GenerativeModel):
+class MeanFlow(SteppedModel):
     """A flow whose network gives the average velocity u(z_t, r, t) of the times r to t (Geng et al., 2025).
 
     arXiv 2505.13447. On the straight path z_t = (1 - t) x_0 + t noise, of velocity v = noise - x_0, a step of any
@@ -66,7 +66,7 @@ class MeanFlow(GenerativeModel):
         adaptive_power: float = 0.75,
         time_scale: float = 20.0,
     ) -> None:
-        super().__init__()
+        super().__init__(RectifiedFlow(), schedule, steps)
         check_least({"adaptive_power": (adaptive_power, 0)})
         if not 0 < apart <= 1:
             raise ValueError(
@@ -75,26 +75,11 @@ class MeanFlow(GenerativeModel):
         if not time_scale > 0:
             raise ValueError(f"time_scale must be above 0, got {time_scale}")
         self.velocity = network(shape)
-        self.process = RectifiedFlow()
         self.noise_level_sampling = noise_level_sampling
-        self.schedule = schedule
         self.apart = apart
         self.adaptive_power = adaptive_power
         self.time_scale = time_scale
-        self.take_steps(steps)
         self._optimizer = optimizer
-
-    @override
-    def take_steps(self, steps: int) -> None:
-        # Numbers for the sampler, which are needed where networks are built without values, too.
-        with torch.device("cpu"):
-            self.times = self.schedule(self.process, steps)
-
-    @property
-    @override
-    def steps(self) -> int:
-        """The number of steps."""
-        return len(self.times) - 1
 
     @override
     def players(self) -> Mapping[str, Player]:

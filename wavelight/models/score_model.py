@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -13,14 +12,15 @@ from wavelight.diffusion.samplers import HeunWithChurn, Sampler, clipped
 from wavelight.diffusion.schedules import Schedule
 from wavelight.factorizations.base import Factor, Shape
 from wavelight.factors import Condition, FactorShape
-from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
+from wavelight.models.base import NetworkFactory, OptimizerFactory, Player
+from wavelight.models.stepped import SteppedModel
 from wavelight.noise import Noise
 from wavelight.support.errors import check_least
 
 SCORE = "score"
 
 
-class ScoreModel(GenerativeModel):
+class ScoreModel(SteppedModel):
     """A diffusion model of one factor, conditional where the factor has a condition (Song et al., 2021).
 
     Args:
@@ -59,46 +59,15 @@ class ScoreModel(GenerativeModel):
         clip: bool = False,
         condition_noise: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(process, schedule, steps, parameterization)
         check_least({"condition_noise": (condition_noise, 0)})
         self.score = network(shape)
-        self.process = process
         self.parameterization = parameterization
         self.noise_level_sampling = noise_level_sampling
         self.sampler = sampler
         self.clip = clip
         self.condition_noise = condition_noise
-        self.schedule = schedule
-        self.take_steps(steps)
         self._optimizer = optimizer
-
-    @override
-    def take_steps(self, steps: int) -> None:
-        """Sample in another number of steps from now on; what is learnt does not depend on it.
-
-        Args:
-            steps: Of the sampler.
-
-        Raises:
-            ValueError: If there is no step, or if the network's prediction denoises nothing where the
-                steps begin.
-        """
-        # Numbers for the sampler, which are needed where networks are built without values, too.
-        with torch.device("cpu"):
-            self.times = self.schedule(self.process, steps)
-            coefficients = self.parameterization.preconditioning(self.process, self.times[0])
-        if not all(value.isfinite() for value in coefficients):
-            raise ValueError(
-                f"schedule must start before time {self.times[0]:g} of {type(self.process).__name__}, where nothing is "
-                f"left of the image, got {type(self.schedule).__name__} with {type(self.parameterization).__name__}, "
-                "which has no finite denoiser there: take Karras, or FlowPrediction"
-            )
-
-    @property
-    @override
-    def steps(self) -> int:
-        """The sampler's steps."""
-        return len(self.times) - 1
 
     @override
     def players(self) -> Mapping[str, Player]:

@@ -21,6 +21,7 @@ from wavelight.diffusion import (
     dpmpp_2m,
     euler_maruyama,
     heun,
+    posterior,
 )
 from wavelight.noise import Noise
 
@@ -318,6 +319,30 @@ def test_euler_maruyama_cannot_start_from_noise_alone():
     x = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match="the sampler cannot start where alpha = 0"):
         euler_maruyama(gaussian(FLOW), FLOW, Uniform()(FLOW, 4), x, lambda: x)
+
+
+@pytest.mark.parametrize("process", [OU, FLOW], ids=name)
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_the_posterior_of_sampled_targets_is_exact_in_any_number_of_steps(process, steps):
+    """Where x_0 is not the mean given x_t but a sample of its law, long steps lose nothing."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(20_000, 1, 2, 2, generator=random)
+    mean = gaussian(process)
+
+    def sampled(xt, t):
+        alpha, sigma = (f(t)[:, None, None, None] for f in (process.alpha, process.sigma))
+        spread = sigma * STD / (alpha**2 * STD**2 + sigma**2).sqrt()
+        return mean(xt, t) + spread * torch.randn(x.shape, generator=random)
+
+    times = Uniform()(process, steps)
+    # The law of x at the first time, where something may be left of the image.
+    alpha, sigma = float(process.alpha(times[0])), float(process.sigma(times[0]))
+    start = alpha * MEAN + (alpha**2 * STD**2 + sigma**2) ** 0.5 * x
+    found = posterior(
+        sampled, process, times, start, lambda: torch.randn(x.shape, generator=random)
+    )
+    assert found.mean().item() == pytest.approx(MEAN, abs=0.01)
+    assert found.std().item() == pytest.approx(STD, abs=0.01)
 
 
 @pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (heun, 2), (dpmpp_2m, 2)], ids=name)

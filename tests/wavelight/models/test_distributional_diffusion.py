@@ -7,7 +7,7 @@ from tests.systems import NETWORK
 from tests.wavelight.models.details import ADAM, factor
 from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.processes import RectifiedFlow, VarianceExploding
-from wavelight.diffusion.schedules import Karras
+from wavelight.diffusion.schedules import Karras, Uniform
 from wavelight.factorizations.base import Factor
 from wavelight.factorizations.scaling import Eigenbasis
 from wavelight.factorizations.views import Channels, ShiftedPackets
@@ -104,6 +104,13 @@ def test_bad_options_are_refused():
         model(views=[])
     with pytest.raises(ValueError, match="steps"):
         model(steps=0)
+
+
+def test_a_start_where_nothing_is_left_is_refused():
+    with pytest.raises(ValueError, match="schedule must start before time 1 of RectifiedFlow"):
+        DistributionalDiffusion(
+            LL, NETWORK, ADAM, RectifiedFlow(), LogNormalSigma(), Uniform(), 2, CHANNELS
+        )
 
 
 def test_the_same_images_are_sampled_every_time():
