@@ -219,6 +219,57 @@ class DecoderLevel(nn.Module):
         return self.up(h)
 
 
+class Levels(NamedTuple):
+    """The parts of a U-Net, resolution by resolution; level 0 is the full one."""
+
+    widths: Sequence[int]
+    """Channels at each level."""
+
+    blocks: int
+    """Residual blocks at each level of the encoder; the decoder has one more."""
+
+    attends: Sequence[bool]
+    """Whether the blocks of a level are followed by attention."""
+
+    shared: Shared
+
+    def encoder(self, level: int) -> EncoderLevel:
+        """Make a level of the encoder, and its way down."""
+        last = level == len(self.widths) - 1
+        return EncoderLevel(
+            self._entering(level),
+            self.widths[level],
+            self.blocks,
+            self.shared,
+            self.attends[level],
+            last,
+        )
+
+    def middle(self) -> nn.ModuleList:
+        """Make the stages at the smallest resolution, between encoder and decoder."""
+        width = self.widths[-1]
+        return nn.ModuleList(Stage(width, width, self.shared, attends) for attends in (True, False))
+
+    def decoder(self, level: int) -> DecoderLevel:
+        """Make a level of the decoder, and its way up."""
+        skips = [self.widths[level]] * self.blocks + [self._entering(level)]
+        return DecoderLevel(
+            self.entering_decoder(level),
+            self.widths[level],
+            skips,
+            self.shared,
+            self.attends[level],
+            last=level == 0,
+        )
+
+    def entering_decoder(self, level: int) -> int:
+        """Return the channels of the features that come up to a level of the decoder."""
+        return self.widths[min(level + 1, len(self.widths) - 1)]
+
+    def _entering(self, level: int) -> int:
+        return self.widths[max(level - 1, 0)]
+
+
 class ImprovedUNet(nn.Module):
     """Maps noisy images and a time to images, such as the noise; its output starts at zero.
 
@@ -272,29 +323,17 @@ class ImprovedUNet(nn.Module):
         self.channels = channels
         self.condition_channels = condition_channels
         widths = [width * multiplier for multiplier in multipliers]
-        entering = [widths[0], *widths]  # channels of the features on their way down, at each level
         attends = [resolution >> level in attention_resolutions for level in range(len(widths))]
         shared = Shared(4 * width, heads, dropout, periodic)
-        smallest = len(widths) - 1
-
-        def encoder_level(level: int) -> EncoderLevel:
-            inputs, outputs = entering[level], widths[level]
-            return EncoderLevel(
-                inputs, outputs, blocks, shared, attends[level], last=level == smallest
-            )
-
-        def decoder_level(level: int) -> DecoderLevel:
-            inputs, outputs = widths[min(level + 1, smallest)], widths[level]
-            skips = [outputs] * blocks + [entering[level]]
-            return DecoderLevel(inputs, outputs, skips, shared, attends[level], last=level == 0)
+        levels = Levels(widths, blocks, attends, shared)
 
         self.time_mapping = TimestepEmbedding(width, shared.embedding)
         self.stem = shared.convolution(channels + condition_channels, widths[0])
-        self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
-        self.middle = nn.ModuleList(
-            Stage(widths[-1], widths[-1], shared, attends) for attends in (True, False)
+        self.encoder = nn.ModuleList(levels.encoder(level) for level in range(len(widths)))
+        self.middle = levels.middle()
+        self.decoder = nn.ModuleList(
+            levels.decoder(level) for level in reversed(range(len(widths)))
         )
-        self.decoder = nn.ModuleList(decoder_level(level) for level in reversed(range(len(widths))))
         self.head_norm = group_norm(widths[0])
         self.head = shared.silent_convolution(widths[0], channels)
         # The last to be built, so that it changes no other's initial weights.

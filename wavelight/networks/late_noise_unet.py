@@ -8,13 +8,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from wavelight.factors import Condition, FactorShape
-from wavelight.networks.improved_unet import (
-    DecoderLevel,
-    EncoderLevel,
-    ScaleShiftBlock,
-    Shared,
-    Stage,
-)
+from wavelight.networks.improved_unet import Levels, ScaleShiftBlock, Shared
 from wavelight.networks.modulation import all_at_once
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.one_shot import DetailGenerator
@@ -67,32 +61,19 @@ class LateNoiseUNet(DetailGenerator):
             halvings=smallest,
         )
         widths = [width * multiplier for multiplier in multipliers]
-        entering = [widths[0], *widths]  # channels of the features on their way down, at each level
         attends = [shape.side >> level in attention_resolutions for level in range(len(widths))]
         shared = Shared(4 * width, heads, dropout=0.0, periodic=False)
-
-        def encoder_level(level: int) -> EncoderLevel:
-            inputs, outputs = entering[level], widths[level]
-            return EncoderLevel(
-                inputs, outputs, blocks, shared, attends[level], last=level == smallest
-            )
-
-        def decoder_level(level: int) -> DecoderLevel:
-            inputs, outputs = widths[min(level + 1, smallest)], widths[level]
-            skips = [outputs] * blocks + [entering[level]]
-            return DecoderLevel(inputs, outputs, skips, shared, attends[level], last=level == 0)
+        levels = Levels(widths, blocks, attends, shared)
 
         self.constant = nn.Parameter(torch.randn(1, shared.embedding))
         self.stem = shared.convolution(shape.condition_channels, widths[0])
-        self.encoder = nn.ModuleList(encoder_level(level) for level in range(len(widths)))
-        self.middle = nn.ModuleList(
-            Stage(widths[-1], widths[-1], shared, attends) for attends in (True, False)
-        )
+        self.encoder = nn.ModuleList(levels.encoder(level) for level in range(len(widths)))
+        self.middle = levels.middle()
         self.coarse_decoder = nn.ModuleList(
-            decoder_level(level) for level in range(smallest, 0, -1)
+            levels.decoder(level) for level in range(smallest, 0, -1)
         )
-        self.noise_stem = shared.convolution(shape.channels, widths[min(1, smallest)])
-        self.finest_decoder = decoder_level(0)
+        self.noise_stem = shared.convolution(shape.channels, levels.entering_decoder(0))
+        self.finest_decoder = levels.decoder(0)
         self.head_norm = group_norm(widths[0])
         self.head = shared.silent_convolution(widths[0], 2 * shape.channels)
         self.to(memory_format=torch.channels_last)
