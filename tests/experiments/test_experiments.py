@@ -278,11 +278,11 @@ DETAIL_NETWORKS = {
 }
 # Parameters of the generators that learn by a scoring rule; the coarsest level's come first.
 SCORED_NETWORKS = {
-    "celeba128_hybrid": [141_858_066, 156_010_770],
-    "church_hybrid": [18_608_530, 19_345_042, 30_240_914],
-    "cifar10_hybrid": [32_235_026, 46_408_722],
-    "cifar10_small_scoring": [707_698, 745_138],
-    "demo_hybrid": [707_698, 745_138],
+    "celeba128_hybrid": [141_883_419, 156_033_819],
+    "church_hybrid": [18_620_059, 19_351_387, 30_247_259],
+    "cifar10_hybrid": [32_258_075, 46_431_771],
+    "cifar10_small_scoring": [710_875, 748_315],
+    "demo_hybrid": [710_875, 748_315],
 }
 # The WSGM whose score model of the coarsest band each of ours has, but for the one that doubles your own images.
 RIVALS = {

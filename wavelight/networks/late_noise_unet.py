@@ -14,16 +14,20 @@ from wavelight.networks.normalization import group_norm
 from wavelight.networks.one_shot import DetailGenerator
 from wavelight.networks.resampling import check_halvings, fitted
 
+FIRST_TAIL = 0.5
+"""How far the logarithm of a local scale varies before anything is learnt: details have an excess kurtosis of 5.2."""
+
 
 class LateNoiseUNet(DetailGenerator):
-    """Samples details as F + exp(S) * noise, where F and S depend on LL and on that noise.
+    """Samples details as F + exp(S + T z - T^2) * noise, where F, S and T depend on LL and on the noise.
 
     It is the U-Net of ``ImprovedUNet``, with a learnt vector where that has the embedding of a time. Noise of the
     channels of the details is added once, to the features at the decoder's full resolution: what is before depends on
-    LL alone, and samples at the same LL share it. F and S begin at 0, so the first samples are the noise itself, which
-    with the scaling ``Eigenbasis`` has the spread and the colours of the details: there is no noise to be woken up. S,
-    the local scale, makes a scale mixture of Gaussians of the details, as those of natural images are (Wainwright and
-    Simoncelli, 2000).
+    LL alone, and samples at the same LL share it. S is the local scale, and z the noise of one channel more, which all
+    channels at a position share: the first samples, with F and S at 0, are a scale mixture of Gaussians of variance 1,
+    as the details of natural images are (Wainwright and Simoncelli, 2000), and with the scaling ``Eigenbasis`` have the
+    spread and the colours of the details. There is no noise to be woken up. Without T, Gaussian samples that have the
+    least CRPS are narrower than details of heavier tails.
 
     Args:
         shape: The shape of the details, and of LL; where one network serves several levels, of the coarsest.
@@ -57,7 +61,7 @@ class LateNoiseUNet(DetailGenerator):
         super().__init__(
             shape.channels,
             shape.condition_channels,
-            noise_channels=shape.channels,
+            noise_channels=shape.channels + 1,
             halvings=smallest,
         )
         widths = [width * multiplier for multiplier in multipliers]
@@ -72,10 +76,10 @@ class LateNoiseUNet(DetailGenerator):
         self.coarse_decoder = nn.ModuleList(
             levels.decoder(level) for level in range(smallest, 0, -1)
         )
-        self.noise_stem = shared.convolution(shape.channels, levels.entering_decoder(0))
+        self.noise_stem = shared.convolution(self.noise_channels, levels.entering_decoder(0))
         self.finest_decoder = levels.decoder(0)
         self.head_norm = group_norm(widths[0])
-        self.head = shared.silent_convolution(widths[0], 2 * shape.channels)
+        self.head = shared.silent_convolution(widths[0], 3 * shape.channels)
         self.to(memory_format=torch.channels_last)
 
     @override
@@ -93,5 +97,18 @@ class LateNoiseUNet(DetailGenerator):
         samples = len(noise) // len(h)
         h = h.repeat(samples, 1, 1, 1) + self.noise_stem(noise)
         h = self.finest_decoder(h, [skip.repeat(samples, 1, 1, 1) for skip in skips], affines)
-        location, log_scale = self.head(functional.silu(self.head_norm(h))).chunk(2, dim=1)
-        return (location + log_scale.exp() * noise).contiguous()
+        location, log_scale, tail = self.head(functional.silu(self.head_norm(h))).chunk(3, dim=1)
+        return scale_mixture(noise, location, log_scale, FIRST_TAIL + tail).contiguous()
+
+
+def scale_mixture(noise: Tensor, location: Tensor, log_scale: Tensor, tail: Tensor) -> Tensor:
+    """Return samples of a Gaussian scale mixture whose scales are log-normal: where S is 0, of variance 1 for any T.
+
+    Args:
+        noise: Standard normal noise ``(N, C + 1, H, W)``; the last channel is z, which scales the others.
+        location: F, ``(N, C, H, W)``, as the rest.
+        log_scale: S.
+        tail: T, the standard deviation of the logarithm of the scale; the excess kurtosis is 3 (exp(4 T^2) - 1).
+    """
+    white, z = noise[:, :-1], noise[:, -1:]
+    return location + (log_scale + tail * (z - tail)).exp() * white

@@ -1,5 +1,7 @@
 """The late-noise U-Net begins as its noise, and shares what depends on LL alone among samples."""
 
+import math
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -7,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.golden import normal
 from wavelight.factors import Condition, FactorShape
 from wavelight.networks import LateNoiseUNet
+from wavelight.networks.late_noise_unet import FIRST_TAIL, scale_mixture
 
 DETAILS = FactorShape.square(9, 8, 3)
 
@@ -24,14 +27,31 @@ def learnt(**changes):
     return found
 
 
-def test_it_begins_as_its_noise():
-    noise = normal(1, 2, 9, 8, 8)
-    assert torch.equal(network()(noise, Condition(normal(2, 2, 3, 8, 8))), noise)
+def test_it_begins_as_a_scale_mixture_of_its_noise():
+    noise = normal(1, 2, 10, 8, 8)
+    scale = (FIRST_TAIL * noise[:, 9:] - FIRST_TAIL**2).exp()
+    first = network()(noise, Condition(normal(2, 2, 3, 8, 8)))
+    torch.testing.assert_close(first, scale * noise[:, :9])
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.2, FIRST_TAIL])
+def test_a_scale_mixture_has_the_moments_of_its_parameters(tail):
+    noise, zero = normal(3, 2**20, 2, 1, 1).double(), torch.zeros(1, 1, 1, 1).double()
+    samples = scale_mixture(noise, zero + 2, zero + 0.3, zero + tail).flatten() - 2
+    square, fourth = samples.square(), samples**4
+    variance, kurtosis = math.exp(0.6), 3 * math.exp(4 * tail**2)
+    for measured, expected in [(square, variance), (fourth, kurtosis * variance**2)]:
+        error = float(measured.std()) / len(samples) ** 0.5
+        assert abs(float(measured.mean()) - expected) < 4 * error
 
 
 @pytest.mark.parametrize("multipliers", [(1,), (1, 2), (1, 2, 2)])
 def test_samples_in_one_call_are_those_of_several(multipliers):
-    found, noise, ll = learnt(multipliers=multipliers), normal(1, 6, 9, 8, 8), normal(2, 2, 3, 8, 8)
+    found, noise, ll = (
+        learnt(multipliers=multipliers),
+        normal(1, 6, 10, 8, 8),
+        normal(2, 2, 3, 8, 8),
+    )
     together = found(noise, Condition(ll))
     apart = torch.cat([found(each, Condition(ll)) for each in noise.split(2)])
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
@@ -43,7 +63,7 @@ def test_more_samples_cost_the_finest_decoder_alone():
     macs = {}
     for samples in (1, 2, 8):
         with FlopCounterMode(display=False) as counter:
-            found(normal(1, samples, 9, 8, 8), Condition(ll))
+            found(normal(1, samples, 10, 8, 8), Condition(ll))
         macs[samples] = counter.get_total_flops() / 2
     one_more = macs[2] - macs[1]
     assert macs[8] == macs[1] + 7 * one_more
@@ -51,7 +71,7 @@ def test_more_samples_cost_the_finest_decoder_alone():
 
 
 def test_it_depends_on_ll_and_on_all_of_its_parameters():
-    found, noise = learnt(), normal(1, 2, 9, 8, 8)
+    found, noise = learnt(), normal(1, 2, 10, 8, 8)
     ll = normal(2, 2, 3, 8, 8).requires_grad_()
     found(noise, Condition(ll)).square().sum().backward()
     assert ll.grad.abs().sum() > 0
@@ -63,18 +83,18 @@ def test_it_depends_on_ll_and_on_all_of_its_parameters():
 
 
 def test_it_serves_bands_of_other_sides_that_it_can_halve():
-    assert learnt()(normal(1, 1, 9, 16, 16), Condition(normal(2, 1, 3, 16, 16))).shape == (
+    assert learnt()(normal(1, 1, 10, 16, 16), Condition(normal(2, 1, 3, 16, 16))).shape == (
         1,
         9,
         16,
         16,
     )
     with pytest.raises(ValueError, match="the side of LL must be a multiple of 2"):
-        learnt()(normal(1, 1, 9, 7, 7), Condition(normal(2, 1, 3, 7, 7)))
+        learnt()(normal(1, 1, 10, 7, 7), Condition(normal(2, 1, 3, 7, 7)))
 
 
 def test_noise_for_half_a_sample_is_refused():
     with pytest.raises(
         ValueError, match="noise must be for one or more samples of each of 2 LL bands, got 3"
     ):
-        network()(normal(1, 3, 9, 8, 8), Condition(normal(2, 2, 3, 8, 8)))
+        network()(normal(1, 3, 10, 8, 8), Condition(normal(2, 2, 3, 8, 8)))
