@@ -16,6 +16,7 @@ from wavelight.config.bases import with_bases
 from wavelight.factorizations.views import Channels, HalfWhitened, ShiftedPackets
 from wavelight.models import DetailScoring
 from wavelight.networks.resampling import fitted
+from wavelight.systems import WaveletDiffusion
 from wavelight.systems.cost import cost
 from wavelight.training.cli import CLI
 from wavelight.wavelets import BandOrder
@@ -25,6 +26,7 @@ EXPERIMENTS = sorted(FOLDER.glob("*.yaml"))
 PARTS_OF_EXPERIMENTS = sorted(FOLDER.glob("*/*.yaml"))
 # By what their names hold; the first that fits.
 KINDS = {
+    "modern": "WaveletDiffusion",
     "wsgm": "WSGM",
     "sgm": "SGM",
     "hybrid": "Hybrid",
@@ -75,7 +77,7 @@ ON_FILES = [path for path in EXPERIMENTS if path not in ON_CPU]
 """Those that want a GPU, and whose images lie in files."""
 PUBLISHED = [path for path in ON_FILES if system_of(path) in ("WaveDiff", "DDGAN")]
 """Those of the WaveDiff paper."""
-OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM")]
+OF_SCORES = [path for path in EXPERIMENTS if system_of(path) in ("SGM", "WSGM", "WaveletDiffusion")]
 HYBRIDS = [path for path in EXPERIMENTS if system_of(path) == "Hybrid"]
 PUBLISHED_HYBRID = "celeba128_hybrid_published"
 GAN_HYBRIDS = [
@@ -242,6 +244,10 @@ SCORE_NETWORKS = {
         ScoreNetwork(64, 128, [1, 2, 2, 4], 77_548_809, 6),
         ScoreNetwork(128, 64, [1, 2, 2, 4], 19_085_193, 5),
     ],
+    "church_wavediff_modern": [ScoreNetwork(64, 128, [1, 2, 2, 2], 39_729_328, 8)],
+    "cifar10_wavediff_modern": [ScoreNetwork(16, 128, [1, 2, 2], 37_008_396, 8)],
+    "cifar10_small_wavediff_modern": [ScoreNetwork(16, 32, [1, 2, 2], 1_197_580, 8)],
+    "demo_wavediff_modern": [ScoreNetwork(16, 32, [1, 2, 2], 1_197_580, 8)],
     "cifar10_small_sgm": [ScoreNetwork(32, 32, [1, 2, 2], 1_192_387, 10)],
     "cifar10_small_wsgm": [
         ScoreNetwork(8, 32, [1, 2], 718_723, 10),
@@ -592,6 +598,7 @@ def test_score_networks_are_of_the_sizes_that_are_told(path):
         network.parameters for network in facts
     ]
     assert [len(model.times) - 1 for model in system.models] == [network.steps for network in facts]
+    bands = 4**system.factorization.levels if type(system) is WaveletDiffusion else 1
     for index, (options, network) in enumerate(zip(score_models(path), facts, strict=True)):
         given, found = options["network"]["init_args"], system.models[index].score
         assert options["network"]["class_path"] == "wavelight.networks.ImprovedUNet"
@@ -603,7 +610,7 @@ def test_score_networks_are_of_the_sizes_that_are_told(path):
         )
         # Details are three bands of each colour, given one band of it.
         colours = 1 if data_set(path) == "phi4" else 3
-        assert found.channels == colours * (3 if index else 1)
+        assert found.channels == colours * (3 if index else bands)
         assert found.condition_channels == (colours if index else 0)
         assert given["periodic"] == (data_set(path) == "phi4")
 
@@ -651,7 +658,8 @@ def test_other_score_models_follow_edm(path):
         assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
         assert options["noise_level_sampling"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
         assert given["process"]["largest"] == given["schedule"]["largest"] == 80
-        sampler = "dpmpp_2m" if path in ON_CPU else "heun"
+        few_steps = path in ON_CPU or system_of(path) == "WaveletDiffusion"
+        sampler = "dpmpp_2m" if few_steps else "heun"
         assert options["sampler"] == f"wavelight.diffusion.samplers.{sampler}"
 
 

@@ -5,6 +5,7 @@ from wavelight.systems.ddgan import DDGAN
 from wavelight.systems.hybrid import Hybrid
 from wavelight.systems.sgm import SGM
 from wavelight.systems.wavediff import WaveDiff
+from wavelight.systems.wavelet_diffusion import WaveletDiffusion
 from wavelight.systems.wsgm import WSGM
 
-__all__ = ["DDGAN", "SGM", "WSGM", "Hybrid", "ImageGenerator", "WaveDiff"]
+__all__ = ["DDGAN", "SGM", "WSGM", "Hybrid", "ImageGenerator", "WaveDiff", "WaveletDiffusion"]
