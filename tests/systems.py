@@ -87,11 +87,11 @@ def consistency_model(steps=2):
     )
 
 
-def distributional(steps=2):
+def distributional(steps=2, network=NETWORK):
     """Return what builds a distributional diffusion of any factor."""
     return partial(
         DistributionalDiffusion,
-        network=NETWORK,
+        network=network,
         optimizer=partial(torch.optim.Adam, lr=1e-3),
         process=VarianceExploding(),
         noise_level_sampling=LogNormalSigma(),
