@@ -12,9 +12,13 @@ from torch import distributed, multiprocessing
 from data_modules import Scenes, WaveletDataModule
 from tests.systems import (
     NETWORK,
+    consistency_model,
     detail_gan,
+    distributional,
+    mean_flow,
     regression,
     score_model,
+    scoring,
     tiny_ddgan,
     tiny_hybrid,
     tiny_sgm,
@@ -23,6 +27,7 @@ from tests.systems import (
 )
 from tests.tiny import tiny_system, tiny_trainer
 from wavelight.callbacks.ema import ema_weights
+from wavelight.factorizations import Eigenbasis, PerChannel
 from wavelight.losses import BoundedCriticLoss, RpGANLoss
 from wavelight.networks import GroupedDiscriminator, GroupedUNet, LargeDiscriminator
 from wavelight.training import capabilities
@@ -90,6 +95,20 @@ SYSTEMS = WHOLE | {
     "hybrid_unnormalized": lambda **changes: hybrid(unnormalized_gan(**MILD, **PLAYERS), **changes),
     "hybrid_unnormalized_regression": lambda **changes: hybrid(
         partial(regression(), generator=PLAIN_REGRESSION, generator_optimizer=SGD, mse_weight=1.0),
+        **changes,
+    ),
+    "hybrid_scoring": lambda **changes: hybrid(
+        partial(scoring(), generator_optimizer=SGD),
+        scaling=PerChannel(),
+        detail_scaling=Eigenbasis(),
+        **changes,
+    ),
+    "few_steps": lambda **changes: tiny_wsgm(
+        coarse=partial(mean_flow(), optimizer=SGD),
+        details=[
+            partial(distributional(), optimizer=SGD),
+            partial(consistency_model(), optimizer=SLOW),
+        ],
         **changes,
     ),
     "hybrid_modern": lambda **changes: hybrid(modern_gan(), share_details=False, **changes),

@@ -13,12 +13,15 @@ from wavelight.diffusion.processes import VarianceExploding
 from wavelight.diffusion.samplers import heun
 from wavelight.diffusion.schedules import Karras, Uniform
 from wavelight.factorizations.scaling import Half
+from wavelight.factorizations.views import Channels, HalfWhitened, ShiftedPackets
 from wavelight.losses import NonSaturatingLoss
 from wavelight.models import (
     ConsistencyModel,
     DenoisingGAN,
     DetailGAN,
     DetailRegression,
+    DetailScoring,
+    DistributionalDiffusion,
     MeanFlow,
     ScoreModel,
 )
@@ -26,6 +29,7 @@ from wavelight.networks import (
     AttentionGateUNet,
     GroupedUNet,
     ImprovedUNet,
+    LateNoiseUNet,
     NCSNpp,
     ResidualDiscriminator,
     SmallDiscriminator,
@@ -80,6 +84,30 @@ def consistency_model(steps=2):
         schedule=Karras(0.8, 80.0),
         steps=steps,
         stage_batches=2,
+    )
+
+
+def distributional(steps=2, network=NETWORK):
+    """Return what builds a distributional diffusion of any factor."""
+    return partial(
+        DistributionalDiffusion,
+        network=network,
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
+        process=VarianceExploding(),
+        noise_level_sampling=LogNormalSigma(),
+        schedule=Karras(0.1, 80.0),
+        steps=steps,
+        views=[Channels(), ShiftedPackets(levels=1, joint=True)],
+    )
+
+
+def scoring():
+    """Return what builds a model of details by scoring rules."""
+    return partial(
+        DetailScoring,
+        generator=partial(LateNoiseUNet, width=8, multipliers=[1, 2], attention_resolutions=[]),
+        generator_optimizer=partial(torch.optim.Adam, lr=1e-3),
+        views=[Channels(), HalfWhitened(), ShiftedPackets(levels=1)],
     )
 
 

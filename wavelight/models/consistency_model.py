@@ -1,6 +1,7 @@
 """Consistency models: from any point of a diffusion's path to its end in one evaluation, tuned or learnt from data."""
 
 from collections.abc import Mapping
+from math import log2
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from wavelight.support.errors import check_least
 
 _SLOPE = 8.0
 """Of the mapping of noise levels, k (Geng et al., 2024, appendix on CIFAR-10)."""
+
+_NEAREST = 2.0**20
+"""1 over the least share of its noise level by which a pair may be apart: nearer ones are one point in float32."""
 
 
 class ConsistencyModel(SteppedModel):
@@ -49,7 +53,8 @@ class ConsistencyModel(SteppedModel):
         sigma_data: The standard deviation of the targets; 1 for standardised bands.
 
     Raises:
-        ValueError: If there is no step or stage, ``shrink`` is not above 1, or ``huber`` not above 0.
+        ValueError: If there is no step or stage, ``shrink`` is not above 1, ``huber`` not above 0, or the last stage
+            takes pairs so near that float32 cannot tell them apart.
     """
 
     def __init__(
@@ -72,6 +77,11 @@ class ConsistencyModel(SteppedModel):
         check_least({"stage_batches": (stage_batches, 1), "stages": (stages, 1)})
         if not (shrink > 1 and huber > 0):
             raise ValueError(f"shrink must be above 1 and huber above 0, got {shrink} and {huber}")
+        if stages * log2(shrink) > log2(_NEAREST):
+            raise ValueError(
+                f"shrink ** stages must be at most {_NEAREST:.0f}, beyond which a pair is one point in float32, got "
+                f"{shrink:g} ** {stages}: give fewer stages"
+            )
         # The name that a score model gives it, so that weights go from one to the other.
         self.score = network(shape)
         self.parameterization = parameterization

@@ -84,16 +84,16 @@ class DistributionalDiffusion(SteppedModel):
         x0 = factor.target
         t = self.noise_level_sampling(self.process, noise.uniform(1)[:, 0])
         xt = self.process.perturb(x0, t, noise.normal(*x0.shape[1:]))
-        latents = [noise.normal(*x0.shape[1:]) for _ in range(self.samples)]
-        ensemble = self._clean(
-            xt.repeat(self.samples, 1, 1, 1),
-            t.repeat(self.samples),
-            torch.cat(latents),
-            _repeated(factor.condition, self.samples),
+        # One call a sample, since masks of dropout belong to the images of a call.
+        ensemble = torch.stack(
+            [
+                self._clean(xt, t, noise.normal(*x0.shape[1:]), factor.condition)
+                for _ in range(self.samples)
+            ]
         )
         # The spread of what is sampled is c_out where targets are white: scores are weighed to be alike at all levels.
         weight = 1 / self.parameterization.preconditioning(self.process, t).c_out
-        return self.scores(ensemble.unflatten(0, (self.samples, -1)), factor, turn, weight)
+        return self.scores(ensemble, factor, turn, weight)
 
     @override
     def sample(self, shape: Shape, condition: Condition, noise: Noise) -> Tensor:
@@ -109,13 +109,3 @@ class DistributionalDiffusion(SteppedModel):
         given = latent if condition.ll is None else torch.cat([condition.ll, latent], dim=1)
         predicted = self.denoiser(over_pixels(c_in, xt) * xt, c_noise, condition._replace(ll=given))
         return over_pixels(c_skip, xt) * xt + over_pixels(c_out, xt) * (predicted.float() + latent)
-
-
-def _repeated(condition: Condition, times: int) -> Condition:
-    """Return the condition of a batch that comes several times, one batch after the other."""
-    return Condition(
-        *(
-            None if value is None else value.repeat(times, *[1] * (value.ndim - 1))
-            for value in condition
-        )
-    )

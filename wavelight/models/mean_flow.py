@@ -32,9 +32,10 @@ class MeanFlow(SteppedModel):
     arXiv 2505.13447. On the straight path z_t = (1 - t) x_0 + t noise, of velocity v = noise - x_0, a step of any
     length is z_r = z_t - (t - r) u, up to the one from noise to the target. The network learns (equation 6)
 
-        u = v - (t - r) du/dt,  du/dt = v du/dz + du/dt,
+        u = v - (t - r) (v du/dz + du/dt),
 
-    whose right side is one forward derivative of itself and is held fixed. Where r = t, it is flow matching.
+    with partial derivatives: the sum is one forward derivative of the network, along the path, and the right side is
+    held fixed. Where r = t, it is flow matching.
 
     Args:
         shape: Of the target, and of LL where the factor has one.

@@ -61,7 +61,7 @@ class DetailGenerator(nn.Module, ABC):
         if side % 2**self.halvings:
             raise ValueError(
                 f"the side of LL must be a multiple of {2**self.halvings} for the generator's "
-                f"{self.halvings} halvings, got {side}: use fewer pools or levels"
+                f"{self.halvings} halvings, got {side}: use fewer pools, multipliers or levels"
             )
 
     def conditioned(self, noise: Tensor, condition: Condition) -> Tensor:

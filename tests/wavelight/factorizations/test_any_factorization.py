@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from tests.examples import EXAMPLES, MANY
 from wavelight.factorizations.base import Pixels
 from wavelight.factorizations.pyramids import LaplacianPyramid, Pyramid
-from wavelight.factorizations.scaling import Half, Peak, PerChannel, Scalar, Unscaled
+from wavelight.factorizations.scaling import Eigenbasis, Half, Peak, PerChannel, Scalar, Unscaled
 from wavelight.factorizations.subbands import Subbands
 from wavelight.wavelets import BandOrder, BandStatistics, LevelStatistics
 
 ORTHOGONAL = ["haar", "db2", "db3", "db5", "sym4", "sym7", "coif1"]
 WAVELETS = [*ORTHOGONAL, "bior2.2", "bior4.4", "rbio1.3"]
-SCALINGS = [None, Unscaled(), Half(), Peak(), Scalar(), PerChannel()]
+SCALINGS = [None, Unscaled(), Half(), Peak(), Scalar(), PerChannel(), Eigenbasis()]
 
 
 @st.composite
@@ -71,7 +71,9 @@ def measured(band):
     # A band of one number has no spread.
     spread = values.std(1, correction=0).clamp(min=0.1)
     peak = values.abs().amax(1).clamp(min=0.1)
-    return BandStatistics(values.mean(1), spread, peak, spread.square().diag())
+    # Few numbers may be of fewer dimensions than there are channels; any two of these are correlated by a half.
+    correlation = (torch.eye(len(spread)) + 1) / 2
+    return BandStatistics(values.mean(1), spread, peak, correlation * spread.outer(spread))
 
 
 def check_split(case):

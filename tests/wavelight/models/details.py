@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from data_modules.statistics import measure
 from wavelight.factorizations.pyramids import Pyramid
 from wavelight.factorizations.scaling import Half
 from wavelight.factors import FactorShape
@@ -24,8 +25,12 @@ def generator(noise_channels=3, **changes):
 
 
 def factor(level, scaling=None):
+    """Return the details of a level of some images, which are scaled by what they are where a scaling asks for it."""
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return Pyramid(2, scaling=scaling or Half()).encode(images)[3 - level]
+    pyramid = Pyramid(2, scaling=scaling or Half())
+    if pyramid.needs_statistics():
+        pyramid.fit(measure([images], 3, pyramid.split, 2))
+    return pyramid.encode(images)[3 - level]
 
 
 def noise():

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from tests.systems import denoising_gan, detail_gan, regression
+from tests.systems import denoising_gan, detail_gan, regression, scoring
 from wavelight.factors import FactorShape
 from wavelight.models import LinearGaussian
 
@@ -18,6 +18,7 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
         (denoising_gan(), FactorShape.square(3, 8), "DenoisingGAN"),
         (detail_gan(), FactorShape.square(9, 8, 3), "DetailGAN"),
         (regression(), FactorShape.square(9, 8, 3), "DetailRegression"),
+        (scoring(), FactorShape.square(9, 8, 3), "DetailScoring"),
         (
             partial(LinearGaussian, kernel_size=3, optimizer=ADAM),
             FactorShape.square(9, 8, 3),

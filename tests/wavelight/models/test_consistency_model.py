@@ -108,6 +108,14 @@ def test_pairs_come_nearer_from_stage_to_stage():
     assert middle == pytest.approx(1 - (1 + 8 / (1 + math.exp(0.5))) / 8)
 
 
+def test_the_nearest_pairs_that_are_taken_are_told_apart():
+    found = model(Exact(), stages=20, stage_batches=1)
+    target = Factor(torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(0)))
+    (loss,) = found.losses("score", target, 1000, noise(64)).values()
+    assert loss.isfinite()
+    assert found.kept(torch.tensor([1e4]), 1000) < 1
+
+
 def test_first_stages_learn_the_target_itself_where_nothing_is_kept():
     network = Exact()
     low = model(network)
@@ -161,6 +169,11 @@ def test_it_learns_details_given_ll():
         ({"huber": 0.0}, "shrink must be above 1 and huber above 0, got 2.0 and 0.0"),
         ({"stage_batches": 0}, "stage_batches must be at least 1, got 0"),
         ({"stages": 0}, "stages must be at least 1, got 0"),
+        (
+            {"stages": 21},
+            r"shrink \*\* stages must be at most 1048576, .*, got 2 \*\* 21: give fewer",
+        ),
+        ({"shrink": 4.0, "stages": 11}, r"shrink \*\* stages .*, got 4 \*\* 11: give fewer stages"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         (
             {"process": RectifiedFlow(), "schedule": Uniform()},

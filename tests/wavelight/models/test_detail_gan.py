@@ -177,7 +177,8 @@ def test_a_generator_of_other_blocks_serves():
     [
         (
             {"shape": FactorShape.square(9, 9, 3)},
-            "the side of LL must be a multiple of 2 for the generator's 1 halvings, got 9: use fewer pools or levels",
+            "the side of LL must be a multiple of 2 for the generator's 1 halvings, got 9: "
+            "use fewer pools, multipliers or levels",
         ),
         (
             {"shape": FactorShape.square(9, 2, 3)},

@@ -133,6 +133,7 @@ def test_its_terms_are_those_of_its_views():
     details = factor(2, Eigenbasis())
     losses = model.losses("generator", details, 0, images)
     assert list(losses) == ["channels", "half_whitened", "packets"]
+    assert len({value.item() for value in losses.values()}) == 3
     doubled = scoring(views=[Channels(weight=2.0), HalfWhitened(weight=0.0)])
     (twice,) = doubled.losses("generator", details, 0, Noise(0, torch.arange(4))).values()
     torch.testing.assert_close(twice, 2 * losses["channels"])

@@ -1,9 +1,11 @@
 """Distributional diffusion begins as the exact posterior of white targets, and samples in any number of steps."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from tests.systems import NETWORK
+from tests.systems import NETWORK, distributional
 from tests.wavelight.models.details import ADAM, factor
 from wavelight.diffusion.noise_level_sampling import LogNormalSigma
 from wavelight.diffusion.processes import RectifiedFlow, VarianceExploding
@@ -13,6 +15,7 @@ from wavelight.factorizations.scaling import Eigenbasis
 from wavelight.factorizations.views import Channels, ShiftedPackets
 from wavelight.factors import Condition, FactorShape
 from wavelight.models import DistributionalDiffusion
+from wavelight.networks.dropout import image_masks
 from wavelight.noise import Noise
 
 LL = FactorShape.square(3, 8)
@@ -84,6 +87,16 @@ def test_it_models_details_given_ll_and_scores_them_in_their_views():
     assert found.sample((9, 8, 8), details.condition, noise(4)).shape == (4, 9, 8, 8)
     stem = found.denoiser.stem.weight
     assert stem.shape[1] == 9 + 3 + 9
+
+
+def test_its_network_may_drop_features():
+    """Whose masks belong to the images of a step, of which there are as many as targets, not as samples."""
+    torch.manual_seed(0)
+    found = distributional(network=partial(NETWORK, dropout=0.5))(LL)
+    images = noise(4)
+    with image_masks(noise(4)):
+        losses = found.losses("denoiser", Factor(images.normal(3, 8, 8)), 0, images)
+    assert all(loss.isfinite() for loss in losses.values())
 
 
 def test_one_step_goes_from_noise_to_the_target_in_one_evaluation():

@@ -78,7 +78,6 @@ def test_it_depends_on_ll_and_on_all_of_its_parameters():
     silent = [
         name for name, each in found.named_parameters() if each.grad is None or not each.grad.any()
     ]
-    # A last key's bias moves no attention.
     assert not silent
 
 

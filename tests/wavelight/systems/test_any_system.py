@@ -7,20 +7,23 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from data_modules.statistics import measure
 from tests.examples import EXAMPLES, MANY
 from tests.systems import (
     consistency_model,
     detail_gan,
+    distributional,
     mean_flow,
     regression,
     score_model,
+    scoring,
     tiny_ddgan,
     tiny_hybrid,
     tiny_sgm,
     tiny_wsgm,
 )
 from tests.tiny import tiny_system
-from wavelight.factorizations.scaling import Half
+from wavelight.factorizations.scaling import Eigenbasis, Half, PerChannel
 from wavelight.noise import Noise
 from wavelight.wavelets import filter_length
 
@@ -41,25 +44,36 @@ def systems(draw):
     pyramid = {"levels": levels, "wavelet": wavelet, "scaling": Half(), **image}
     details = score_model(steps=2)
     share = draw(st.booleans())
+    scored = {"coarse": distributional(), "details": scoring(), "share_details": share}
+    white = {"scaling": PerChannel(), "detail_scaling": Eigenbasis()}
     kinds = {
         "sgm": partial(tiny_sgm, **image),
         "ddgan": partial(tiny_ddgan, **image),
         "wavediff": partial(tiny_system, levels=levels, wavelet=wavelet, **image),
         "wsgm": partial(tiny_wsgm, details=details, **of_any),
         "few_steps": partial(tiny_wsgm, coarse=mean_flow(), details=consistency_model(1), **of_any),
+        "scoring": partial(tiny_hybrid, **scored, **white, **of_any),
         "gano": partial(tiny_hybrid, details=detail_gan(), share_details=share, **pyramid),
         "regression": partial(tiny_hybrid, details=regression(), share_details=share, **pyramid),
     }
+    of_any_wavelet = ("wsgm", "few_steps", "scoring")
     name = draw(st.sampled_from(sorted(kinds)))
     with_levels = name not in ("sgm", "ddgan")
     side = image["image_size"]
-    wavelet = of_any["wavelet"] if name in ("wsgm", "few_steps") else wavelet
+    wavelet = of_any["wavelet"] if name in of_any_wavelet else wavelet
     if with_levels:
         assume(side % 2**levels == 0 and side >> (levels - 1) >= filter_length(wavelet))
         # Networks of the tests halve what they get once more.
         assume(side >> levels >= 4)
-    assume(name in ("sgm", "wsgm", "few_steps") or image["bounded"])
-    return kinds[name]().eval()
+    assume(name in ("sgm", *of_any_wavelet) or image["bounded"])
+    system = kinds[name]().eval()
+    factorization = system.factorization
+    if factorization.needs_statistics():
+        images = [batch_of(system, 32, 0)]
+        factorization.fit(
+            measure(images, system.channels, factorization.split, factorization.levels)
+        )
+    return system
 
 
 def batch_of(system, images, seed):
