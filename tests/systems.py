@@ -34,7 +34,7 @@ from wavelight.networks import (
     ResidualDiscriminator,
     SmallDiscriminator,
 )
-from wavelight.systems import DDGAN, SGM, WSGM, Hybrid
+from wavelight.systems import DDGAN, SGM, WSGM, Hybrid, WaveletDiffusion
 
 TINY_NCSNPP = partial(
     NCSNpp, width=16, multipliers=[1], attention_resolutions=[], mapping_layers=1, blocks=1
@@ -114,6 +114,11 @@ def scoring():
 def tiny_sgm(**changes):
     torch.manual_seed(0)
     return SGM(**({"model": score_model(), "image_size": 16, "seed": 3} | changes))
+
+
+def tiny_wavelet_diffusion(**changes):
+    torch.manual_seed(0)
+    return WaveletDiffusion(**({"model": score_model(), "image_size": 16, "seed": 3} | changes))
 
 
 def tiny_wsgm(**changes):

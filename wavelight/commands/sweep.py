@@ -32,7 +32,7 @@ def sweep(
             the runs, the `seeds`, the options of `fit` that all share as `base`, the `variants`,
             each with the options in which it differs, and the options of `compare`.
         seeds: Seeds in place of the file's, like [1,2,3].
-        jobs: How many runs train at a time, on the same machine.
+        jobs: How many runs train at a time, on the same machine; they share its cores.
         dry_run: Whether nothing is run, and the commands of unfinished runs are printed, a line each: as
             jobs for a cluster, after which this command compares.
         trust_code: Whether the file may name any class, and so run code of its own.

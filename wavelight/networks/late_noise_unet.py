@@ -15,7 +15,10 @@ from wavelight.networks.one_shot import DetailGenerator
 from wavelight.networks.resampling import check_halvings, fitted
 
 FIRST_TAIL = 0.5
-"""How far the logarithm of a local scale varies before anything is learnt: details have an excess kurtosis of 5.2."""
+"""Standard deviation of the logarithm of the local scale before anything is learnt: an excess kurtosis of 5.2.
+
+Details' own, given LL, is 2 to 6 in the stronger principal components of CIFAR-10, and more in the weaker ones.
+"""
 
 
 class LateNoiseUNet(DetailGenerator):

@@ -1,10 +1,11 @@
 """Runs of a sweep as processes, several at a time."""
 
+import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter, sleep
 from typing import Any
@@ -46,9 +47,10 @@ class _Process:
 
     Args:
         run: The run; its output is appended to its log.
+        environment: Its environment variables.
     """
 
-    def __init__(self, run: SweepRun) -> None:
+    def __init__(self, run: SweepRun, environment: Mapping[str, str]) -> None:
         self.run = run
         self._stopped = False
         self._begun = perf_counter()
@@ -61,6 +63,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=environment,
                 # A group of its own, so that Ctrl-C comes once, from here.
                 process_group=0,
             )
@@ -94,8 +97,21 @@ class _Process:
             tell(f"{self.run}: ended after {minutes} {why}, see {self.run.log}")
 
 
+def shared_cores(jobs: int) -> dict[str, str]:
+    """Return the environment of each of several jobs, which share the cores where ``OMP_NUM_THREADS`` is not given.
+
+    Two jobs of as many threads as there are cores would each wait for the other's.
+
+    Args:
+        jobs: How many run at a time.
+    """
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    return {**({"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {}), **os.environ}
+
+
 def train_runs(runs: list[SweepRun], jobs: int) -> list[SweepRun]:
     """Train runs, at most ``jobs`` at a time, and return those that failed; a signal stops all, and this process."""
+    environment = shared_cores(jobs)
     waiting, failed = list(runs), list[SweepRun]()
     running: list[_Process] = []
     signals = _Signals()
@@ -103,7 +119,7 @@ def train_runs(runs: list[SweepRun], jobs: int) -> list[SweepRun]:
         while running or (waiting and signals.received is None):
             while waiting and len(running) < jobs and signals.received is None:
                 tell(f"{waiting[0]}: begins")
-                running.append(_Process(waiting.pop(0)))
+                running.append(_Process(waiting.pop(0), environment))
             if signals.received is not None:
                 for process in running:
                     process.stop()

@@ -20,6 +20,7 @@ from tests.systems import (
     tiny_ddgan,
     tiny_hybrid,
     tiny_sgm,
+    tiny_wavelet_diffusion,
     tiny_wsgm,
 )
 from tests.tiny import tiny_system
@@ -50,13 +51,14 @@ def systems(draw):
         "sgm": partial(tiny_sgm, **image),
         "ddgan": partial(tiny_ddgan, **image),
         "wavediff": partial(tiny_system, levels=levels, wavelet=wavelet, **image),
+        "wavelet_diffusion": partial(tiny_wavelet_diffusion, **of_any),
         "wsgm": partial(tiny_wsgm, details=details, **of_any),
         "few_steps": partial(tiny_wsgm, coarse=mean_flow(), details=consistency_model(1), **of_any),
         "scoring": partial(tiny_hybrid, **scored, **white, **of_any),
         "gano": partial(tiny_hybrid, details=detail_gan(), share_details=share, **pyramid),
         "regression": partial(tiny_hybrid, details=regression(), share_details=share, **pyramid),
     }
-    of_any_wavelet = ("wsgm", "few_steps", "scoring")
+    of_any_wavelet = ("wavelet_diffusion", "wsgm", "few_steps", "scoring")
     name = draw(st.sampled_from(sorted(kinds)))
     with_levels = name not in ("sgm", "ddgan")
     side = image["image_size"]
