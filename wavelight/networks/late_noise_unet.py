@@ -17,7 +17,7 @@ from wavelight.networks.resampling import check_halvings, fitted
 FIRST_TAIL = 0.5
 """Standard deviation of the logarithm of the local scale before anything is learnt: an excess kurtosis of 5.2.
 
-Details' own, given LL, is 2 to 6 in the stronger principal components of CIFAR-10, and more in the weaker ones.
+That of the details of CIFAR-10 is 3.6 to 5.9 in the stronger principal components, and larger in the weaker ones.
 """
 
 
