@@ -288,7 +288,7 @@ SCORED_NETWORKS = {
     "church_hybrid": [18_620_059, 19_351_387, 30_247_259],
     "cifar10_hybrid": [32_258_075, 46_431_771],
     "cifar10_small_scoring": [710_875, 748_315],
-    "demo_hybrid": [710_875, 748_315],
+    "demo_hybrid": [182_651, 192_155],
 }
 # The WSGM whose score model of the coarsest band each of ours has, but for the one that doubles your own images.
 RIVALS = {
