@@ -16,6 +16,7 @@ from tests.systems import (
     score_model,
     tiny_ddgan,
     tiny_hybrid,
+    tiny_ldm,
     tiny_sgm,
     tiny_wsgm,
 )
@@ -43,6 +44,7 @@ def systems(draw):
     share = draw(st.booleans())
     kinds = {
         "sgm": partial(tiny_sgm, **image),
+        "ldm": partial(tiny_ldm, **image),
         "ddgan": partial(tiny_ddgan, **image),
         "wavediff": partial(tiny_system, levels=levels, wavelet=wavelet, **image),
         "wsgm": partial(tiny_wsgm, details=details, **of_any),
@@ -51,14 +53,14 @@ def systems(draw):
         "regression": partial(tiny_hybrid, details=regression(), share_details=share, **pyramid),
     }
     name = draw(st.sampled_from(sorted(kinds)))
-    with_levels = name not in ("sgm", "ddgan")
+    with_levels = name not in ("sgm", "ldm", "ddgan")
     side = image["image_size"]
     wavelet = of_any["wavelet"] if name in ("wsgm", "few_steps") else wavelet
     if with_levels:
         assume(side % 2**levels == 0 and side >> (levels - 1) >= filter_length(wavelet))
         # Networks of the tests halve what they get once more.
         assume(side >> levels >= 4)
-    assume(name in ("sgm", "wsgm", "few_steps") or image["bounded"])
+    assume(name in ("sgm", "ldm", "wsgm", "few_steps") or image["bounded"])
     return kinds[name]().eval()
 
 
