@@ -27,6 +27,7 @@ from wavelight.models import (
 )
 from wavelight.networks import (
     AttentionGateUNet,
+    Autoencoder,
     GroupedUNet,
     ImprovedUNet,
     LateNoiseUNet,
@@ -34,7 +35,7 @@ from wavelight.networks import (
     ResidualDiscriminator,
     SmallDiscriminator,
 )
-from wavelight.systems import DDGAN, SGM, WSGM, Hybrid, WaveletDiffusion
+from wavelight.systems import DDGAN, LDM, SGM, WSGM, Hybrid, WaveletDiffusion
 
 TINY_NCSNPP = partial(
     NCSNpp, width=16, multipliers=[1], attention_resolutions=[], mapping_layers=1, blocks=1
@@ -119,6 +120,16 @@ def tiny_sgm(**changes):
 def tiny_wavelet_diffusion(**changes):
     torch.manual_seed(0)
     return WaveletDiffusion(**({"model": score_model(), "image_size": 16, "seed": 3} | changes))
+
+
+TINY_AUTOENCODER = partial(Autoencoder, latent_channels=4, width=8, multipliers=[1, 1])
+
+
+def tiny_ldm(**changes):
+    """Latent diffusion, whose autoencoder is not trained."""
+    torch.manual_seed(0)
+    options = {"model": score_model(), "autoencoder": TINY_AUTOENCODER, "image_size": 16, "seed": 3}
+    return LDM(**(options | changes))
 
 
 def tiny_wsgm(**changes):

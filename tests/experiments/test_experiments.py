@@ -4,6 +4,7 @@ import re
 import tomllib
 from functools import cache
 from itertools import combinations, takewhile
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +13,10 @@ import yaml
 
 from tests.places import ROOT
 from wavelight.__main__ import main
+from wavelight.checkpoints.loading import system_from_config
+from wavelight.checkpoints.published import experiment_config
 from wavelight.config.bases import with_bases
+from wavelight.factorizations import Latent
 from wavelight.factorizations.views import Channels, HalfWhitened, ShiftedPackets
 from wavelight.models import DetailScoring
 from wavelight.networks.resampling import fitted
@@ -20,6 +24,7 @@ from wavelight.systems import WaveletDiffusion
 from wavelight.systems.cost import cost
 from wavelight.training.cli import CLI
 from wavelight.wavelets import BandOrder
+from wavelight.weights import write_checkpoint
 
 FOLDER = ROOT / "experiments"
 EXPERIMENTS = sorted(FOLDER.glob("*.yaml"))
@@ -27,6 +32,8 @@ PARTS_OF_EXPERIMENTS = sorted(FOLDER.glob("*/*.yaml"))
 # By what their names hold; the first that fits.
 KINDS = {
     "modern": "WaveletDiffusion",
+    "autoencoder": "ImageGenerator",
+    "latent": "LDM",
     "wsgm": "WSGM",
     "sgm": "SGM",
     "hybrid": "Hybrid",
@@ -418,9 +425,10 @@ def test_one_option_builds_other_networks(path, option):
     with torch.device("meta"):
         system = CLI("fit", ["--config", str(path), *here, *option]).model
     assert str(getattr(system, inside, None) or getattr(system.factorization, inside)) == value
-    assert system.image_size >> getattr(system.factorization, "levels", 0) == min(
-        height for _, height, _ in system.target_shapes
-    )
+    # The latent is one split away, however often that halves the sides.
+    latent = isinstance(system.factorization, Latent)
+    halvings = 2 if latent else getattr(system.factorization, "levels", 0)
+    assert system.image_size >> halvings == min(height for _, height, _ in system.target_shapes)
 
 
 def test_the_wheel_takes_all_experiments_and_their_parts_along():
@@ -873,6 +881,25 @@ def test_large_experiments_train_at_full_size(path):
     _one_batch(path, batch=1)
 
 
+def test_the_score_model_of_the_latent_is_that_of_the_rivals_ll():
+    """But for the channels of the latent; and the network of the autoencoder is the one that was trained."""
+    latent = read(FOLDER / "cifar10_small_latent.yaml")["model"]["init_args"]
+    rival = read(FOLDER / "cifar10_small_wsgm.yaml")["model"]["init_args"]
+    assert latent["model"] == rival["coarse"]
+    trained = read(FOLDER / "cifar10_small_autoencoder.yaml")["model"]["init_args"]
+    assert latent["autoencoder"] == trained["models"][0]["init_args"]["autoencoder"]
+
+
+def _write_autoencoder(path):
+    """Write the checkpoint that an experiment's autoencoder is read from, as it is before it has learnt."""
+    weights = Path(read(path)["model"]["init_args"]["autoencoder_weights"])
+    experiment = path.with_stem(weights.parts[1])
+    assert experiment in EXPERIMENTS
+    weights.parent.mkdir(parents=True)
+    system = system_from_config(experiment_config(experiment.stem))
+    write_checkpoint(weights, {"state_dict": system.state_dict()})
+
+
 def _one_batch(path, batch):
     here = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.fast_dev_run", "1"]
     # Few images, of which the statistics of bands are soon taken.
@@ -884,5 +911,7 @@ def _one_batch(path, batch):
     data += ["--data.num_workers", "0", "--data.held_out", "0"]
     short = ["--data.batch_size", str(batch), "--pictures.images", "0", "--data.val_images", "0"]
     exact = ["--trainer.precision", "32-true", "--acceleration.compile", "false"]
+    if system_of(path) == "LDM":
+        _write_autoencoder(path)
     main(["fit", "--config", str(path), *here, *data, *short, *exact])
     assert torch.is_grad_enabled()

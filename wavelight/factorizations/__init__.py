@@ -1,6 +1,7 @@
 """Factorizations: how p(image) is split into factors p(target | condition), and how each band is scaled."""
 
 from wavelight.factorizations.base import Factor, Factorization, Pixels, Refinement, Shape
+from wavelight.factorizations.latent import Latent
 from wavelight.factorizations.pyramids import LaplacianPyramid, LevelByLevel, Pyramid
 from wavelight.factorizations.scaling import (
     BandScaling,
@@ -21,6 +22,7 @@ __all__ = [
     "Factorization",
     "Half",
     "LaplacianPyramid",
+    "Latent",
     "LevelByLevel",
     "Peak",
     "PerChannel",

@@ -127,6 +127,10 @@ class Factorization(nn.Module, ABC):
     def decode(self, sample: SampleTarget) -> Tensor:
         """Build images, calling ``sample(index, ll)`` for the target of each factor."""
 
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the frozen networks that decoding evaluates, by their attributes' names; no model learns them."""
+        return {}
+
     def needs_statistics(self) -> bool:
         """Tell whether :meth:`fit` must be called before training."""
         return any(band.scaling.needs_statistics for band in self._bands())

@@ -16,6 +16,7 @@ from wavelight.models.distributional_diffusion import DistributionalDiffusion
 from wavelight.models.linear_gaussian import LinearGaussian
 from wavelight.models.mean_flow import MeanFlow
 from wavelight.models.score_model import ScoreModel
+from wavelight.models.variational_autoencoder import VariationalAutoencoder
 
 __all__ = [
     "ConsistencyModel",
@@ -32,4 +33,5 @@ __all__ = [
     "OptimizerFactory",
     "Player",
     "ScoreModel",
+    "VariationalAutoencoder",
 ]

@@ -1,6 +1,7 @@
 """Networks, from tensors to tensors: they know no loss, no data and no configuration."""
 
 from wavelight.networks.attention_gate_unet import AttentionGateUNet
+from wavelight.networks.autoencoder import Autoencoder
 from wavelight.networks.discriminators import LargeDiscriminator, SmallDiscriminator
 from wavelight.networks.improved_unet import ImprovedUNet
 from wavelight.networks.late_noise_unet import LateNoiseUNet
@@ -12,6 +13,7 @@ from wavelight.networks.wavelet_ncsnpp import WaveletNCSNpp
 
 __all__ = [
     "AttentionGateUNet",
+    "Autoencoder",
     "DetailDiscriminator",
     "DetailGenerator",
     "GroupedDiscriminator",

@@ -26,11 +26,11 @@ class LateNoiseUNet(DetailGenerator):
 
     It is the U-Net of ``ImprovedUNet``, with a learnt vector where that has the embedding of a time. Noise of the
     channels of the details is added once, to the features at the decoder's full resolution: what is before depends on
-    LL alone, and samples at the same LL share it. S is the local scale, and z the noise of one channel more, which all
-    channels at a position share: the first samples, with F and S at 0, are a scale mixture of Gaussians of variance 1,
-    as the details of natural images are (Wainwright and Simoncelli, 2000), and with the scaling ``Eigenbasis`` have the
-    spread and the colours of the details. There is no noise to be woken up. Without T, Gaussian samples that have the
-    least CRPS are narrower than details of heavier tails.
+    LL alone, and samples at the same LL share it. S is the local scale, and z the noise of one channel more, smooth and
+    shared by all channels. The first samples, with F and S at 0, are a scale mixture of Gaussians of variance 1, as the
+    details of natural images are (Wainwright and Simoncelli, 2000), and with the scaling ``Eigenbasis`` have the spread
+    and the colours of the details: there is no noise to be woken up. Without T, Gaussian samples of the least CRPS are
+    narrower than details, whose tails are heavier.
 
     Args:
         shape: The shape of the details, and of LL; where one network serves several levels, of the coarsest.
@@ -107,11 +107,15 @@ class LateNoiseUNet(DetailGenerator):
 def scale_mixture(noise: Tensor, location: Tensor, log_scale: Tensor, tail: Tensor) -> Tensor:
     """Return samples of a Gaussian scale mixture whose scales are log-normal: where S is 0, of variance 1 for any T.
 
+    Scales of neighbours go together, as where there is texture: alone, a large one would be a speck.
+
     Args:
-        noise: Standard normal noise ``(N, C + 1, H, W)``; the last channel is z, which scales the others.
+        noise: Standard normal noise ``(N, C + 1, H, W)``; z is the last channel, averaged over 3x3 neighbours (the
+            last column's go on with the first, and so do the last row's) and of variance 1.
         location: F, ``(N, C, H, W)``, as the rest.
         log_scale: S.
         tail: T, the standard deviation of the logarithm of the scale; the excess kurtosis is 3 (exp(4 T^2) - 1).
     """
-    white, z = noise[:, :-1], noise[:, -1:]
-    return location + (log_scale + tail * (z - tail)).exp() * white
+    white, z = noise[:, :-1], functional.pad(noise[:, -1:], (1, 1, 1, 1), mode="circular")
+    smooth = 3 * functional.avg_pool2d(z, 3, stride=1)
+    return location + (log_scale + tail * (smooth - tail)).exp() * white

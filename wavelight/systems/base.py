@@ -529,12 +529,14 @@ class ImageGenerator(L.LightningModule):
 
     def sampling_networks(self) -> dict[str, nn.Module]:
         """Return the networks that sampling needs, by the names their parameters have in a state dict."""
-        return {
+        learnt = {
             f"models.{index}.{name}": player.network
             for index, model in enumerate(self._distinct_models())
             for name, player in model.players().items()
             if player.samples
         }
+        frozen = self.factorization.networks()
+        return learnt | {f"factorization.{name}": network for name, network in frozen.items()}
 
     def sampling_parts(self) -> dict[str, nn.Module]:
         """Return those networks, and the factorization where it keeps statistics of the training set."""

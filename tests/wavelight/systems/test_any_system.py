@@ -19,6 +19,7 @@ from tests.systems import (
     scoring,
     tiny_ddgan,
     tiny_hybrid,
+    tiny_ldm,
     tiny_sgm,
     tiny_wavelet_diffusion,
     tiny_wsgm,
@@ -49,6 +50,7 @@ def systems(draw):
     white = {"scaling": PerChannel(), "detail_scaling": Eigenbasis()}
     kinds = {
         "sgm": partial(tiny_sgm, **image),
+        "ldm": partial(tiny_ldm, **image),
         "ddgan": partial(tiny_ddgan, **image),
         "wavediff": partial(tiny_system, levels=levels, wavelet=wavelet, **image),
         "wavelet_diffusion": partial(tiny_wavelet_diffusion, **of_any),
@@ -60,14 +62,14 @@ def systems(draw):
     }
     of_any_wavelet = ("wavelet_diffusion", "wsgm", "few_steps", "scoring")
     name = draw(st.sampled_from(sorted(kinds)))
-    with_levels = name not in ("sgm", "ddgan")
+    with_levels = name not in ("sgm", "ldm", "ddgan")
     side = image["image_size"]
     wavelet = of_any["wavelet"] if name in of_any_wavelet else wavelet
     if with_levels:
         assume(side % 2**levels == 0 and side >> (levels - 1) >= filter_length(wavelet))
         # Networks of the tests halve what they get once more.
         assume(side >> levels >= 4)
-    assume(name in ("sgm", *of_any_wavelet) or image["bounded"])
+    assume(name in ("sgm", "ldm", *of_any_wavelet) or image["bounded"])
     system = kinds[name]().eval()
     factorization = system.factorization
     if factorization.needs_statistics():
