@@ -13,12 +13,7 @@ from wavelight.networks.modulation import all_at_once
 from wavelight.networks.normalization import group_norm
 from wavelight.networks.one_shot import DetailGenerator
 from wavelight.networks.resampling import check_halvings, fitted
-
-FIRST_TAIL = 0.5
-"""Standard deviation of the logarithm of the local scale before anything is learnt: an excess kurtosis of 5.2.
-
-That of the details of CIFAR-10 is 3.6 to 5.9 in the stronger principal components, and larger in the weaker ones.
-"""
+from wavelight.support.errors import check_least
 
 
 class LateNoiseUNet(DetailGenerator):
@@ -42,10 +37,12 @@ class LateNoiseUNet(DetailGenerator):
         heads: Number of heads of every attention.
         smallest_side: Side of the smallest features, to which ``multipliers`` are fitted: where they are too
             many, the first are left out, where too few, the last is repeated; none takes as many as there are.
+        first_tail: T before anything is learnt. 0.5 is an excess kurtosis of 5.2; that of the details of CIFAR-10 is
+            3.6 to 5.9 in the stronger principal components. Few batches do not take specks away that it begins with.
 
     Raises:
-        ValueError: If ``multipliers`` ask for more halvings than the resolution allows, or for channels that group
-            normalization or the heads cannot split.
+        ValueError: If ``first_tail`` is negative, or ``multipliers`` ask for more halvings than the resolution allows,
+            or for channels that group normalization or the heads cannot split.
     """
 
     def __init__(
@@ -57,7 +54,9 @@ class LateNoiseUNet(DetailGenerator):
         blocks: int = 1,
         heads: int = 2,
         smallest_side: int | None = None,
+        first_tail: float = 0.5,
     ) -> None:
+        check_least({"first_tail": (first_tail, 0)})
         multipliers = fitted(multipliers, shape.side, smallest_side)
         check_halvings(shape.side, len(multipliers))
         smallest = len(multipliers) - 1
@@ -83,6 +82,7 @@ class LateNoiseUNet(DetailGenerator):
         self.finest_decoder = levels.decoder(0)
         self.head_norm = group_norm(widths[0])
         self.head = shared.silent_convolution(widths[0], 3 * shape.channels)
+        self.first_tail = first_tail
         self.to(memory_format=torch.channels_last)
 
     @override
@@ -101,7 +101,7 @@ class LateNoiseUNet(DetailGenerator):
         h = h.repeat(samples, 1, 1, 1) + self.noise_stem(noise)
         h = self.finest_decoder(h, [skip.repeat(samples, 1, 1, 1) for skip in skips], affines)
         location, log_scale, tail = self.head(functional.silu(self.head_norm(h))).chunk(3, dim=1)
-        return scale_mixture(noise, location, log_scale, FIRST_TAIL + tail).contiguous()
+        return scale_mixture(noise, location, log_scale, self.first_tail + tail).contiguous()
 
 
 def scale_mixture(noise: Tensor, location: Tensor, log_scale: Tensor, tail: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.golden import normal
 from wavelight.factors import Condition, FactorShape
 from wavelight.networks import LateNoiseUNet
-from wavelight.networks.late_noise_unet import FIRST_TAIL, scale_mixture
+from wavelight.networks.late_noise_unet import scale_mixture
 
 DETAILS = FactorShape.square(9, 8, 3)
 
@@ -32,14 +32,15 @@ def smooth(z):
     return sum(torch.roll(z, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)) / 3
 
 
-def test_it_begins_as_a_scale_mixture_of_its_noise():
+@pytest.mark.parametrize("tail", [0.0, 0.25, 0.5])
+def test_it_begins_as_a_scale_mixture_of_its_noise(tail):
     noise = normal(1, 2, 10, 8, 8)
-    scale = (FIRST_TAIL * smooth(noise[:, 9:]) - FIRST_TAIL**2).exp()
-    first = network()(noise, Condition(normal(2, 2, 3, 8, 8)))
+    scale = (tail * smooth(noise[:, 9:]) - tail**2).exp()
+    first = network(first_tail=tail)(noise, Condition(normal(2, 2, 3, 8, 8)))
     torch.testing.assert_close(first, scale * noise[:, :9])
 
 
-@pytest.mark.parametrize("tail", [0.0, 0.2, FIRST_TAIL])
+@pytest.mark.parametrize("tail", [0.0, 0.2, 0.5])
 def test_a_scale_mixture_has_the_moments_of_its_parameters(tail):
     # One number of each sample, for neighbours go together.
     noise, zero = normal(3, 2**17, 2, 3, 3).double(), torch.zeros(1, 1, 1, 1).double()
@@ -103,3 +104,8 @@ def test_noise_for_half_a_sample_is_refused():
         ValueError, match="noise must be for one or more samples of each of 2 LL bands, got 3"
     ):
         network()(normal(1, 3, 10, 8, 8), Condition(normal(2, 2, 3, 8, 8)))
+
+
+def test_a_negative_tail_is_refused():
+    with pytest.raises(ValueError, match="first_tail must be at least 0, got -1"):
+        network(first_tail=-1)
