@@ -12,12 +12,12 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
 demo: $(VENV)/.installed  ## train a hybrid and a wavelet diffusion side by side on synthetic scenes (6 minutes on two cores), and compare them
-	@echo "Pictures come to runs/demo/hybrid/seed-1/samples and runs/demo/wavediff/seed-1/samples; log.txt beside them tells how far it is."
+	@echo "Pictures come to runs/sweeps/demo/hybrid/seed-1/samples and runs/sweeps/demo/wavediff/seed-1/samples; log.txt beside them tells how far it is."
 	$(BIN)/python -m wavelight sweep experiments/sweeps/demo.yaml --jobs 2
-	$(BIN)/python -m wavelight sample runs/demo/hybrid/seed-1/checkpoints/last.ckpt --out runs/demo/generated --images 64 --seed 1 --with_grid true
-	$(BIN)/python -m wavelight report runs/demo runs/demo/compare.json --out runs/demo/results.html
-	@echo "64 images of the hybrid: runs/demo/generated/grid.png; both beside each other as a page: runs/demo/results.html"
-	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/demo/results.html; fi
+	$(BIN)/python -m wavelight sample runs/sweeps/demo/hybrid/seed-1/checkpoints/last.ckpt --out runs/sweeps/demo/generated --images 64 --seed 1 --with_grid true
+	$(BIN)/python -m wavelight report runs/sweeps/demo runs/sweeps/demo/compare.json --out runs/sweeps/demo/results.html
+	@echo "64 images of the hybrid: runs/sweeps/demo/generated/grid.png; both beside each other as a page: runs/sweeps/demo/results.html"
+	@if [ -n "$$DISPLAY" ] && command -v xdg-open > /dev/null; then xdg-open runs/sweeps/demo/results.html; fi
 
 test: $(VENV)/.developing  ## run the tests that take minutes in all
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) -m "not slow and not gpu and not slurm"
