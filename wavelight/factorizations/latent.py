@@ -30,6 +30,24 @@ class LatentAutoencoder(Protocol):
         """Decode latents ``(N, latent_channels, h, w)`` to images ``(N, channels, H, W)``."""
 
 
+def as_autoencoder(network: nn.Module, option: str) -> LatentAutoencoder:
+    """Return a network as the autoencoder that it has to be.
+
+    Args:
+        network: Of any kind.
+        option: What it was given as, for the message.
+
+    Raises:
+        ValueError: If it has not the interface of one.
+    """
+    if not isinstance(network, LatentAutoencoder):
+        raise ValueError(
+            f"{option} must be a network with encode, channels, latent_channels and halvings, got "
+            f"{type(network).__name__}: take wavelight.networks.Autoencoder"
+        )
+    return network
+
+
 class Latent(Factorization):
     """One factor: the latent of a frozen autoencoder, as in latent diffusion (Rombach et al., 2022).
 
@@ -50,14 +68,9 @@ class Latent(Factorization):
 
     def __init__(self, autoencoder: nn.Module, scaling: BandScaling | None = None) -> None:
         super().__init__()
-        if not isinstance(autoencoder, LatentAutoencoder):
-            raise ValueError(
-                "autoencoder must be a network with encode, channels, latent_channels and halvings, got "
-                f"{type(autoencoder).__name__}: take wavelight.networks.Autoencoder"
-            )
-        self.autoencoder = autoencoder
+        self.autoencoder = as_autoencoder(autoencoder, "autoencoder")
         self.scaled = ScaledBand(
-            scaling or PerChannel(), autoencoder.halvings, autoencoder.latent_channels
+            scaling or PerChannel(), self.autoencoder.halvings, self.autoencoder.latent_channels
         )
         for parameter in self._network().parameters():
             parameter.requires_grad_(False)

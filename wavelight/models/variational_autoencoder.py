@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from wavelight.factorizations.base import Factor, Shape
-from wavelight.factorizations.latent import LatentAutoencoder
+from wavelight.factorizations.latent import LatentAutoencoder, as_autoencoder
 from wavelight.factors import Condition, FactorShape
 from wavelight.models.base import GenerativeModel, NetworkFactory, OptimizerFactory, Player
 from wavelight.noise import Noise
@@ -47,12 +47,8 @@ class VariationalAutoencoder(GenerativeModel):
         shape.refuse_condition(type(self).__name__)
         check_least({"kl_weight": (kl_weight, 0)})
         network = autoencoder(shape)
-        if not isinstance(network, LatentAutoencoder):
-            raise ValueError(
-                f"autoencoder of {type(self).__name__} must be a network with encode, channels, latent_channels and "
-                f"halvings, got {type(network).__name__}: take wavelight.networks.Autoencoder"
-            )
-        self.autoencoder = cast(nn.Module, network)
+        as_autoencoder(network, f"autoencoder of {type(self).__name__}")
+        self.autoencoder = network
         self.kl_weight = kl_weight
         self._optimizer = optimizer
 

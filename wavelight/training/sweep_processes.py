@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from time import perf_counter, sleep
 from typing import Any
 
+import torch
+
 from wavelight.support.progress import tell
 from wavelight.training.sweep_file import SweepRun
 
@@ -105,7 +107,8 @@ def shared_cores(jobs: int) -> dict[str, str]:
     Args:
         jobs: How many run at a time.
     """
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    # PyTorch's own number is of the cores that this process may use, as in a job of a cluster.
+    threads = max(torch.get_num_threads() // jobs, 1)
     return {**({"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {}), **os.environ}
 
 

@@ -195,7 +195,7 @@ def test_a_run_with_another_callback_is_not_gone_on_with(capsys):
 
 def test_jobs_share_the_cores_unless_threads_are_given(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert "OMP_NUM_THREADS" not in shared_cores(1)
     assert [shared_cores(jobs)["OMP_NUM_THREADS"] for jobs in (2, 3, 20)] == ["4", "2", "1"]
     assert shared_cores(2)["PATH"] == os.environ["PATH"]
