@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -13,6 +14,9 @@ from typing_extensions import override
 from wavelight.networks.batch_statistics import BATCH_NORMALIZATIONS
 from wavelight.systems import ImageGenerator
 from wavelight.weights import TRAINING_KEY
+
+_LARGEST_WIDTH = 0.288
+"""Nearly that of the mean of all batches, 1 / sqrt(12)."""
 
 
 class ExponentialMovingAverage(L.Callback):
@@ -26,15 +30,25 @@ class ExponentialMovingAverage(L.Callback):
     Args:
         decay: The share of the EMA that is kept at a batch, 0 to below 1: 0.9999 for the
             published CIFAR-10.
+        relative_width: The EMA's width as a share of the run so far, above 0 and at most 0.288, whatever the run's
+            length: the standard deviation of the batches that it averages, 0.05 to 0.1 as published (Karras et al.,
+            2024, "Analyzing and Improving the Training Dynamics of Diffusion Models", section 3.1 and appendix C).
+            At batch t then (1 - 1/t)^(gamma + 1) is kept, but at most ``decay``. None keeps ``decay`` from the start.
 
     Raises:
-        ValueError: If ``decay`` is not in [0, 1).
+        ValueError: If ``decay`` is not in [0, 1), or ``relative_width`` not in (0, 0.288].
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, relative_width: float | None = None) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
+        if relative_width is not None and not 0 < relative_width <= _LARGEST_WIDTH:
+            raise ValueError(
+                f"relative_width must be above 0 and at most {_LARGEST_WIDTH}, got {relative_width}"
+            )
         self.decay = decay
+        self.relative_width = relative_width
+        self._exponent = None if relative_width is None else exponent_of_width(relative_width)
         self._ema: dict[str, Tensor] = {}
         self._swapped = False
 
@@ -52,12 +66,20 @@ class ExponentialMovingAverage(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        assert isinstance(pl_module, ImageGenerator)
         weights = ema_tensors(pl_module)
         if not self._ema:
             self._ema = {name: weight.clone() for name, weight in weights.items()}
             return
         emas = [self._ema[name] for name in weights]
-        get_ema_multi_avg_fn(self.decay)(emas, list(weights.values()), None)
+        decay = self._decay_at(pl_module.batches_seen)
+        get_ema_multi_avg_fn(decay)(emas, list(weights.values()), None)
+
+    def _decay_at(self, batches: int) -> float:
+        """Return the share of the EMA that the last of so many batches leaves."""
+        if self._exponent is None:
+            return self.decay
+        return min(self.decay, (1 - 1 / batches) ** (self._exponent + 1))
 
     @contextmanager
     def applied(self, pl_module: L.LightningModule) -> Iterator[None]:
@@ -114,6 +136,18 @@ class ExponentialMovingAverage(L.Callback):
         self._ema = {name: weight.clone() for name, weight in weights.items()}
         for name, weight in weights.items():
             weight.copy_(checkpoint[TRAINING_KEY][name])
+
+
+def exponent_of_width(relative_width: float) -> float:
+    """Return gamma, 0 or more, of the weights t^gamma whose standard deviation is this share of the run.
+
+    It solves (gamma + 1) / ((gamma + 2)^2 (gamma + 3)) = width^2 (Karras et al., 2024, algorithm 2).
+
+    >>> round(exponent_of_width(0.1), 2), round(exponent_of_width(0.05), 2)
+    (6.94, 16.97)
+    """
+    inverse = relative_width**-2
+    return float(np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse]).real.max())
 
 
 @contextmanager

@@ -16,6 +16,9 @@ from wavelight.training.sweep_processes import train_runs
 def sweep(
     path: Path,
     seeds: list[int] | None = None,
+    variants: list[str] | None = None,
+    folder: Path | None = None,
+    options: dict[str, Any] | None = None,
     jobs: int = 1,
     dry_run: bool = False,
     trust_code: bool = False,
@@ -32,6 +35,11 @@ def sweep(
             the runs, the `seeds`, the options of `fit` that all share as `base`, the `variants`,
             each with the options in which it differs, and the options of `compare`.
         seeds: Seeds in place of the file's, like [1,2,3].
+        variants: Names of the file's variants that are trained and compared, like [wsgm,sgm]; by default all are.
+        folder: A folder in place of the file's.
+        options: Options of `fit` that all variants get, in place of those of the same name in the file's `base`. So a
+            sweep compares its systems on images of yours, with a folder of their own:
+            --options '{data.source: Shards, data.source.path: data/photos}'.
         jobs: How many runs train at a time, on the same machine; they share its cores.
         dry_run: Whether nothing is run, and the commands of unfinished runs are printed, a line each: as
             jobs for a cluster, after which this command compares.
@@ -43,8 +51,8 @@ def sweep(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    file = read_sweep(path, trust_code)
-    runs = runs_of(file, file.seeds if seeds is None else seeds, trust_code)
+    file = read_sweep(path, trust_code, folder, options)
+    runs = runs_of(file, file.seeds if seeds is None else seeds, trust_code, variants)
     comparison = _comparison(file, trust_code)
     check_folder(runs)
     left = [run for run in runs if not run.finished]

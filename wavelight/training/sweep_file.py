@@ -123,13 +123,20 @@ class SweepRun(NamedTuple):
 # --- the runs ---
 
 
-def read_sweep(path: Path, trust_code: bool = False) -> SweepFile:
+def read_sweep(
+    path: Path,
+    trust_code: bool = False,
+    folder: Path | None = None,
+    options: dict[str, Any] | None = None,
+) -> SweepFile:
     """Read a file of a sweep.
 
     Args:
         path: The file, or the name of one that ships, such as
             ``experiments/sweeps/cifar10_small_hybrid.yaml``.
         trust_code: Whether it may name any class.
+        folder: A folder in place of the file's.
+        options: Options of ``fit`` that join the file's ``base``, and replace those of the same name.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -141,6 +148,9 @@ def read_sweep(path: Path, trust_code: bool = False) -> SweepFile:
     parser.add_class_arguments(SweepFile, "sweep")
     try:
         given = read(Path(find_experiment(str(path))))
+        if isinstance(given, dict):
+            given |= {} if folder is None else {"folder": str(folder)}
+            given |= {"base": {**(given.get("base") or {}), **options}} if options else {}
         if not trust_code and isinstance(given, dict):
             check_options(given, str(path), TRUST)
         # For its types alone: it puts objects in the place of classes that options name.
@@ -151,7 +161,9 @@ def read_sweep(path: Path, trust_code: bool = False) -> SweepFile:
         raise ValueError(f"{path} must describe a sweep: {in_words(str(error))}") from error
 
 
-def runs_of(file: SweepFile, seeds: list[int], trust_code: bool = False) -> list[SweepRun]:
+def runs_of(
+    file: SweepFile, seeds: list[int], trust_code: bool = False, variants: list[str] | None = None
+) -> list[SweepRun]:
     """Return the runs of a sweep, seed by seed, whose options are checked and whose systems can be built.
 
     All variants run with the first seed before any runs with the second, so that they can be compared early.
@@ -160,19 +172,24 @@ def runs_of(file: SweepFile, seeds: list[int], trust_code: bool = False) -> list
         file: The sweep.
         seeds: The seeds, which replace those of the file.
         trust_code: Whether the options, and files that they name, may name any class.
+        variants: The names of those that run; by default all do.
 
     Raises:
-        ValueError: If a seed is given twice, or if ``fit`` would refuse a variant's options.
+        ValueError: If a seed is given twice, if a variant is given twice or is not in the file, or if ``fit`` would
+            refuse a variant's options.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be different numbers, at least one, got {seeds}")
-    configs = {
-        name: _checked(name, _words(file, name, seeds[0]), trust_code) for name in file.variants
-    }
+    names = list(file.variants) if variants is None else variants
+    if not names or len(set(names)) < len(names) or not set(names) <= file.variants.keys():
+        raise ValueError(
+            f"variants must be different ones of {', '.join(file.variants)}, at least one, got {names}"
+        )
+    configs = {name: _checked(name, _words(file, name, seeds[0]), trust_code) for name in names}
     return [
         SweepRun(name, seed, _folder(file, name, seed), _words(file, name, seed), configs[name])
         for seed in seeds
-        for name in file.variants
+        for name in names
     ]
 
 

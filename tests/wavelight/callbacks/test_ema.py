@@ -4,7 +4,7 @@ import torch
 
 from tests.tiny import tiny_data, tiny_system, tiny_trainer
 from wavelight.callbacks import ExponentialMovingAverage
-from wavelight.callbacks.ema import ema_tensors
+from wavelight.callbacks.ema import ema_tensors, exponent_of_width
 from wavelight.weights import TRAINING_KEY, read_checkpoint
 
 
@@ -63,6 +63,42 @@ def test_checkpoint_keeps_both_weights(run):
         for name in watch.trained[-1]
     )
     assert not any("discriminator" in name for name in checkpoint[TRAINING_KEY])
+
+
+@pytest.mark.parametrize("width", [0.05, 0.1, 0.288])
+def test_a_width_is_the_deviation_of_the_batches_that_are_averaged(width):
+    times = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    weights = times ** exponent_of_width(width)
+    mean = (weights * times).sum() / weights.sum()
+    variance = (weights * (times - mean) ** 2).sum() / weights.sum()
+    assert variance.sqrt().item() == pytest.approx(width, rel=1e-6)
+
+
+def averaged(decay, width, batches):
+    """Return the EMA of a weight that is the number of the batch."""
+    callback, system = ExponentialMovingAverage(decay, width), tiny_system()
+    weight = next(iter(ema_tensors(system).values()))
+    for batch in range(1, batches + 1):
+        system.batches_seen = batch
+        weight.fill_(batch)
+        callback.on_train_batch_end(None, system, None, None, 0)
+    with callback.applied(system):
+        return weight.flatten()[0].item()
+
+
+def test_an_ema_of_a_width_spans_a_share_of_the_run():
+    # Weights t^gamma have the mean (gamma + 1) / (gamma + 2) of the run.
+    gamma = exponent_of_width(0.1)
+    for batches in (50, 200):
+        expected = (gamma + 1) / (gamma + 2) * batches
+        assert averaged(0.9999, 0.1, batches) == pytest.approx(expected, abs=1.0)
+    assert averaged(0.9, 0.1, 200) == pytest.approx(200 - 0.9 / 0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("width", [0.0, -0.1, 0.3])
+def test_impossible_widths_are_refused(width):
+    with pytest.raises(ValueError, match=f"relative_width must be above 0 .* got {width}"):
+        ExponentialMovingAverage(0.9, width)
 
 
 def test_only_what_draws_is_averaged():

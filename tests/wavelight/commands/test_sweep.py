@@ -127,6 +127,27 @@ def test_other_seeds_and_a_list_as_a_value(capsys):
     assert "--seed_everything 5" in line
 
 
+def test_chosen_variants_on_other_data_in_another_folder(capsys):
+    written(base={"config": str(TINY), "data.source.images": 64, "data.flip": False})
+    options = "{data.source.images: 96, data.batch_size: 4}"
+    given = ("--variants", "[three]", "--folder", "elsewhere", "--options", options)
+    first, second = printed(capsys, *given, "--dry_run", "true").out.splitlines()
+    words = shlex.split(first)
+    assert words[words.index("--data.source.images") + 1] == "96"
+    assert words[words.index("--data.batch_size") + 1] == "4"
+    assert words[words.index("--data.flip") + 1] == "false"
+    assert words[words.index("--model.steps") + 1] == "3"
+    assert "elsewhere/three/seed-1" in words
+    assert "elsewhere/three/seed-2" in shlex.split(second)
+
+
+@pytest.mark.parametrize("variants", ["[]", "[two,two]", "[four]"])
+def test_variants_must_be_different_ones_of_the_file(capsys, variants):
+    written()
+    error = refused(capsys, "--variants", variants)
+    assert "variants must be different ones of two, three, at least one, got [" in error
+
+
 def test_finished_runs_are_left_out(capsys):
     written()
     begun("two", 1, 6)  # 2 epochs of 3 batches
