@@ -469,7 +469,7 @@ def test_training_is_as_published(path):
     # The published loop runs from epoch 0 to the last, both included.
     assert trainer["max_epochs"] == run.epochs + 1
     assert trainer["limit_train_batches"] == facts.images // run.batch
-    assert config["ema"] == {"decay": facts.decay}
+    assert config["ema"] == {"decay": facts.decay, "relative_width": None}
     assert tuple(optimizer["init_args"]["lr"] for optimizer in optimizers) == facts.rates
     for optimizer in optimizers:
         assert optimizer["class_path"] == "torch.optim.Adam"
@@ -633,7 +633,7 @@ def test_score_models_are_trained_as_published(path):
     parts, trainer = config["model"]["init_args"], config["trainer"]
     assert trainer["precision"] == "32-true"
     assert config["acceleration"] == {"compile": False, "tensor_float_32": False}
-    assert config["ema"] == {"decay": 0.9999}
+    assert config["ema"] == {"decay": 0.9999, "relative_width": None}
     assert (config["data"]["image_size"], config["data"]["batch_size"]) == (128, 64)
     assert 0 <= trainer["max_epochs"] * trainer["limit_train_batches"] - 500_000 < 421
     assert parts["scheduler"] is None
@@ -667,7 +667,10 @@ def test_other_score_models_follow_edm(path):
     for options in score_models(path):
         given = {name: options[name]["init_args"] for name in ("process", "schedule")}
         assert options["parameterization"]["init_args"]["sigma_data"] == (0.5 if pixels else 1)
-        assert options["noise_level_sampling"]["init_args"]["mean"] == (-1.2 if pixels else -0.5)
+        # The small wavelet diffusion on CIFAR-10 alone learns higher levels (docs/results.md).
+        higher = path.stem == "cifar10_small_wavediff_modern"
+        mean = -1.2 if pixels else 0.0 if higher else -0.5
+        assert options["noise_level_sampling"]["init_args"]["mean"] == mean
         assert given["process"]["largest"] == given["schedule"]["largest"] == 80
         few_steps = path in ON_CPU or system_of(path) == "WaveletDiffusion"
         sampler = "dpmpp_2m" if few_steps else "heun"
@@ -751,7 +754,7 @@ def test_the_hybrid_is_trained_as_published():
     assert trainer["limit_train_batches"] == 27_000 // data["batch_size"]
     assert config["acceleration"] == {"compile": False, "tensor_float_32": False}
     # Of the score model; that of the details has none as published.
-    assert config["ema"] == {"decay": 0.9999}
+    assert config["ema"] == {"decay": 0.9999, "relative_width": None}
     assert (data["image_size"], data["batch_size"], data["flip"]) == (128, 128, False)
     assert parts["share_details"]
     assert (parts["levels"], parts["wavelet"]) == (2, "haar")

@@ -172,7 +172,7 @@ def test_callbacks_have_names(printed):
     config = printed(*options)
     # These have no options.
     assert config.keys() >= CALLBACKS.keys() - {"speed", "rates"}
-    assert config["ema"] == {"decay": 0.5}
+    assert config["ema"] == {"decay": 0.5, "relative_width": None}
     # Of the first file, which the second says nothing about.
     assert config["pictures"]["images"] == 0
     assert config["pictures"]["every_n_epochs"] == 3
