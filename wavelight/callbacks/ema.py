@@ -72,11 +72,15 @@ class ExponentialMovingAverage(L.Callback):
             self._ema = {name: weight.clone() for name, weight in weights.items()}
             return
         emas = [self._ema[name] for name in weights]
-        decay = self._decay_at(pl_module.batches_seen)
+        decay = self.decay_at(pl_module.batches_seen)
         get_ema_multi_avg_fn(decay)(emas, list(weights.values()), None)
 
-    def _decay_at(self, batches: int) -> float:
-        """Return the share of the EMA that the last of so many batches leaves."""
+    def decay_at(self, batches: int) -> float:
+        """Return the share of the EMA that the last of so many batches leaves.
+
+        Args:
+            batches: Seen by the run, with that one; at least 1.
+        """
         if self._exponent is None:
             return self.decay
         return min(self.decay, (1 - 1 / batches) ** (self._exponent + 1))
